@@ -1,0 +1,5 @@
+"""``python -m neuralid``."""
+
+from .cli import app
+
+app(prog_name="neuralid")

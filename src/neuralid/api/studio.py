@@ -1,0 +1,91 @@
+"""What `sample`, `invert` and `mix` share: a generator on a device, ready to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import images, upscaling, weights
+from ..device import describe, keep_freed_memory, pick_device
+from ..errors import ConfigError
+from ..files import check_writable, free_name, make_folder
+from ..models.inference import FoldedGenerator, draw_faces
+
+Failure = Callable[[Path, Exception], None]
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A generator in its inference form, and the weights it came from."""
+
+    generator: FoldedGenerator
+    weights: weights.Weights
+    device: torch.device
+
+    @classmethod
+    def open(cls, name: str | Path | None, device: str, say: Callable[[str], None]) -> Studio:
+        """Pick the device first (an absent one is an error), then read the weights."""
+        where = pick_device(device)
+        say(f"device: {describe(where)}")
+        loaded = weights.load_weights(name)
+        if where.type == "cpu":
+            keep_freed_memory()
+        return cls(FoldedGenerator(loaded.generator.to(where)), loaded, where)
+
+    @property
+    def size(self) -> int:
+        return self.weights.description.model.size
+
+    @property
+    def latent_size(self) -> int:
+        return self.weights.description.model.latent_size
+
+    def draw(self, latents: Tensor, scale: float = 1.0) -> np.ndarray:
+        """Faces as uint8 ``(N, H, W, 3)``, enlarged by the default upscaler."""
+        return enlarge(images.to_uint8(draw_faces(self.generator, latents)), scale)
+
+
+def enlarge(faces: np.ndarray, scale: float) -> np.ndarray:
+    """uint8 ``(N, H, W, 3)`` enlarged by the default upscaler; a scale of 1 changes nothing."""
+    if scale == 1:
+        return faces
+    return np.stack([upscaling.upscale_array(face, scale) for face in faces])
+
+
+def quiet(text: str) -> None:
+    """What happens to messages nobody asked for."""
+
+
+def one_of(output: str | Path | None, outdir: str | Path | None, count: int) -> None:
+    """Raise `ConfigError` when -o and --outdir are both given, or -o is given for several."""
+    if output is not None and outdir is not None:
+        raise ConfigError("-o and --outdir exclude each other", hint="-o is for one file")
+    if output is not None and count > 1:
+        raise ConfigError(f"-o names one file, but there are {count} results", hint="use --outdir")
+
+
+def place_for(
+    output: str | Path | None,
+    outdir: str | Path | None,
+    stem: str,
+    suffix: str,
+    overwrite: bool = True,
+) -> Path:
+    """Where a result goes: ``output``, or ``stem.suffix`` in ``outdir`` or in the working folder.
+
+    Without ``overwrite``, or in the working folder, a name that is taken gets a number.
+    Raises `OutputError` now if the file could not be written later.
+    """
+    if output is not None:
+        path = Path(output)
+    else:
+        folder = make_folder(Path(outdir or "."))
+        free = outdir is None or not overwrite
+        path = free_name(folder, stem, suffix) if free else folder / f"{stem}{suffix}"
+    check_writable(path)
+    return path

@@ -1,0 +1,311 @@
+"""``train``: a folder of faces -> a run folder, and weights in the cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import __version__, images, latent, weights
+from ..config import CropConfig, ModelConfig, Recipe, TrainConfig, recipe_named
+from ..dataset import Dataset, load_dataset
+from ..device import describe, peak_memory_mb, pick_device, pick_precision
+from ..errors import NeuralidError, TrainingError
+from ..models.inference import FoldedGenerator, draw_faces
+from ..training.batches import Batches
+from ..training.checkpoint import load_checkpoint, save_checkpoint
+from ..training.loop import Step, train_loop
+from ..training.runs import Run
+from ..training.state import TrainState
+
+TICK = 1000  # pictures between two lines of the log
+SHOWN = 64  # faces in a snapshot's grid
+MAY_CHANGE = ("kimg", "snapshot", "precision")  # on resume; all else decides what is trained
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where the run is, and the averaged generator's weights (None for a dry run)."""
+
+    run: Path | None
+    weights: Path | None
+    images: int  # real pictures shown
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What decides the outcome of a run; stored in its options.json."""
+
+    data: Path
+    max_images: int | None
+    name: str
+    model: ModelConfig
+    crop: CropConfig
+    config: TrainConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "data": str(self.data),
+            "max_images": self.max_images,
+            "name": self.name,
+            "model": self.model.to_dict(),
+            "crop": vars(self.crop),
+            "train": self.config.to_dict(),
+            "version": __version__,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> _Plan:
+        return cls(
+            Path(values["data"]),
+            values["max_images"],
+            values["name"],
+            ModelConfig(**values["model"]),
+            CropConfig(**values["crop"]),
+            TrainConfig.from_dict(values["train"]),
+        )
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    out: str | Path = "runs",
+    name: str | None = None,
+    size: int | None = None,
+    latent_size: int | None = None,
+    kimg: float | None = None,
+    batch: int | None = None,
+    recipe: str | Recipe | None = None,
+    face_size: int | None = None,
+    delta_i: int | None = None,
+    delta_j: int | None = None,
+    rotation: float | None = None,
+    mirror: bool | None = None,
+    resume: str | None = None,
+    snapshot: float | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    max_images: int | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    dry_run: bool = False,
+    on_load: Callable[[int, int], None] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Train a generator on a folder or zip of faces (paper, sections 2.1 and 3).
+
+    Options left out take the defaults of `TrainConfig`, `ModelConfig` and `CropConfig`, or, with
+    ``resume`` (a run's folder, its name under ``out``, or "latest"), those of the run; only
+    ``kimg``, ``snapshot`` and ``precision`` may differ from it. ``kimg`` and ``snapshot`` are
+    thousands of pictures; ``face_size`` and the deltas pixels; ``rotation`` degrees.
+
+    ``on_load(done, total)`` hears of pictures read, ``on_step`` of training steps, ``on_message``
+    of anything worth a line. When ``should_stop()`` says so, the run saves and ends early.
+
+    Raises `DataError`, `TrainingError`, `ConfigError`, `DeviceError` or `OutputError`.
+    """
+    say = on_message or (lambda text: None)
+    recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
+    given = {
+        "data": Path(data) if data is not None else None,
+        "max_images": max_images,
+        "name": name,
+        "model": {"size": size, "latent_size": latent_size},
+        "crop": {
+            "face_size": face_size,
+            "delta_i": delta_i,
+            "delta_j": delta_j,
+            "rotation": rotation,
+        },
+        "train": {
+            "kimg": kimg,
+            "batch": batch,
+            "recipe": recipe,
+            "mirror": mirror,
+            "snapshot": snapshot,
+            "seed": seed,
+            "precision": precision,
+        },
+    }
+    run = Run.find(Path(out), resume) if resume is not None else None
+    plan = _resumed_plan(run, given) if run else _new_plan(given)
+    where = pick_device(device)
+    say(f"device: {describe(where)}, {pick_precision(plan.config.precision, where)}")
+
+    faces = _load(plan, workers, on_load, say)
+    if dry_run:
+        say(f"dry run: {plan.config.kimg:g} kimg would be trained on {len(faces.training())} faces")
+        return Trained(None, None, 0)
+    resuming = run is not None
+    run = run or Run.create(Path(out), plan.name)
+    run.write_options(plan.to_dict())
+    _log_skipped(run, faces)
+    return _Session(plan, run, where, say).run_to_the_end(
+        faces, resuming, on_step or (lambda step: None), should_stop
+    )
+
+
+class _Session:
+    """One stretch of training, from start or resume to its end."""
+
+    def __init__(
+        self, plan: _Plan, run: Run, device: torch.device, say: Callable[[str], None]
+    ) -> None:
+        self.plan, self.run, self.device, self.say = plan, run, device, say
+        self.precision = pick_precision(plan.config.precision, device)
+        self.state = TrainState.fresh(plan.model, plan.config, device)
+        self.ticks: list[Step] = []
+
+    def run_to_the_end(
+        self,
+        faces: Dataset,
+        resuming: bool,
+        on_step: Callable[[Step], None],
+        should_stop: Callable[[], bool],
+    ) -> Trained:
+        if resuming:
+            self._resume()
+        self.say(f"run: {self.run.folder}")
+        config = self.plan.config
+
+        def step(report: Step) -> None:
+            self._tick(report)
+            on_step(report)
+
+        train_loop(
+            self.state,
+            Batches(faces.images, faces.training(), config.seed, config.mirror),
+            config,
+            self.precision,
+            on_step=step,
+            on_snapshot=self._snapshot,
+            should_stop=should_stop,
+        )
+        path = weights.publish(self.plan.name, self.state.average, self._description())
+        return Trained(self.run.folder, path, self.state.images)
+
+    def _resume(self) -> None:
+        values = load_checkpoint(
+            self.run.folder,
+            self.device,
+            lambda path: self.say(f"{path.name} is damaged; going back to the one before"),
+        )
+        self.state.unpack(values)
+        self.say(f"resumed after {self.state.images / 1000:.1f} kimg")
+
+    def _tick(self, report: Step) -> None:
+        """Log the mean of the steps of each `TICK` pictures."""
+        self.ticks.append(report)
+        if report.images // TICK == (report.images - self.plan.config.batch) // TICK:
+            return
+        names = [f.name for f in fields(Step)][2:]
+        means = {n: round(float(np.mean([getattr(s, n) for s in self.ticks])), 5) for n in names}
+        self.ticks.clear()
+        self.run.log(
+            {
+                "kimg": report.images / 1000,
+                **means,
+                "memory_mb": peak_memory_mb(),
+                "device": str(self.device),
+                "time": round(time.time(), 1),
+            }
+        )
+
+    def _snapshot(self, state: TrainState) -> None:
+        """Write a grid of the same latents as ever, the weights, and a checkpoint."""
+        kimg = f"{state.images // 1000:06d}"
+        z = latent.draw(range(SHOWN), self.plan.model.latent_size)
+        faces = images.to_uint8(draw_faces(FoldedGenerator(state.average), z))
+        images.save_picture(self.run.folder / f"fakes{kimg}.png", images.grid(faces))
+        path = self.run.folder / f"weights-{kimg}.safetensors"
+        weights.save_weights(path, state.average, self._description())
+        save_checkpoint(self.run.folder, state.images, state.pack())
+
+    def _description(self) -> weights.Description:
+        return weights.Description(
+            model=self.plan.model,
+            images_seen=self.state.images,
+            dataset=self.plan.data.name,
+            crop=vars(self.plan.crop),
+            recipe=self.plan.config.recipe.name,
+            version=__version__,
+        )
+
+
+def _new_plan(given: dict[str, Any]) -> _Plan:
+    if given["data"] is None:
+        raise TrainingError("no data to train on", hint="give --data a folder or zip of faces")
+    return _Plan(
+        given["data"],
+        given["max_images"],
+        given["name"] or given["data"].resolve().stem,
+        ModelConfig(**_given(given["model"])),
+        CropConfig(**_given(given["crop"])),
+        TrainConfig(**_given(given["train"])),
+    )
+
+
+def _resumed_plan(run: Run, given: dict[str, Any]) -> _Plan:
+    """The run's own plan, with what may change taken from ``given``. Names what may not."""
+    stored = run.read_options()
+    for part in ("model", "crop", "train"):
+        for option, value in _given(given[part]).items():
+            if isinstance(value, Recipe):
+                value = TrainConfig(recipe=value).to_dict()["recipe"]
+            if option not in MAY_CHANGE and value != stored[part][option]:
+                _refuse(option, stored[part][option])
+            stored[part][option] = value
+    for option, value in _given({k: given[k] for k in ("max_images", "name")}).items():
+        if value != stored[option]:
+            _refuse(option, stored[option])
+    if given["data"] is not None:
+        stored["data"] = str(given["data"])
+    try:
+        return _Plan.from_dict(stored)
+    except (KeyError, TypeError, NeuralidError) as error:
+        raise TrainingError(f"{run.folder}/options.json is damaged: {error}") from error
+
+
+def _refuse(option: str, stored: Any) -> None:
+    flag = "--" + option.replace("_", "-")
+    shown = stored["name"] if isinstance(stored, dict) else stored
+    raise TrainingError(
+        f"{flag} differs from the run's own ({shown})",
+        hint=f"leave {flag} out, or start a new run without --resume",
+    )
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _load(
+    plan: _Plan,
+    workers: int | None,
+    on_load: Callable[[int, int], None] | None,
+    say: Callable[[str], None],
+) -> Dataset:
+    faces = load_dataset(
+        plan.data,
+        plan.model.size,
+        plan.crop,
+        weights.cache_folder() / "datasets",
+        max_images=plan.max_images,
+        workers=workers,
+        on_step=on_load,
+    )
+    skipped = f", {len(faces.skipped)} unreadable ones skipped" if faces.skipped else ""
+    say(f"data: {len(faces.names)} faces{skipped}, {len(faces.validation())} kept for validation")
+    return faces
+
+
+def _log_skipped(run: Run, faces: Dataset) -> None:
+    for name, why in faces.skipped.items():
+        run.log({"skipped": name, "why": why})

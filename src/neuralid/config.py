@@ -1,0 +1,153 @@
+"""Settings: frozen dataclasses that check themselves. Standard library only.
+
+The defaults of the command line are read from here, and the settings travel inside the files
+they describe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from .errors import ConfigError
+
+SIZES = (28, 56, 112)  # 14 pixels doubled one, two (the paper) or three times
+LATENT_STD = 0.5  # the paper draws its latents from N(0, 0.5^2)
+
+
+def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+    """Raise `ConfigError` unless ``low <= value <= high`` (NaN never passes)."""
+    if not low <= value <= high:
+        bound = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
+        raise ConfigError(f"{name} must be {bound}, not {value:g}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of the two networks. The defaults are the paper's (section 3.2)."""
+
+    size: int = 56  # side of a face, pixels
+    latent_size: int = 400  # Z
+    slope: float = 0.2  # of the leaky ReLUs; the paper does not give its own
+    architecture: str = "dcgan"
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            near = sorted(SIZES, key=lambda size: abs(size - self.size))[:2]
+            raise ConfigError(
+                f"size {self.size} is not one of {', '.join(map(str, SIZES))}",
+                hint=f"the nearest that work are {near[0]} and {near[1]}",
+            )
+        check_range("latent size", self.latent_size, 1, 1 << 16)
+        check_range("slope", self.slope, 0, 1)
+
+    @property
+    def doublings(self) -> int:
+        """How often the 14-pixel map is doubled to reach the size."""
+        return SIZES.index(self.size) + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class CropConfig:
+    """The paper's four numbers (section 3.1), which frame every face in this program."""
+
+    face_size: int | None = None  # side of the square cut out, pixels; None: chosen per picture
+    delta_i: int = 0  # how far below the picture's centre the square's centre is, pixels
+    delta_j: int = 0  # how far right of it, pixels
+    rotation: float = 0.0  # degrees, anticlockwise, about the picture's centre, before the cut
+
+    def __post_init__(self) -> None:
+        if self.face_size is not None:
+            check_range("face size", self.face_size, 8, 1 << 15)
+        check_range("rotation", self.rotation, -360, 360)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the two networks are trained; see docs/training.md for what earned its place."""
+
+    name: str
+    learning_rate_g: float = 2e-4
+    learning_rate_d: float = 2e-4  # different from the generator's: TTUR (Heusel 2017)
+    beta1: float = 0.5
+    real_label: float = 1.0  # below 1: one-sided label smoothing (Salimans 2016)
+    r1: float = 0.0  # weight of the gradient penalty on real pictures (Mescheder 2018)
+    augment: str = (
+        ""  # policy of DiffAugment (Zhao 2020): "", "translation", "color,translation"...
+    )
+    ema: float = 0.0  # decay per step of the averaged generator; 0: no averaging
+    dropout_g: float = 0.25  # the paper has the layers and does not give the rates
+    dropout_d: float = 0.25
+
+
+RECIPES = {
+    "paper": Recipe("paper"),
+    "stable": Recipe("stable", ema=0.999, dropout_g=0.0, real_label=0.9),
+}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    kimg: float = 1000.0  # thousands of real pictures shown to the discriminator
+    batch: int = 64
+    recipe: Recipe = field(default_factory=lambda: RECIPES["stable"])
+    mirror: bool = True  # show half of the pictures flipped left to right
+    snapshot: float = 20.0  # thousands of pictures between two snapshots
+    seed: int = 0
+    precision: str = "auto"  # auto, fp32 or bf16
+
+    def __post_init__(self) -> None:
+        check_range("kimg", self.kimg, 0.001, 1e6)
+        check_range("batch", self.batch, 2, 1 << 16)
+        check_range("snapshot", self.snapshot, 0.001, 1e6)
+        check_range("seed", self.seed, 0, (1 << 63) - 1)
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ConfigError(f"precision must be auto, fp32 or bf16, not '{self.precision}'")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        return cls(**{**values, "recipe": Recipe(**values["recipe"])})
+
+
+@dataclass(frozen=True)
+class InvertConfig:
+    """How a face's latent is searched for."""
+
+    steps: int = 50  # rounds, as in the paper's gan_reverse
+    evaluations_per_step: int = 2  # the paper allows 20, and forgets its search every round
+    memory: int = 20  # steps L-BFGS remembers
+
+    def __post_init__(self) -> None:
+        check_range("steps", self.steps, 1, 100_000)
+        check_range("evaluations per step", self.evaluations_per_step, 1, 1000)
+        check_range("memory", self.memory, 1, 1000)
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe called ``name``, or a `ConfigError` naming those there are."""
+    if name not in RECIPES:
+        raise ConfigError(f"no recipe '{name}'", hint=f"there are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+__all__ = [
+    "LATENT_STD",
+    "RECIPES",
+    "SIZES",
+    "CropConfig",
+    "InvertConfig",
+    "ModelConfig",
+    "Recipe",
+    "TrainConfig",
+    "check_range",
+    "recipe_named",
+    "replace",
+]

@@ -1,0 +1,117 @@
+"""What the terminal shows: messages and progress on stderr, never a traceback for the user."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from .errors import NeuralidError
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def show_error(error: NeuralidError) -> None:
+    stderr.print(f"[bold red]error:[/] {escape(str(error))}")
+    if error.hint:
+        stderr.print(f"[cyan]hint:[/] {escape(error.hint)}")
+
+
+def say(text: str) -> None:
+    stderr.print(escape(text))
+
+
+class Failures:
+    """Shows the error of each file that failed, and ends with exit code 1 if there were any."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, path: Path, error: Exception) -> None:
+        if not isinstance(error, NeuralidError):
+            raise error
+        self.count += 1
+        show_error(error)
+
+    def exit_if_any(self, total: int) -> None:
+        if self.count:
+            if total > 1:
+                say(f"{self.count} of {total} failed")
+            raise typer.Exit(1)
+
+
+@contextmanager
+def counting(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that counts things done; hands out ``on_step(done, total)``. Silent in a pipe."""
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _bar(*columns) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def training() -> Iterator[Callable[..., None]]:
+    """The bar of a training run; hands out ``on_step(Step)``. Silent in a pipe."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with _bar(*columns) as bar:
+        task = bar.add_task("training", total=None)
+
+        def on_step(step) -> None:  # type: ignore[no-untyped-def]  # a training.loop.Step
+            text = (
+                f"{step.images / 1000:.1f}/{step.total / 1000:g} kimg "
+                f"{step.images_per_second:.0f} img/s D {step.loss_d:.2f} G {step.loss_g:.2f}"
+            )
+            bar.update(task, completed=step.images, total=step.total, description=text)
+
+        yield on_step
+
+
+def _bar(*columns: ProgressColumn) -> Progress:
+    return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Make the first Ctrl-C or SIGTERM ask for a clean stop; the second acts as ever.
+
+    Hands out ``should_stop()``.
+    """
+    asked = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        say("stopping after this step; the run is being saved")
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,192 @@
+"""A folder or zip of pictures -> uint8 ``(N, S, S, 3)``, read in parallel, cached on disk.
+
+The whole set is in memory, as in the paper (section 3.1): the array is memory-mapped from the
+cache, so opening it again is instant and the system keeps what fits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .config import CropConfig
+from .crop import crop_face
+from .errors import DataError, ImageError
+from .files import make_folder, one_line_errors, write_atomically
+from .images import SUFFIXES, load_rgb
+
+FEWEST = 64  # pictures a GAN can be trained on at all
+HELD_OUT = 20  # one picture in so many is kept for validation and never trained on
+_VERSION = 1  # of the cache; raise it when the same settings give other pixels
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Prepared faces: ``images[i]`` came from ``names[i]``."""
+
+    images: np.ndarray  # uint8 (N, S, S, 3)
+    names: list[str]
+    skipped: dict[str, str]  # name of what could not be read -> why
+
+    def training(self) -> np.ndarray:
+        """Indices of the pictures to train on."""
+        return np.array([i for i, name in enumerate(self.names) if not is_held_out(name)])
+
+    def validation(self) -> np.ndarray:
+        """Indices of the pictures training never sees."""
+        return np.array([i for i, name in enumerate(self.names) if is_held_out(name)])
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a picture is kept for validation: a twentieth, by hash of its file name."""
+    digest = hashlib.sha256(Path(name).name.encode()).digest()
+    return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
+
+
+def load_dataset(
+    source: Path,
+    size: int,
+    crop: CropConfig,
+    cache: Path,
+    *,
+    max_images: int | None = None,
+    workers: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Read every picture under ``source`` (a folder or a zip), cropped as the paper does.
+
+    ``on_step(done, total)`` is called as pictures are read. Unreadable files are skipped and
+    listed. Raises `DataError` for fewer than 64 usable pictures.
+    """
+    entries = list_pictures(source)[:max_images]
+    entry = cache / _key(source, entries, size, crop)
+    if not (entry / "index.json").exists():
+        _prepare(source, entries, size, crop, entry, workers, on_step)
+    index = json.loads((entry / "index.json").read_text())
+    usable = len(index["names"])
+    if usable < FEWEST:
+        raise DataError(
+            f"{source} has {usable} usable pictures; training needs {FEWEST}",
+            hint=_why(index["skipped"]),
+        )
+    shape = (usable, size, size, 3)
+    images = np.memmap(entry / "images.u8", dtype=np.uint8, mode="r", shape=shape)
+    return Dataset(images, index["names"], index["skipped"])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture file: its name under the source, and what tells that it changed."""
+
+    name: str
+    bytes: int
+    changed: int  # nanoseconds, or the zip's checksum
+
+
+def list_pictures(source: Path) -> list[Entry]:
+    """The picture files of a folder, at every level, or of a zip archive, sorted by name."""
+    if source.is_dir():
+        entries = list(_walk(source))
+    elif zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            entries = [Entry(i.filename, i.file_size, i.CRC) for i in archive.infolist()]
+    else:
+        missing = "does not exist" if not source.exists() else "is neither a folder nor a zip"
+        raise DataError(f"{source} {missing}", hint="give --data a folder or zip of pictures")
+    pictures = sorted((e for e in entries if _is_picture(e.name)), key=lambda entry: entry.name)
+    if not pictures:
+        raise DataError(f"{source} has no pictures", hint=f"looked for {', '.join(SUFFIXES)}")
+    return pictures
+
+
+def _walk(folder: Path) -> Iterator[Entry]:
+    for root, _, files in os.walk(folder, followlinks=True):
+        for name in files:
+            path = Path(root, name)
+            if _is_picture(name) and path.is_file():
+                status = path.stat()
+                yield Entry(str(path.relative_to(folder)), status.st_size, status.st_mtime_ns)
+
+
+def _is_picture(name: str) -> bool:
+    path = Path(name)
+    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+    return path.suffix.lower() in SUFFIXES and not hidden
+
+
+def _key(source: Path, entries: list[Entry], size: int, crop: CropConfig) -> str:
+    facts = [_VERSION, str(source.resolve()), size, asdict(crop), [asdict(e) for e in entries]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+
+
+def _why(skipped: dict[str, str]) -> str:
+    if not skipped:
+        return "add more pictures"
+    return f"{len(skipped)} could not be read, for one: {next(iter(skipped.values()))}"
+
+
+def _prepare(
+    source: Path,
+    entries: list[Entry],
+    size: int,
+    crop: CropConfig,
+    folder: Path,
+    workers: int | None,
+    on_step: Callable[[int, int], None] | None,
+) -> None:
+    """Fill a cache entry: images.u8 first, index.json last, so an entry with an index is whole."""
+    make_folder(folder)
+    names: list[str] = []
+    skipped: dict[str, str] = {}
+
+    def fill(path: Path) -> None:
+        faces = _read_all(source, entries, size, crop, workers or os.cpu_count() or 1)
+        with path.open("wb") as file:
+            for done, (entry, face) in enumerate(zip(entries, faces, strict=True), start=1):
+                if isinstance(face, str):
+                    skipped[entry.name] = face
+                else:
+                    file.write(face.tobytes())
+                    names.append(entry.name)
+                if on_step is not None:
+                    on_step(done, len(entries))
+
+    with one_line_errors(folder):
+        write_atomically(folder / "images.u8", fill)
+        index = json.dumps({"names": names, "skipped": skipped})
+        write_atomically(folder / "index.json", index.encode())
+
+
+def _read_all(
+    source: Path, entries: list[Entry], size: int, crop: CropConfig, workers: int
+) -> Iterator[np.ndarray | str]:
+    """Each picture's face, or why it cannot be read, in order; read ahead in parallel."""
+    archive = zipfile.ZipFile(source) if source.is_file() else None
+
+    def read(entry: Entry) -> np.ndarray | str:
+        try:
+            if archive is None:
+                image = load_rgb(source / entry.name)
+            else:
+                with archive.open(entry.name) as file:
+                    image = load_rgb(file, entry.name)  # type: ignore[arg-type]
+            return crop_face(image, size, crop)
+        except ImageError as error:
+            return str(error)
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+            return f"{entry.name} cannot be unpacked: {error}"
+
+    # Chunks bound what is read ahead, whatever the speed of the consumer.
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(entries), 1024):
+            yield from pool.map(read, entries[start : start + 1024])
+    if archive is not None:
+        archive.close()

@@ -1,0 +1,109 @@
+"""Pick the device and the precision, once; make the CPU's memory fit for training."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+from .errors import ConfigError, DeviceError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    ``auto`` takes an accelerator if there is one. Raises `DeviceError` for one that is absent.
+    """
+    if name == "auto":
+        return torch.device("cuda" if _cuda_count() else "mps" if _has_mps() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"no device is called '{name}'", hint="auto, cpu, cuda, cuda:N or mps")
+    if not _is_there(device):
+        raise DeviceError(f"device '{name}' is not there", hint=f"this machine has {available()}")
+    return device
+
+
+def available() -> str:
+    """The devices of this machine, as ``--device`` names them."""
+    cuda = [f"cuda:{i}" for i in range(_cuda_count())]
+    return ", ".join(["cpu", *cuda, *(["mps"] if _has_mps() else [])])
+
+
+def describe(device: torch.device) -> str:
+    """The device in words: ``cpu (2 threads)``, ``cuda:0 (NVIDIA ...)``."""
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device computes in it natively."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast | nullcontext[None]:
+    """The context in which the networks run: bfloat16 where asked for, else as they are."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory it frees, for the next training step to use.
+
+    By default glibc gives every large block back and the kernel zeroes each page anew: half of
+    a float32 training step on a CPU. Elsewhere than on glibc this does nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        m_mmap_max, m_trim_threshold = -4, -1
+        mallopt(m_mmap_max, 0)
+        mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def peak_memory_mb() -> int:
+    """Most memory this process has held, MiB; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def _cuda_count() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def _is_there(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return (device.index or 0) < _cuda_count()
+    return device.type == "cpu" or _has_mps()
+
+
+def _cpu_has_bf16() -> bool:
+    """Linux on x86 says so in /proc/cpuinfo; torch has no public call for it."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

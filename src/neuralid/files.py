@@ -1,0 +1,95 @@
+"""Write files whole or not at all, and say clearly why one cannot be written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .errors import OutputError
+
+_HINTS = {
+    errno.ENOSPC: "the disk is full: free some space and try again",
+    errno.EDQUOT: "the disk quota is used up: free some space and try again",
+    errno.EROFS: "the folder is read-only: choose another place",
+    errno.EACCES: "the folder may not be written to: choose another place",
+    errno.EPERM: "the folder may not be written to: choose another place",
+    errno.ENOENT: "the folder does not exist: create it first",
+    errno.ENOTDIR: "a file is in the way of the folder: choose another place",
+    errno.EISDIR: "there is a folder of that name: choose another name",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+}
+
+
+@contextlib.contextmanager
+def one_line_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError while writing ``path`` into an `OutputError` with a hint."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = _HINTS.get(error.errno or 0)
+        raise OutputError(f"cannot write {path}: {reason}", hint=hint) from error
+
+
+def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
+    """Write ``content`` beside ``path``, sync it to disk, and rename it into place.
+
+    ``content`` is the bytes, or a function that writes them to the path it is given. Whatever
+    goes wrong, ``path`` holds what it held before. Raises `OutputError`.
+    """
+    with one_line_errors(path):
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            if callable(content):
+                content(temporary)
+            else:
+                temporary.write_bytes(content)
+            _sync(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder and its parents; an existing one is fine. Raises `OutputError`."""
+    with one_line_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def check_writable(path: Path) -> None:
+    """Raise `OutputError` now, before long work, if ``path`` could not be written later."""
+    with one_line_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
+def free_name(folder: Path, stem: str, suffix: str) -> Path:
+    """``stem.suffix`` in ``folder``, or ``stem-1.suffix``, ... : the first that is not taken."""
+    path, number = folder / f"{stem}{suffix}", 0
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}{suffix}"
+    return path
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

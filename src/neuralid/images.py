@@ -1,0 +1,172 @@
+"""Files <-> uint8 RGB arrays <-> tensors: the only place that knows the pixel scale.
+
+Arrays are uint8 ``(H, W, 3)``; tensors are float32 ``(N, 3, H, W)`` in ``[-0.5, 0.5]``, the
+paper's scale (section 3.1).
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from torch import Tensor
+
+from .errors import ImageError
+from .files import write_atomically
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
+RECIPE_KEY = "neuralid-recipe"  # PNG text: how a picture was made
+_header_lock = threading.Lock()  # warnings.catch_warnings is not thread-safe
+
+
+def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
+    """Open a picture and decode it, upright (EXIF), in its own mode.
+
+    Raises `ImageError` for a file that is missing, empty, truncated, not a picture, or has
+    more pixels than Pillow thinks safe (89 million).
+    """
+    name = name or str(source)
+    try:
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+            with _header_lock, warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                picture = Image.open(file)
+            picture.load()
+            return ImageOps.exif_transpose(picture)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise ImageError(
+            f"{name} has too many pixels", hint=f"at most {limit} megapixels are read; shrink it"
+        ) from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} does not exist") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name} is not a picture", hint="JPEG, PNG, WebP and BMP are read"
+        ) from error
+    except (OSError, SyntaxError, ValueError, MemoryError, EOFError) as error:
+        raise ImageError(f"{name} cannot be read: {error}", hint="is it complete?") from error
+
+
+def load_rgb(source: Path | BinaryIO, name: str = "") -> np.ndarray:
+    """Read a picture as uint8 ``(H, W, 3)``, upright; transparency is laid on white."""
+    return to_rgb(open_picture(source, name))
+
+
+def to_rgb(picture: Image.Image) -> np.ndarray:
+    """A Pillow picture of any mode as uint8 ``(H, W, 3)``; transparency is laid on white."""
+    if picture.mode.startswith(("I", "F")):  # 16-bit greyscale and the like
+        picture = Image.fromarray(_to_8_bits_array(picture))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _to_8_bits_array(picture: Image.Image) -> np.ndarray:
+    values = np.asarray(picture, dtype=np.float64)
+    top = 65535.0 if picture.mode.startswith("I") else max(values.max(initial=0), 1e-9)
+    return (values.clip(0, top) * (255 / top)).round().astype(np.uint8)
+
+
+def to_array(picture: Image.Image) -> np.ndarray:
+    """A Pillow picture as integers, keeping grey, alpha and 16 bits.
+
+    Shape: uint8 or uint16 ``(H, W)`` for grey; uint8 ``(H, W, C)``, C 2 to 4, else, alpha last.
+    """
+    if picture.mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.uint16)
+    if picture.mode.startswith(("I", "F")):
+        return _to_8_bits_array(picture)
+    grey = picture.mode in ("1", "L", "LA", "La")
+    mode = ("L" if grey else "RGB") + ("A" if picture.has_transparency_data else "")
+    return np.asarray(picture.convert(mode))
+
+
+def from_array(array: np.ndarray, like: Image.Image) -> Image.Image:
+    """Undo `to_array`; the colour profile of ``like`` comes along."""
+    picture = Image.fromarray(array)
+    if "icc_profile" in like.info:
+        picture.info["icc_profile"] = like.info["icc_profile"]
+    return picture
+
+
+def to_tensor(images: np.ndarray) -> Tensor:
+    """uint8 ``(N, H, W, 3)`` -> float32 ``(N, 3, H, W)`` in ``[-0.5, 0.5]``: the paper's load."""
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255 - 0.5
+
+
+def to_uint8(faces: Tensor) -> np.ndarray:
+    """float ``(N, 3, H, W)`` in ``[-0.5, 0.5]`` -> uint8 ``(N, H, W, 3)``, rounded and clipped."""
+    pixels = (faces.detach().float() + 0.5).mul(255).round().clamp(0, 255)
+    return pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()
+
+
+def grid(images: np.ndarray, columns: int | None = None, gap: int = 0) -> np.ndarray:
+    """Lay uint8 pictures ``(N, H, W, 3)`` out in rows, left to right, on white.
+
+    ``columns`` defaults to the side of the smallest square that holds them all.
+    """
+    n, h, w, _ = images.shape
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, 3), 255, np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * (h + gap), index % columns * (w + gap)
+        sheet[top : top + h, left : left + w] = image
+    return sheet
+
+
+def save_picture(
+    path: Path, picture: np.ndarray | Image.Image, text: dict[str, str] | None = None
+) -> None:
+    """Write a picture in the format its suffix names; ``text`` goes into PNG files.
+
+    Raises `ImageError` for a suffix no format has, `OutputError` where it cannot be written.
+    """
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    format_ = Image.registered_extensions().get(path.suffix.lower())
+    if format_ is None or format_ not in Image.SAVE:
+        raise ImageError(f"cannot write {path.name}: unknown suffix", hint="use .png or .jpg")
+    options = _save_options(picture, format_, text or {})
+    if format_ == "JPEG" and picture.mode not in ("RGB", "L"):
+        picture = Image.fromarray(to_rgb(picture))
+    buffer = io.BytesIO()
+    picture.save(buffer, format_, **options)
+    write_atomically(path, buffer.getvalue())
+
+
+def _save_options(picture: Image.Image, format_: str, text: dict[str, str]) -> dict[str, object]:
+    options: dict[str, object] = {}
+    if profile := picture.info.get("icc_profile"):
+        options["icc_profile"] = profile
+    if format_ == "JPEG":
+        options |= {"quality": 95}
+    if format_ == "PNG" and text:
+        chunk = PngImagePlugin.PngInfo()
+        for key, value in text.items():
+            chunk.add_text(key, value)
+        options["pnginfo"] = chunk
+    return options
+
+
+def read_text(path: Path, key: str) -> str | None:
+    """The PNG text stored under ``key``, or None."""
+    value = open_picture(path).info.get(key)
+    return value if isinstance(value, str) else None
+
+
+def hstack(images: Sequence[np.ndarray], gap: int = 0) -> np.ndarray:
+    """Pictures of one size side by side: ``N x (H, W, 3) -> (H, N*W + gaps, 3)``."""
+    return grid(np.stack(images), columns=len(images), gap=gap)

@@ -1,0 +1,187 @@
+"""Exact, faster forms of the paper's convolutions.
+
+Letters in shapes: N batch, C channels in, K channels out, H W map, T tiles a side, P products.
+
+Three forms of "nearest upsampling by 2, then a 5x5 convolution" live here, equal to rounding:
+
+- `plain_upsample_conv`: as the paper's table says it; 100 multiplications per pixel in.
+- `phase_upsample_conv`: each of the four output phases sees a 3x3 kernel on the small map;
+  36 multiplications, one convolution, then a pixel shuffle.
+- `spectral_upsample_conv`: the phases as a cyclic convolution of 9x9 tiles, by real matrix
+  products with the discrete Fourier transform; about 10 multiplications.
+
+The last form also serves the discriminator's widest layer (`spectral_conv7`), 5x5 on a 7x7 map.
+It is worth its transforms in float32 on a CPU with many faces a batch, and nowhere else.
+
+References
+----------
+.. [1] S. Winograd, "Arithmetic Complexity of Computations", SIAM 1980: bilinear algorithms,
+       and the three products of a complex multiplication.
+.. [2] W. Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient
+       Sub-Pixel Convolutional Neural Network", CVPR 2016: phases and the pixel shuffle.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TILE = 9  # points of the transform: 7 outputs of a 3-tap kernel, or 7 "same" outputs of 5 taps
+STEP = 7  # every map of the two networks is 7 times a power of two wide
+
+
+def plain_upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Nearest upsampling by 2, then a "same" 5x5 convolution: the reference form.
+
+    Shape:
+        - x: ``(N, C, H, W)``
+        - weight: ``(K, C, 5, 5)``; bias: ``(K,)``
+        - returns: ``(N, K, 2H, 2W)``
+    """
+    return F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), weight, bias, padding=2)
+
+
+def phase_kernels(weight: Tensor) -> Tensor:
+    """The 5x5 kernel as four 3x3 kernels, one per output phase (row phase a, column phase b).
+
+    Shape:
+        - weight: ``(K, C, 5, 5)``
+        - returns: ``(K, 4, C, 3, 3)``, phases in the order of ``pixel_shuffle``
+    """
+    taps = _phase_taps().to(weight)
+    kernels = torch.einsum("auk,bvl,ockl->oabcuv", taps, taps, weight)
+    return kernels.flatten(1, 2)
+
+
+def phase_upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`plain_upsample_conv` in one 3x3 convolution on the small map; same shapes."""
+    return phase_conv(x, phase_kernels(weight).flatten(0, 1), bias)
+
+
+def phase_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+    """Apply ready phase kernels ``(4K, C, 3, 3)``: ``(N, C, H, W) -> (N, K, 2H, 2W)``."""
+    bias = bias.repeat_interleave(4) if bias is not None else None
+    return F.pixel_shuffle(F.conv2d(x, kernels, bias, padding=1), 2)
+
+
+def spectral_upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`plain_upsample_conv` by cyclic convolution of tiles; H and W multiples of 7; same shapes."""
+    return spectral_conv(x, phase_spectra(phase_kernels(weight)), bias)
+
+
+def phase_spectra(kernels: Tensor) -> Tensor:
+    """Transform phase kernels for `spectral_conv`: ``(K, 4, C, 3, 3) -> (P, C, 4K)``."""
+    k, _, c = kernels.shape[:3]
+    taps = kernels.permute(3, 4, 2, 1, 0).reshape(9, -1)  # (9, C*4*K)
+    return (_tables(3, kernels.device).kernels @ taps).view(-1, c, 4 * k)
+
+
+def spectral_conv(x: Tensor, spectra: Tensor, bias: Tensor | None) -> Tensor:
+    """Apply ready spectra ``(P, C, 4K)``: ``(N, C, H, W) -> (N, K, 2H, 2W)``."""
+    n, _, h, w = x.shape
+    t, s, k = h // STEP, w // STEP, spectra.shape[2] // 4
+    tables = _tables(3, x.device)
+
+    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))  # (N, H+2, W+2, C)
+    tiles = padded.unfold(1, TILE, STEP).unfold(2, TILE, STEP)  # (N, T, S, C, 9, 9)
+    tiles = tiles.permute(4, 5, 0, 1, 2, 3).reshape(TILE * TILE, -1)
+
+    y = _multiply(tables, tiles, spectra, n * t * s)  # (49, N*T*S*4*K)
+    y = y.view(STEP, STEP, n, t, s, 2, 2, k)
+    y = y.permute(2, 3, 0, 5, 4, 1, 6, 7).reshape(n, 2 * h, 2 * w, k)
+    return _with_bias(y, bias).permute(0, 3, 1, 2)
+
+
+def spectral_conv7(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A "same" 5x5 convolution of a 7x7 map: ``(N, C, 7, 7) -> (N, K, 7, 7)``.
+
+    The map is extended by two zeros to nine points a side; they part its two ends, so a cyclic
+    convolution of nine points equals the zero-padded one.
+
+    Shape:
+        - weight: ``(K, C, 5, 5)``; bias: ``(K,)``
+    """
+    n, c = x.shape[:2]
+    k = weight.shape[0]
+    tables = _tables(5, x.device)
+    pixels = x.permute(2, 3, 0, 1).reshape(STEP * STEP, -1)  # (49, N*C)
+    taps = weight.permute(2, 3, 1, 0).reshape(25, -1)  # (25, C*K)
+    y = _multiply(tables, pixels, (tables.kernels @ taps).view(-1, c, k), n)
+    y = y.view(STEP, STEP, n, k).permute(2, 0, 1, 3)
+    return _with_bias(y, bias).permute(0, 3, 1, 2)
+
+
+class _Tables(NamedTuple):
+    inputs: Tensor  # (P, points in): real transform of a tile
+    kernels: Tensor  # (P, taps * taps): that of a kernel
+    outputs: Tensor  # (points out, P): from the products back to pixels
+
+
+def _multiply(tables: _Tables, x: Tensor, spectra: Tensor, rows: int) -> Tensor:
+    """Points in ``(points, rows*C)`` and spectra ``(P, C, K)`` -> points out ``(49, rows*K)``."""
+    spectrum = (tables.inputs @ x).view(len(spectra), rows, -1)
+    products = torch.bmm(spectrum, spectra)  # (P, rows, K)
+    return tables.outputs @ products.view(len(spectra), -1)
+
+
+def _with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
+    return y if bias is None else y + bias
+
+
+@lru_cache(maxsize=1)
+def _phase_taps() -> Tensor:
+    """``(phase, tap on the small map, tap of the kernel)``: which taps meet the same pixel."""
+    taps = torch.zeros(2, 3, 5)
+    for phase in range(2):
+        for tap in range(5):
+            taps[phase, (phase + tap - 2) // 2 + 1, tap] = 1
+    return taps
+
+
+@lru_cache(maxsize=8)
+def _tables(taps: int, device: torch.device) -> _Tables:
+    """Real matrices of a cyclic correlation of 9x9 points, `_rows` of them for each frequency.
+
+    With 3 taps the tile comes with its border, so output o starts at input o; with 5 taps
+    the 7x7 map comes alone, so output o starts two points before input o.
+    """
+    before = 2 if taps == 5 else 0
+    points = np.arange(TILE if taps == 3 else STEP)
+    x, w = _phases(points), _phases(np.arange(taps))
+    y = _phases(np.arange(STEP) - before)
+    rows = [_rows(x[f], w[f].conj(), y[f].conj() / TILE**2, real) for f, real in _frequencies()]
+    inputs, kernels, back = (np.concatenate(part) for part in zip(*rows, strict=True))
+    matrices = (inputs, kernels, back.T.copy())
+    return _Tables(*(torch.tensor(m, dtype=torch.float32, device=device) for m in matrices))
+
+
+def _phases(points: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """``exp(-2 pi i (u a + v b) / 9)`` over a square of points, for each frequency (u, v)."""
+    a, b = np.meshgrid(points, points, indexing="ij")
+    turn = -2j * np.pi / TILE
+    return {f: np.exp(turn * (f[0] * a + f[1] * b)).ravel() for f, _ in _frequencies()}
+
+
+def _frequencies() -> list[tuple[tuple[int, int], bool]]:
+    """Half of the plane, since the data are real; and whether a frequency is its own mirror."""
+    plane = [(u, v) for u in range(TILE) for v in range(TILE)]
+    mirrored = {(u, v): ((-u) % TILE, (-v) % TILE) for u, v in plane}
+    return [(f, f == mirrored[f]) for f in plane if f <= mirrored[f]]
+
+
+def _rows(
+    x: np.ndarray, w: np.ndarray, y: np.ndarray, real: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One product for a real frequency, three [1]_ for a complex one (times 2, for its mirror)."""
+    if real:
+        return x.real[None], w.real[None], y.real[None]
+    return (
+        np.stack([x.real + x.imag, x.real, x.imag]),
+        np.stack([w.real, w.imag - w.real, w.real + w.imag]),
+        2 * np.stack([y.real - y.imag, -y.imag, -y.real]),
+    )

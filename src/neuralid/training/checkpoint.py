@@ -1,0 +1,46 @@
+"""Checkpoints: written beside and renamed, the last few kept, read without unpickling code."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import TrainingError
+from ..files import write_atomically
+
+KEPT = 3
+
+
+def save_checkpoint(folder: Path, images: int, values: dict[str, Any]) -> Path:
+    """Write ``checkpoint-<kimg>.pt`` and delete all but the last three."""
+    path = folder / f"checkpoint-{images:09d}.pt"
+    write_atomically(path, lambda to: torch.save(values, to))
+    for old in checkpoints(folder)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted(folder.glob("checkpoint-*.pt"))
+
+
+def load_checkpoint(
+    folder: Path, device: torch.device, on_damaged: Callable[[Path], None] = lambda path: None
+) -> dict[str, Any]:
+    """The newest checkpoint that can be read; ``on_damaged`` hears of each that cannot.
+
+    Raises `TrainingError` if there is none.
+    """
+    for path in reversed(checkpoints(folder)):
+        try:
+            return dict(torch.load(path, map_location=device, weights_only=True))
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            on_damaged(path)
+    raise TrainingError(
+        f"{folder} has no checkpoint that can be read", hint="start a new run without --resume"
+    )

@@ -1,0 +1,21 @@
+"""The interpolations OpenCV has (paper, section 2.2.7)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def cubic(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bicubic convolution, a = -0.75: float32 ``(H, W, C)`` -> ``(height, width, C)``."""
+    return _resize(planes, height, width, cv2.INTER_CUBIC)
+
+
+def lanczos(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Lanczos windowed sinc over 8x8 pixels: float32 ``(H, W, C)`` -> ``(height, width, C)``."""
+    return _resize(planes, height, width, cv2.INTER_LANCZOS4)
+
+
+def _resize(planes: np.ndarray, height: int, width: int, interpolation: int) -> np.ndarray:
+    large = cv2.resize(planes, (width, height), interpolation=interpolation)
+    return np.asarray(large).reshape(height, width, -1)  # OpenCV drops a single channel's axis

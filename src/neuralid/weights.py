@@ -1,0 +1,160 @@
+"""Weights on disk: one safetensors file with its JSON description, verified, named and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .config import ModelConfig
+from .errors import NeuralidError, WeightsError
+from .files import make_folder, write_atomically
+from .models import build_generator
+from .models.dcgan import Generator
+
+FORMAT = 1
+DEFAULT = "faces-56"  # ships with the package
+_KEY = "neuralid"  # of the JSON text in the file's metadata
+_HINT = "pass --weights FILE, the name of a run you trained, or nothing for the default"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a weights file says of itself."""
+
+    model: ModelConfig
+    images_seen: int = 0  # real pictures the training had shown
+    dataset: str = ""  # name of what it was trained on
+    crop: dict[str, Any] = field(default_factory=dict)  # the paper's four numbers in training
+    recipe: str = ""
+    licence: str = ""  # terms the weights are offered under
+    version: str = ""  # of the program that wrote the file
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A generator read from a file, its description, and the id latents are checked against."""
+
+    generator: Generator  # float32, in evaluation mode, gradients off
+    description: Description
+    id: str  # first 16 hex digits of the SHA-256 of the file's contents
+    path: Path
+
+
+def save_weights(path: Path, generator: Generator, description: Description) -> None:
+    """Write a generator in half precision (batch-norm statistics in full) as safetensors."""
+    tensors = {name: _stored(name, t) for name, t in generator.state_dict().items()}
+    text = json.dumps({**asdict(description), "model": description.model.to_dict()})
+    write_atomically(path, lambda to: save_file(tensors, to, metadata={_KEY: text}))
+
+
+def load_weights(name: str | Path | None = None) -> Weights:
+    """Read weights by path, by name in the cache, or the ones that ship (None).
+
+    Raises `WeightsError` for a file that is missing, damaged, cut short, or of another program
+    or architecture.
+    """
+    path = find_weights(name)
+    tensors, text = _read(path)
+    description = _describe(text, path)
+    generator = build_generator(description.model)
+    _fill(generator, tensors, path)
+    return Weights(generator.eval().requires_grad_(False), description, file_id(path), path)
+
+
+def find_weights(name: str | Path | None = None) -> Path:
+    """The path of the weights called ``name``; None means those that ship with the package."""
+    if name is None or str(name) == DEFAULT:
+        path = Path(str(package_files("neuralid") / "assets" / f"{DEFAULT}.safetensors"))
+        hint = "the installation is damaged: install neuralid again"
+    else:
+        path, hint = Path(name), _HINT
+        if not path.exists() and path.name == str(name):
+            path = weights_folder() / f"{name}.safetensors"
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder, not a weights file", hint=_HINT)
+    if not path.exists():
+        raise WeightsError(f"no weights '{name or DEFAULT}' at {path}", hint=hint)
+    return path
+
+
+def publish(name: str, generator: Generator, description: Description) -> Path:
+    """Save weights in the cache under ``name``, for ``--weights name``; returns the path."""
+    path = make_folder(weights_folder()) / f"{name}.safetensors"
+    save_weights(path, generator, description)
+    return path
+
+
+def cache_folder() -> Path:
+    """``NEURALID_CACHE_DIR``, else the platform's user cache folder."""
+    named = os.environ.get("NEURALID_CACHE_DIR")
+    return Path(named) if named else platformdirs.user_cache_path("neuralid", appauthor=False)
+
+
+def weights_folder() -> Path:
+    return cache_folder() / "weights"
+
+
+def file_id(path: Path) -> str:
+    """First 16 hex digits of a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _stored(name: str, tensor: Tensor) -> Tensor:
+    full = "norm" in name or not tensor.is_floating_point()
+    return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, (file.metadata() or {}).get(_KEY, "")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is damaged or not a safetensors file: {error}", hint=_HINT
+        ) from error
+
+
+def _describe(text: str, path: Path) -> Description:
+    if not text:
+        raise WeightsError(f"{path} holds weights of another program", hint=_HINT)
+    try:
+        values = json.loads(text)
+        if values["format"] > FORMAT:
+            raise WeightsError(
+                f"{path} was written by a newer neuralid ({values['version']})",
+                hint="upgrade neuralid",
+            )
+        return Description(**{**values, "model": ModelConfig(**values["model"])})
+    except (ValueError, KeyError, TypeError, NeuralidError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"{path} describes no model known here: {error}", hint=_HINT) from error
+
+
+def _fill(generator: Generator, tensors: dict[str, Tensor], path: Path) -> None:
+    wanted = generator.state_dict()
+    wrong = sorted(
+        name
+        for name in wanted.keys() | tensors.keys()
+        if name not in wanted or name not in tensors or wanted[name].shape != tensors[name].shape
+    )
+    if wrong:
+        raise WeightsError(f"{path} is of another architecture: '{wrong[0]}' differs", hint=_HINT)
+    broken = [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
+    if broken:
+        raise WeightsError(f"{path} is damaged: '{broken[0]}' is not finite", hint=_HINT)
+    generator.load_state_dict(tensors)

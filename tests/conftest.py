@@ -1,0 +1,118 @@
+"""A tiny real model, real pictures made here, and a cache folder of their own for every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from typer.testing import CliRunner, Result
+
+import neuralid
+from neuralid.cli import app
+
+TINY: dict[str, Any] = {"size": 28, "latent_size": 16, "batch": 8}
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing is read from or written to the user's cache; the working folder is empty."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NEURALID_CACHE_DIR", str(folder))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return folder
+
+
+def draw_face(rng: np.random.Generator, width: int = 64, height: int = 64) -> Image.Image:
+    """A cartoon of a face: skin, eyes and mouth of random colours and places."""
+
+    def colour(low: int, high: int) -> tuple[int, int, int]:
+        red, green, blue = rng.integers(low, high, 3).tolist()
+        return red, green, blue
+
+    picture = Image.new("RGB", (width, height), colour(0, 255))
+    pen = ImageDraw.Draw(picture)
+    x, y = (float(v) for v in rng.normal((width / 2, height / 2), 2))
+    r = min(width, height) * 0.4
+    pen.ellipse((x - r, y - r, x + r, y + r), fill=colour(120, 250))
+    for side in (-1, 1):
+        eye = x + side * r * 0.4
+        pen.ellipse((eye - 4, y - r * 0.4, eye + 4, y - r * 0.4 + 6), fill=colour(0, 90))
+    pen.rectangle((x - r / 2, y + r * 0.4, x + r / 2, y + r * 0.55), fill=colour(60, 200))
+    return picture
+
+
+@pytest.fixture(scope="session")
+def face_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 pictures of faces in two folder levels."""
+    folder = tmp_path_factory.mktemp("faces")
+    (folder / "more").mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(96):
+        place = folder / "more" if index % 2 else folder
+        draw_face(rng).save(place / f"face{index:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a 28-pixel model, trained by `train` on the pictures of `face_folder`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    before = os.environ.get("NEURALID_CACHE_DIR")
+    os.environ["NEURALID_CACHE_DIR"] = str(folder / "cache")
+    try:
+        result = neuralid.train(face_folder, out=folder, kimg=0.8, name="tiny", **TINY)
+    finally:
+        if before is None:
+            del os.environ["NEURALID_CACHE_DIR"]
+        else:
+            os.environ["NEURALID_CACHE_DIR"] = before
+    assert result.weights is not None
+    return result.weights
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    draw_face(np.random.default_rng(7), 80, 100).save(path)
+    return path
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Leave the number of torch's threads as it was."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def real_celeba() -> list[Path]:
+    """CelebA pictures, where ``NEURALID_FACES`` names a folder that holds some."""
+    folder = Path(os.environ.get("NEURALID_FACES", "")) / "celeba"
+    pictures = sorted(folder.glob("*.jpg"))[:20] if "NEURALID_FACES" in os.environ else []
+    if not pictures:
+        pytest.skip("NEURALID_FACES names no folder with CelebA pictures")
+    return pictures
+
+
+def run(*arguments: object) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def fails(result: Result, code: int, *parts: str) -> None:
+    """Assert an exit code, no traceback, nothing on stdout, and what stderr says."""
+    assert result.exit_code == code, result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    for part in parts:
+        assert part in result.stderr

@@ -1,0 +1,49 @@
+"""The folded generator draws the same faces as the trained one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from neuralid.config import ModelConfig
+from neuralid.models import build_generator
+from neuralid.models.dcgan import Generator
+from neuralid.models.inference import FoldedGenerator, draw_faces
+
+
+@pytest.fixture
+def generator() -> Generator:
+    """Random weights, and batch norms that have seen data, so that folding does something."""
+    torch.manual_seed(0)
+    network = build_generator(ModelConfig(size=28, latent_size=6))
+    for module in network.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            assert module.running_mean is not None and module.running_var is not None
+            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.normal_(module.bias, 0, 0.5)
+    return network.eval()
+
+
+def test_folding_changes_nothing_but_rounding(generator: Generator) -> None:
+    z = torch.randn(5, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(FoldedGenerator(generator)(z), generator(z), rtol=0, atol=1e-5)
+
+
+def test_the_generator_is_left_alone(generator: Generator) -> None:
+    generator.train()
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    FoldedGenerator(generator)
+    assert all(value.equal(before[name]) for name, value in generator.state_dict().items())
+    assert generator.training
+    assert all(parameter.requires_grad for parameter in generator.parameters())
+
+
+@pytest.mark.parametrize("place", [0, 3, 7, 8, 12])
+def test_a_face_does_not_depend_on_the_others_drawn(generator: Generator, place: int) -> None:
+    folded = FoldedGenerator(generator)
+    z = torch.randn(13, 6)
+    assert draw_faces(folded, z)[place].equal(draw_faces(folded, z[place : place + 1])[0])
