@@ -68,7 +68,7 @@ def tiny(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = os.environ.get("NEURALID_CACHE_DIR")
     os.environ["NEURALID_CACHE_DIR"] = str(folder / "cache")
     try:
-        result = neuralid.train(face_folder, out=folder, kimg=0.8, name="tiny", **TINY)
+        result = neuralid.train(face_folder, out=folder, kimg=0.4, name="tiny", **TINY)
     finally:
         if before is None:
             del os.environ["NEURALID_CACHE_DIR"]

@@ -48,7 +48,7 @@ def test_real_celeba_pictures_are_cropped_as_the_paper_prints_it(real_celeba: li
         picture = Image.open(path).convert("RGB")
         half = {"face_size": 54 if picture.size == (89, 109) else 108}
         for frame in ({**half}, {**half, "delta_i": 3, "rotation": -8.0}):
-            found = crop_face(load_rgb(path), 56, CropConfig(**frame))  # type: ignore[arg-type]
+            found = crop_face(load_rgb(path), 56, CropConfig(**frame))
             assert np.array_equal(found, np.asarray(celeba_preprocessing(picture, 56, 56, **frame)))
 
 

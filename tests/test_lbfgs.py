@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize as scipy_minimize
+from scipy.optimize import minimize as scipy_minimize  # type: ignore[import-untyped]
 from torch import Tensor
 
 from neuralid.lbfgs import Objective, minimize

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import neuralid
-from neuralid.api.train import Trained
+from neuralid.api._train import Trained
 from neuralid.config import RECIPES, ModelConfig, Recipe, TrainConfig
 from neuralid.dataset import is_held_out
 from neuralid.errors import ConfigError, DataError, TrainingError
@@ -176,7 +177,7 @@ def test_what_a_run_leaves_behind(face_folder: Path, tmp_path: Path) -> None:
 def test_the_log_has_a_line_each_tick(
     face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neuralid.api.train.TICK", 20)
+    monkeypatch.setattr(import_module("neuralid.api._train"), "TICK", 20)
     result = train(face_folder, tmp_path, kimg=0.05, snapshot=5)
     assert result.run is not None
     lines = [json.loads(line) for line in (result.run / "log.jsonl").read_text().splitlines()]

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from . import __version__, console
 from .config import RECIPES, CropConfig, InvertConfig, ModelConfig, TrainConfig
 from .errors import NeuralidError
+from .options import DeltaI, DeltaJ, Device, FaceSize, OutDir, Photos, Rotation, Weights
 
 
 class OneLineErrors(TyperGroup):
@@ -53,24 +54,6 @@ def main(
     """Make face identities on your own machine."""
 
 
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE|NAME", help="Weights: a file, or a trained run's name; none: those that ship."
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", show_default=False)]
-OutDir = Annotated[Path | None, typer.Option("--outdir", help="Folder to write single files to.")]
-FaceSize = Annotated[
-    int | None,
-    typer.Option(help="Side of the square cut out, pixels; none: CelebA's, else the largest."),
-]
-DeltaI = Annotated[int, typer.Option(help="Move the square down, pixels.")]
-DeltaJ = Annotated[int, typer.Option(help="Move the square right, pixels.")]
-Rotation = Annotated[float, typer.Option(help="Turn the photo first, degrees anticlockwise.")]
-
-
 @app.command()
 def train(
     ctx: typer.Context,
@@ -80,6 +63,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder in which runs get folders.")] = Path("runs"),
     name: Annotated[
         str | None, typer.Option(help="Name of the run and its weights; none: the data's.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Terms of the data, kept with the weights.")
     ] = None,
     size: Annotated[int, typer.Option(help="Side of a face, pixels: 28, 56 or 112.")] = (
         ModelConfig.size

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .config import ModelConfig
-from .errors import NeuralidError, WeightsError
+from .errors import ConfigError, NeuralidError, WeightsError
 from .files import make_folder, write_atomically
 from .models import build_generator
 from .models.dcgan import Generator
@@ -68,7 +68,7 @@ def load_weights(name: str | Path | None = None) -> Weights:
     path = find_weights(name)
     tensors, text = _read(path)
     description = _describe(text, path)
-    generator = build_generator(description.model)
+    generator = _build(description, path)
     _fill(generator, tensors, path)
     return Weights(generator.eval().requires_grad_(False), description, file_id(path), path)
 
@@ -143,6 +143,13 @@ def _describe(text: str, path: Path) -> Description:
         if isinstance(error, WeightsError):
             raise
         raise WeightsError(f"{path} describes no model known here: {error}", hint=_HINT) from error
+
+
+def _build(description: Description, path: Path) -> Generator:
+    try:
+        return build_generator(description.model)
+    except ConfigError as error:
+        raise WeightsError(f"{path}: {error}", hint=error.hint) from error
 
 
 def _fill(generator: Generator, tensors: dict[str, Tensor], path: Path) -> None:

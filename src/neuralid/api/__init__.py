@@ -1,10 +1,10 @@
 """The verbs, as functions: the only place that knows the order of the stages."""
 
-from .invert import Inverted, invert
-from .mix import Mixed, mix
-from .sample import Sampled, sample
-from .train import Trained, train
-from .upscale import upscale
+from ._invert import Inverted, invert
+from ._mix import Mixed, mix
+from ._sample import Sampled, sample
+from ._train import Trained, train
+from ._upscale import upscale
 
 __all__ = [
     "Inverted",

@@ -6,26 +6,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from .. import __version__, images, latent, weights
-from ..config import CropConfig, ModelConfig, Recipe, TrainConfig, recipe_named
+from ..config import Recipe
 from ..dataset import Dataset, load_dataset
 from ..device import describe, peak_memory_mb, pick_device, pick_precision
-from ..errors import NeuralidError, TrainingError
 from ..models.inference import FoldedGenerator, draw_faces
 from ..training.batches import Batches
 from ..training.checkpoint import load_checkpoint, save_checkpoint
 from ..training.loop import Step, train_loop
+from ..training.plan import Plan, new_plan, resumed_plan
 from ..training.runs import Run
 from ..training.state import TrainState
+from ._studio import quiet
 
 TICK = 1000  # pictures between two lines of the log
 SHOWN = 64  # faces in a snapshot's grid
-MAY_CHANGE = ("kimg", "snapshot", "precision")  # on resume; all else decides what is trained
 
 
 @dataclass(frozen=True)
@@ -37,45 +36,12 @@ class Trained:
     images: int  # real pictures shown
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What decides the outcome of a run; stored in its options.json."""
-
-    data: Path
-    max_images: int | None
-    name: str
-    model: ModelConfig
-    crop: CropConfig
-    config: TrainConfig
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "data": str(self.data),
-            "max_images": self.max_images,
-            "name": self.name,
-            "model": self.model.to_dict(),
-            "crop": vars(self.crop),
-            "train": self.config.to_dict(),
-            "version": __version__,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> _Plan:
-        return cls(
-            Path(values["data"]),
-            values["max_images"],
-            values["name"],
-            ModelConfig(**values["model"]),
-            CropConfig(**values["crop"]),
-            TrainConfig.from_dict(values["train"]),
-        )
-
-
 def train(
     data: str | Path | None = None,
     *,
     out: str | Path = "runs",
     name: str | None = None,
+    licence: str | None = None,
     size: int | None = None,
     latent_size: int | None = None,
     kimg: float | None = None,
@@ -95,8 +61,8 @@ def train(
     precision: str | None = None,
     dry_run: bool = False,
     on_load: Callable[[int, int], None] | None = None,
-    on_step: Callable[[Step], None] | None = None,
-    on_message: Callable[[str], None] | None = None,
+    on_step: Callable[[Step], None] = lambda step: None,
+    on_message: Callable[[str], None] = quiet,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train a generator on a folder or zip of faces (paper, sections 2.1 and 3).
@@ -111,56 +77,51 @@ def train(
 
     Raises `DataError`, `TrainingError`, `ConfigError`, `DeviceError` or `OutputError`.
     """
-    say = on_message or (lambda text: None)
-    recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
-    given = {
-        "data": Path(data) if data is not None else None,
-        "max_images": max_images,
+    options = {
+        "data": data,
         "name": name,
-        "model": {"size": size, "latent_size": latent_size},
-        "crop": {
-            "face_size": face_size,
-            "delta_i": delta_i,
-            "delta_j": delta_j,
-            "rotation": rotation,
-        },
-        "train": {
-            "kimg": kimg,
-            "batch": batch,
-            "recipe": recipe,
-            "mirror": mirror,
-            "snapshot": snapshot,
-            "seed": seed,
-            "precision": precision,
-        },
+        "licence": licence,
+        "max_images": max_images,
+        "size": size,
+        "latent_size": latent_size,
+        "face_size": face_size,
+        "delta_i": delta_i,
+        "delta_j": delta_j,
+        "rotation": rotation,
+        "kimg": kimg,
+        "batch": batch,
+        "recipe": recipe,
+        "mirror": mirror,
+        "snapshot": snapshot,
+        "seed": seed,
+        "precision": precision,
     }
-    run = Run.find(Path(out), resume) if resume is not None else None
-    plan = _resumed_plan(run, given) if run else _new_plan(given)
+    resumed = Run.find(Path(out), resume) if resume is not None else None
+    plan = resumed_plan(resumed, options) if resumed else new_plan(options)
     where = pick_device(device)
-    say(f"device: {describe(where)}, {pick_precision(plan.config.precision, where)}")
+    on_message(f"device: {describe(where)}, {pick_precision(plan.train.precision, where)}")
 
-    faces = _load(plan, workers, on_load, say)
+    faces = _load(plan, workers, on_load, on_message)
     if dry_run:
-        say(f"dry run: {plan.config.kimg:g} kimg would be trained on {len(faces.training())} faces")
+        kimg_, count = plan.train.kimg, len(faces.training())
+        on_message(f"dry run: {kimg_:g} kimg would be trained on {count} faces")
         return Trained(None, None, 0)
-    resuming = run is not None
-    run = run or Run.create(Path(out), plan.name)
-    run.write_options(plan.to_dict())
+    run = resumed or Run.create(Path(out), plan.name)
+    run.write_options({**plan.to_dict(), "version": __version__})
     _log_skipped(run, faces)
-    return _Session(plan, run, where, say).run_to_the_end(
-        faces, resuming, on_step or (lambda step: None), should_stop
-    )
+    session = _Session(plan, run, where, on_message)
+    return session.run_to_the_end(faces, resumed is not None, on_step, should_stop)
 
 
 class _Session:
     """One stretch of training, from start or resume to its end."""
 
     def __init__(
-        self, plan: _Plan, run: Run, device: torch.device, say: Callable[[str], None]
+        self, plan: Plan, run: Run, device: torch.device, say: Callable[[str], None]
     ) -> None:
         self.plan, self.run, self.device, self.say = plan, run, device, say
-        self.precision = pick_precision(plan.config.precision, device)
-        self.state = TrainState.fresh(plan.model, plan.config, device)
+        self.precision = pick_precision(plan.train.precision, device)
+        self.state = TrainState.fresh(plan.model, plan.train, device)
         self.ticks: list[Step] = []
 
     def run_to_the_end(
@@ -173,7 +134,7 @@ class _Session:
         if resuming:
             self._resume()
         self.say(f"run: {self.run.folder}")
-        config = self.plan.config
+        config = self.plan.train
 
         def step(report: Step) -> None:
             self._tick(report)
@@ -203,7 +164,7 @@ class _Session:
     def _tick(self, report: Step) -> None:
         """Log the mean of the steps of each `TICK` pictures."""
         self.ticks.append(report)
-        if report.images // TICK == (report.images - self.plan.config.batch) // TICK:
+        if report.images // TICK == (report.images - self.plan.train.batch) // TICK:
             return
         names = [f.name for f in fields(Step)][2:]
         means = {n: round(float(np.mean([getattr(s, n) for s in self.ticks])), 5) for n in names}
@@ -234,60 +195,14 @@ class _Session:
             images_seen=self.state.images,
             dataset=self.plan.data.name,
             crop=vars(self.plan.crop),
-            recipe=self.plan.config.recipe.name,
+            recipe=self.plan.train.recipe.name,
+            licence=self.plan.licence,
             version=__version__,
         )
 
 
-def _new_plan(given: dict[str, Any]) -> _Plan:
-    if given["data"] is None:
-        raise TrainingError("no data to train on", hint="give --data a folder or zip of faces")
-    return _Plan(
-        given["data"],
-        given["max_images"],
-        given["name"] or given["data"].resolve().stem,
-        ModelConfig(**_given(given["model"])),
-        CropConfig(**_given(given["crop"])),
-        TrainConfig(**_given(given["train"])),
-    )
-
-
-def _resumed_plan(run: Run, given: dict[str, Any]) -> _Plan:
-    """The run's own plan, with what may change taken from ``given``. Names what may not."""
-    stored = run.read_options()
-    for part in ("model", "crop", "train"):
-        for option, value in _given(given[part]).items():
-            if isinstance(value, Recipe):
-                value = TrainConfig(recipe=value).to_dict()["recipe"]
-            if option not in MAY_CHANGE and value != stored[part][option]:
-                _refuse(option, stored[part][option])
-            stored[part][option] = value
-    for option, value in _given({k: given[k] for k in ("max_images", "name")}).items():
-        if value != stored[option]:
-            _refuse(option, stored[option])
-    if given["data"] is not None:
-        stored["data"] = str(given["data"])
-    try:
-        return _Plan.from_dict(stored)
-    except (KeyError, TypeError, NeuralidError) as error:
-        raise TrainingError(f"{run.folder}/options.json is damaged: {error}") from error
-
-
-def _refuse(option: str, stored: Any) -> None:
-    flag = "--" + option.replace("_", "-")
-    shown = stored["name"] if isinstance(stored, dict) else stored
-    raise TrainingError(
-        f"{flag} differs from the run's own ({shown})",
-        hint=f"leave {flag} out, or start a new run without --resume",
-    )
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def _load(
-    plan: _Plan,
+    plan: Plan,
     workers: int | None,
     on_load: Callable[[int, int], None] | None,
     say: Callable[[str], None],

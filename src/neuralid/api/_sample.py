@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import __version__, images, latent
 from ..config import check_range
 from ..files import check_writable, make_folder
-from .studio import Studio, enlarge, one_of, quiet
+from ._studio import Studio, enlarge, one_of, quiet
 
 CHUNK = 64  # faces drawn between two reports of progress
 

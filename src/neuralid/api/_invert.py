@@ -16,7 +16,7 @@ from ..crop import crop_face, default_face_size
 from ..errors import NeuralidError
 from ..files import check_writable
 from ..inversion import invert as search
-from .studio import Failure, Studio, enlarge, one_of, place_for, quiet
+from ._studio import Failure, Studio, enlarge, one_of, place_for, quiet
 
 LATENT_SUFFIX = ".latent.safetensors"
 CHUNK = 32  # photos inverted together

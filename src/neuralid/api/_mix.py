@@ -16,8 +16,8 @@ from ..config import CropConfig, InvertConfig, check_range
 from ..errors import ConfigError, LatentError
 from ..files import check_writable
 from ..mixing import mix_latents, normalised
-from .invert import frame_all, invert_framed
-from .studio import Studio, enlarge, quiet
+from ._invert import frame_all, invert_framed
+from ._studio import Studio, enlarge, quiet
 
 
 @dataclass(frozen=True)

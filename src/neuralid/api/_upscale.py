@@ -8,7 +8,7 @@ from pathlib import Path
 from .. import images
 from .. import upscaling as methods
 from ..errors import ConfigError, NeuralidError
-from .studio import Failure, one_of, place_for
+from ._studio import Failure, one_of, place_for
 
 WRITABLE = (*images.SUFFIXES, ".tif", ".tiff")
 

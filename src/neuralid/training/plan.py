@@ -1,0 +1,89 @@
+"""What decides the outcome of a run: made from options, kept in the run's options.json."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..config import CropConfig, ModelConfig, TrainConfig, recipe_named
+from ..errors import NeuralidError, TrainingError
+from .runs import Run
+
+MAY_CHANGE = ("kimg", "snapshot", "precision", "data", "licence")  # on resume; all else may not
+_PARTS = {"model": ModelConfig, "crop": CropConfig, "train": TrainConfig}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run is made of, apart from where and how fast it runs."""
+
+    data: Path
+    model: ModelConfig
+    crop: CropConfig
+    train: TrainConfig
+    name: str
+    licence: str = ""
+    max_images: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "data": str(self.data)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Plan:
+        parts = {
+            "data": Path(values["data"]),
+            "model": ModelConfig(**values["model"]),
+            "crop": CropConfig(**values["crop"]),
+            "train": TrainConfig.from_dict(values["train"]),
+        }
+        return cls(**{**{f.name: values[f.name] for f in fields(cls)}, **parts})
+
+
+def new_plan(options: dict[str, Any]) -> Plan:
+    """A plan from options by name; what is None takes its default. Raises `TrainingError`."""
+    given = _given(options)
+    if "data" not in given:
+        raise TrainingError("no data to train on", hint="give --data a folder or zip of faces")
+    data = Path(given["data"])
+    parts = {part: kind(**_of(kind, given)) for part, kind in _PARTS.items()}
+    rest = _of(Plan, {"name": data.resolve().stem, **given})
+    return Plan(**{**rest, **parts, "data": data})
+
+
+def resumed_plan(run: Run, options: dict[str, Any]) -> Plan:
+    """The run's own plan, with what may change taken from ``options``; what may not is named."""
+    stored = run.read_options()
+    try:
+        Plan.from_dict(stored)
+    except (KeyError, TypeError, NeuralidError) as error:
+        raise TrainingError(f"{run.folder}/options.json is damaged: {error}") from error
+    for option, value in _given(options).items():
+        place = next((stored[part] for part in _PARTS if option in stored[part]), stored)
+        value = asdict(value) if option == "recipe" else value
+        if option not in MAY_CHANGE and value != place[option]:
+            _refuse(option, place[option])
+        place[option] = value
+    return Plan.from_dict(stored)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Options without those left out; a recipe by name as the recipe."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(given.get("recipe"), str):
+        given["recipe"] = recipe_named(given["recipe"])
+    return given
+
+
+def _of(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in fields(kind)}
+    return {name: value for name, value in given.items() if name in names}
+
+
+def _refuse(option: str, stored: Any) -> None:
+    flag = "--" + option.replace("_", "-")
+    shown = stored["name"] if isinstance(stored, dict) else stored
+    raise TrainingError(
+        f"{flag} differs from the run's own ({shown})",
+        hint=f"leave {flag} out, or start a new run without --resume",
+    )

@@ -1,0 +1,386 @@
+"""The commands as a user meets them: paths on stdout, talk on stderr, one line for an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import draw_face, fails, run
+from PIL import Image
+from test_images import bomb, truncated
+
+import neuralid
+from neuralid import weights
+from neuralid.config import ModelConfig
+from neuralid.images import LATENT_KEY, RECIPE_KEY, load_rgb, open_picture, read_text
+from neuralid.latent import load_latent, save_latent
+
+COMMANDS = ("train", "sample", "invert", "mix", "upscale")
+
+
+def paths(stdout: str) -> list[Path]:
+    return [Path(line) for line in stdout.splitlines()]
+
+
+# --- what works -------------------------------------------------------------------------------
+
+
+def test_help_comes_without_torch() -> None:
+    code = "import sys, neuralid.cli as c\ntry: c.app(['--help'])\nexcept SystemExit: pass\n"
+    code += "assert not {'torch', 'numpy', 'cv2', 'PIL'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_commands_help_fits_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_the_version_is_printed() -> None:
+    assert run("--version").stdout.strip() == neuralid.__version__
+
+
+def test_train_then_sample_by_name(face_folder: Path) -> None:
+    trained = run(
+        *("train", "--data", face_folder, "--size", 28, "--latent-size", 8),
+        *("--kimg", 0.02, "--batch", 8, "--name", "mine", "--device", "cpu"),
+    )
+    assert trained.exit_code == 0, trained.stderr
+    assert paths(trained.stdout) == [weights.weights_folder() / "mine.safetensors"]
+    assert "96 faces" in trained.stderr and "device: cpu" in trained.stderr
+    sampled = run("sample", "-n", 3, "--weights", "mine")
+    assert sampled.exit_code == 0, sampled.stderr
+    assert paths(sampled.stdout) == [Path("faces.png")]
+
+
+def test_a_grid_gets_a_name_that_is_free_and_says_its_seed(tiny: Path) -> None:
+    Path("faces.png").write_text("mine")
+    result = run("sample", "-n", 5, "--weights", tiny)
+    assert paths(result.stdout) == [Path("faces-1.png")]
+    assert Path("faces.png").read_text() == "mine"
+    assert "seed: " in result.stderr
+    assert load_rgb(Path("faces-1.png")).shape == (56, 84, 3)
+
+
+def test_the_same_seed_gives_the_same_bytes_at_any_batch_size(tiny: Path) -> None:
+    run("sample", "--seeds", "0-20", "--outdir", "many", "--weights", tiny)
+    run("sample", "--seeds", "13", "--outdir", "one", "--weights", tiny)
+    run("sample", "-n", 1, "--seed", 13, "-o", "grid.png", "--weights", tiny)
+    assert Path("many/seed0013.png").read_bytes() == Path("one/seed0013.png").read_bytes()
+    assert np.array_equal(load_rgb(Path("grid.png")), load_rgb(Path("one/seed0013.png")))
+    assert not np.array_equal(load_rgb(Path("many/seed0012.png")), load_rgb(Path("grid.png")))
+
+
+def test_truncation_pulls_faces_together_and_scale_enlarges(tiny: Path) -> None:
+    wide = neuralid.sample(8, seed=0, weights=tiny).images.astype(float)
+    narrow = neuralid.sample(8, seed=0, weights=tiny, trunc=0.3).images.astype(float)
+    assert narrow.std(0).mean() < 0.6 * wide.std(0).mean()
+    assert neuralid.sample(2, seed=0, weights=tiny, scale=2).images.shape == (2, 56, 56, 3)
+
+
+def test_invert_writes_a_latent_and_a_picture_for_each_photo(tiny: Path, tmp_path: Path) -> None:
+    run("sample", "--seeds", "1-3", "--outdir", "s", "--weights", tiny)
+    photos = sorted(Path("s").glob("*.png"))
+    result = run("invert", *photos, "--outdir", "out", "--weights", tiny)
+    assert result.exit_code == 0, result.stderr
+    assert len(paths(result.stdout)) == 6 and all(path.exists() for path in paths(result.stdout))
+    stored = load_latent(Path("out/seed0002.latent.safetensors"))
+    assert stored.weights_id == weights.load_weights(tiny).id
+    assert stored.facts["psnr"] > 25
+    assert stored.facts["crop"]["face_size"] == 28
+    assert load_rgb(Path("out/seed0002.inverted.png")).shape == (112, 224, 3)
+
+
+def test_photos_inverted_together_or_alone_come_out_the_same(tiny: Path) -> None:
+    run("sample", "--seeds", "1-3", "--outdir", "s", "--weights", tiny)
+    photos = sorted(Path("s").glob("*.png"))
+    together = neuralid.invert(photos, weights=tiny)
+    alone = neuralid.invert(photos[:1], weights=tiny)
+    assert alone[0].psnr == pytest.approx(together[0].psnr, abs=1.0)
+    assert not alone[0].files
+
+
+def test_invert_without_a_place_writes_here_and_overwrites_nothing(tiny: Path, photo: Path) -> None:
+    for _ in range(2):
+        assert run("invert", photo, "--steps", 2, "--weights", tiny).exit_code == 0
+    kinds = (".inverted.png", ".latent.safetensors")
+    names = {stem + kind for stem in ("photo", "photo-1") for kind in kinds}
+    assert {path.name for path in Path().iterdir()} == names
+
+
+def test_mix_takes_photos_latents_and_pictures_in_any_combination(tiny: Path, photo: Path) -> None:
+    run("sample", "--seeds", "4,5", "--outdir", "s", "--weights", tiny)
+    run("invert", photo, "--steps", 3, "-o", "me.png", "--weights", tiny)
+    latent = Path("me.latent.safetensors")
+    result = run("mix", photo, latent, "s/seed0004.png", "-o", "out.png", "--weights", tiny)
+    assert result.exit_code == 0, result.stderr
+    assert paths(result.stdout) == [Path("out.png")]
+    assert load_rgb(Path("out.png")).shape == (112, 112, 3)
+    recipe = json.loads(read_text(Path("out.png"), RECIPE_KEY) or "")["mix"]
+    assert recipe["inputs"] == ["photo.png", "me.latent.safetensors", "seed0004.png"]
+    assert recipe["shares"] == pytest.approx([1 / 3] * 3, abs=1e-5)
+
+
+def test_a_mix_is_the_papers_average_of_the_latents(tiny: Path) -> None:
+    drawn = neuralid.sample(seeds=[4, 5], outdir="s", weights=tiny)
+    mixed = neuralid.mix(drawn.files, weights=tiny, weight=[0.3])
+    torch.testing.assert_close(mixed.latent, 0.7 * drawn.latents[0] + 0.3 * drawn.latents[1])
+    again = neuralid.mix([*drawn.files], output="m.png", weights=tiny, weight=[0.3], blend="slerp")
+    assert not again.latent.allclose(mixed.latent)
+    twice = neuralid.mix(["m.png", "m.png"], weights=tiny)  # a mix carries its latent too
+    torch.testing.assert_close(twice.latent, again.latent)
+
+
+def test_a_strip_shows_a_the_mix_and_b(tiny: Path) -> None:
+    run("sample", "--seeds", "4,5", "--outdir", "s", "--weights", tiny)
+    files = ("s/seed0004.png", "s/seed0005.png")
+    run("mix", *files, "-o", "strip.png", "--strip", "--scale", 1, "--weights", tiny)
+    run("mix", *files, "-o", "mix.png", "--scale", 1, "--weights", tiny)
+    strip = load_rgb(Path("strip.png"))
+    parts = [load_rgb(Path(p)) for p in (files[0], "mix.png", files[1])]
+    assert np.array_equal(strip, np.hstack(parts))
+
+
+def test_a_picture_drawn_with_other_weights_is_inverted_as_a_photo(
+    tiny: Path, face_folder: Path
+) -> None:
+    run("sample", "--seeds", "4,5", "--outdir", "s", "--weights", tiny)
+    neuralid.train(face_folder, size=28, latent_size=8, kimg=0.01, batch=8, name="other")
+    result = run("mix", "s/seed0004.png", "s/seed0005.png", "--weights", "other")
+    assert result.exit_code == 0
+    assert "drawn with other weights" in result.stderr
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "I;16", "RGB"])
+def test_upscale_keeps_the_kind_of_picture(tmp_path: Path, mode: str) -> None:
+    picture = draw_face(np.random.default_rng(0), 20, 30)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    else:
+        picture = picture.convert(mode)
+    picture.save("in.png", icc_profile=b"a profile")
+    result = run("upscale", "in.png", "--scale", 2.5)
+    assert result.exit_code == 0, result.stderr
+    assert paths(result.stdout) == [Path("in_x2.5.png")]
+    large = open_picture(Path("in_x2.5.png"))
+    assert (large.mode, large.size) == (mode, (50, 75))
+    assert large.info["icc_profile"] == b"a profile"
+
+
+def test_upscale_turns_a_photo_upright() -> None:
+    picture = draw_face(np.random.default_rng(0), 20, 30)
+    exif = picture.getexif()
+    exif[0x0112] = 8
+    picture.save("in.jpg", exif=exif)
+    run("upscale", "in.jpg", "-o", "out.jpg", "-s", 2)
+    large = open_picture(Path("out.jpg"))
+    assert large.size == (60, 40)
+    assert large.getexif().get(0x0112, 1) == 1
+
+
+def test_upscale_does_several_and_counts_what_failed(photo: Path) -> None:
+    Path("bad.png").write_text("junk")
+    result = run("upscale", photo, "bad.png", photo, "--outdir", "big")
+    assert result.exit_code == 1
+    assert paths(result.stdout) == [Path("big/photo_x4.png")] * 2
+    assert "bad.png is not a picture" in result.stderr and "1 of 3 failed" in result.stderr
+
+
+# --- what does not ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> dict[str, Path]:
+    """Pictures that are none."""
+    text, empty = tmp_path / "text.jpg", tmp_path / "empty.jpg"
+    text.write_text("hello")
+    empty.touch()
+    return {
+        "is not a picture": text,
+        "empty.jpg is not a picture": empty,
+        "cannot be read": truncated(tmp_path / "half.jpg"),
+        "too many pixels": bomb(tmp_path / "bomb.png"),
+        "does not exist": tmp_path / "missing.jpg",
+    }
+
+
+@pytest.mark.parametrize("command", ["invert", "mix", "upscale"])
+def test_broken_pictures(command: str, bad: dict[str, Path], tiny: Path, photo: Path) -> None:
+    more = () if command == "upscale" else ("--weights", tiny)
+    inputs = (photo,) if command == "mix" else ()
+    for words, path in bad.items():
+        fails(run(command, *inputs, path, "-o", "out.png", *more), 1, "error:", words)
+        assert not Path("out.png").exists()
+
+
+def test_training_data_that_is_none(tmp_path: Path, bad: dict[str, Path]) -> None:
+    (tmp_path / "void").mkdir()
+    for path, words in [
+        (tmp_path / "void", "has no pictures"),
+        (tmp_path / "nowhere", "does not exist"),
+        (bad["is not a picture"], "neither a folder nor a zip"),
+    ]:
+        fails(run("train", "--data", path), 1, words, "hint:")
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for path in bad.values():
+        if path.exists():
+            path.rename(folder / path.name)
+    fails(run("train", "--data", folder), 1, "0 usable pictures", "4 could not be read")
+
+
+def outputs(command: str, photo: Path, tiny: Path, target: Path) -> list[object]:
+    weights_ = ["--weights", tiny]
+    return {
+        "sample": ["sample", "-n", 1, "-o", target, *weights_],
+        "invert": ["invert", photo, "-o", target, *weights_],
+        "mix": ["mix", photo, photo, "-o", target, *weights_],
+        "upscale": ["upscale", photo, "-o", target],
+    }[command]
+
+
+@pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale"])
+def test_outputs_that_cannot_be_written(
+    command: str, photo: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = outputs(command, photo, tiny, tmp_path / "nowhere" / "out.png")
+    fails(run(*missing), 1, "cannot write", "does not exist: create it first")
+    fails(run(*outputs(command, photo, tiny, photo / "out.png")), 1, "cannot write", "in the way")
+    fails(run(*outputs(command, photo, tiny, tmp_path)), 1, "cannot write", "folder of that name")
+
+    target = Path("old.png")
+    target.write_text("precious")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    fails(run(*outputs(command, photo, tiny, target)), 1, "cannot write", "disk is full")
+    assert target.read_text() == "precious"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
+@pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale"])
+def test_a_read_only_folder(command: str, photo: Path, tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    arguments = outputs(command, photo, tiny, folder / "out.png")
+    fails(run(*arguments), 1, "cannot write", "may not be written to")
+
+
+@pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale", "train"])
+def test_a_read_only_file_system(
+    command: str,
+    photo: Path,
+    tiny: Path,
+    tmp_path: Path,
+    face_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    monkeypatch.setattr("tempfile.mkstemp", refused)
+    if command == "train":
+        arguments: list[object] = ["train", "--data", face_folder, "--size", 28]
+    else:
+        arguments = outputs(command, photo, tiny, tmp_path / "out.png")
+    fails(run(*arguments), 1, "cannot write", "read-only")
+
+
+@pytest.mark.parametrize("command", ["sample", "invert", "mix"])
+def test_weights_that_do_not_fit(command: str, photo: Path, tiny: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(tiny.read_bytes()[:1000])
+    other = tmp_path / "other.safetensors"
+    description = weights.Description(ModelConfig(size=56, latent_size=16))
+    weights.save_weights(other, weights.load_weights(tiny).generator, description)
+    for path, words in [
+        (damaged, "is damaged"),
+        (other, "another architecture"),
+        (photo, "is damaged or not a safetensors file"),
+        (Path("nobody"), "no weights 'nobody'"),
+    ]:
+        result = run(*outputs(command, photo, path, Path("out.png")))
+        fails(result, 3, "error:", words, "hint:")
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "invert", "mix"])
+def test_devices_that_are_not_there(
+    command: str, photo: Path, tiny: Path, face_folder: Path
+) -> None:
+    if command == "train":
+        arguments: list[object] = ["train", "--data", face_folder]
+    else:
+        arguments = outputs(command, photo, tiny, Path("out.png"))
+    fails(run(*arguments, "--device", "cuda:63"), 1, "'cuda:63' is not there", "cpu")
+    fails(run(*arguments, "--device", "toaster"), 2, "no device is called 'toaster'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--data", ".", "--size", 64], "the nearest that work are 56 and 28"),
+        (["train", "--data", ".", "--kimg", -1], "kimg must be"),
+        (["train", "--data", ".", "--batch", 1], "batch must be"),
+        (["train", "--data", ".", "--recipe", "magic"], "there are paper, stable"),
+        (["train", "--data", ".", "--precision", "int4"], "precision must be"),
+        (["train", "--data", ".", "--face-size", 2], "face size must be"),
+        (["sample", "-n", 0], "number of faces must be"),
+        (["sample", "--seeds", "1-x"], "not a list of seeds"),
+        (["sample", "--trunc", -1], "trunc must be"),
+        (["sample", "--scale", 100], "scale must be"),
+        (["sample", "-o", "a.png", "--outdir", "b"], "exclude each other"),
+        (["invert", "a.jpg", "--steps", 0], "steps must be"),
+        (["invert", "a.jpg", "b.jpg", "-o", "c.png"], "use --outdir"),
+        (["mix", "a.jpg"], "at least two"),
+        (["mix", "a.jpg", "b.jpg", "--blend", "paint"], "no blend 'paint'"),
+        (["mix", "a.jpg", "b.jpg", "--weight", 2], "from 0 to 1"),
+        (["upscale", "a.jpg", "--method", "magic"], "no method 'magic'"),
+        (["upscale", "a.jpg", "--scale", 0], "scale must be"),
+        (["upscale", "a.jpg", "--sharpen", 9], "sharpen must be"),
+        (["upscale"], "Missing argument"),
+        (["paint"], "No such command"),
+    ],
+)
+def test_options_out_of_range(arguments: list[object], words: str) -> None:
+    fails(run(*arguments), 2, words)
+
+
+def test_mixing_needs_latents_of_the_weights_in_use(tiny: Path, photo: Path) -> None:
+    save_latent(Path("a.safetensors"), torch.zeros(16), "other", {})
+    fails(run("mix", photo, "a.safetensors", "--weights", tiny), 1, "belongs to other weights")
+    Path("b.safetensors").write_text("junk")
+    fails(run("mix", photo, "b.safetensors", "--weights", tiny), 1, "not a latent file")
+
+
+def test_a_grid_of_faces_is_nobodys_photo(tiny: Path, photo: Path) -> None:
+    run("sample", "-n", 4, "-o", "grid.png", "--weights", tiny)
+    assert read_text(Path("grid.png"), LATENT_KEY) is None
+    fails(run("mix", photo, "grid.png", "--weights", tiny), 2, "grid of 4 faces")
+
+
+def test_a_bug_keeps_its_traceback_and_an_error_shows_it_on_request(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = run("--traceback", "upscale", "missing.jpg", "-o", "x.png")
+    assert shown.exit_code == 1
+
+    def bug(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("neuralid.upscaling.upscale_array", bug)
+    result = run("upscale", photo)
+    assert isinstance(result.exception, ZeroDivisionError)

@@ -1,0 +1,81 @@
+"""The import table of docs/architecture.md, as a test."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "neuralid"
+ROW = re.compile(r"^\| `([\w/.]+)` \|.*\| ([^|]*) \|$", re.MULTILINE)
+
+
+def rooms() -> dict[str, set[str]]:
+    """Room -> rooms it may import, from the table in the documentation."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = {room.removesuffix(".py").rstrip("/"): words for room, words in ROW.findall(text)}
+    everything = set(table)
+    may: dict[str, set[str]] = {}
+    for room, words in table.items():
+        named = set(re.findall(r"`([\w]+)`", words))
+        may[room] = everything if words.strip() == "all" else named
+    return may
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(SRC).parts
+    return parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """The rooms a file imports, at its top or inside its functions."""
+    found: set[str] = set()
+    depth = len(path.relative_to(SRC).parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == depth:
+            names = [node.module.split(".")[0]] if node.module else [a.name for a in node.names]
+            found |= {name for name in names if not name.startswith("__")}
+    return found
+
+
+FILES = [path for path in SRC.rglob("*.py") if path.parent != SRC or path.stem[:2] != "__"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
+def test_imports_point_one_way(path: Path) -> None:
+    room = room_of(path)
+    assert imports(path) <= rooms()[room] | {room}
+
+
+def test_every_room_is_in_the_table() -> None:
+    assert {room_of(path) for path in FILES} == set(rooms())
+
+
+def test_there_are_no_circles() -> None:
+    uses = {room: {i for p in FILES if room_of(p) == room for i in imports(p)} for room in rooms()}
+    done: set[str] = set()
+    while len(done) < len(uses):
+        ready = {room for room, needs in uses.items() if needs - {room} <= done} - done
+        assert ready, f"these import each other: {sorted(set(uses) - done)}"
+        done |= ready
+
+
+def test_files_and_functions_stay_readable() -> None:
+    for path in FILES:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 310, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                length = body[-1].end_lineno - body[0].lineno + 1 if body else 0  # type: ignore
+                assert length <= 45, f"{path.name}: {node.name} has {length} lines"
+
+
+def test_only_two_files_use_pillow_and_one_scales_pixels() -> None:
+    users = {p.name for p in FILES if re.search(r"^(import|from) PIL", p.read_text(), re.M)}
+    assert users == {"images.py", "crop.py"}
+    scalers = {p.name for p in FILES if re.search(r"/ 255|\* 255|mul\(255\)", p.read_text())}
+    assert scalers == {"images.py"}

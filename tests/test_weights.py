@@ -1,0 +1,124 @@
+"""Weights on disk: what is written comes back, and what is not ours is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from neuralid.config import ModelConfig
+from neuralid.errors import WeightsError
+from neuralid.models import build_generator
+from neuralid.weights import Description, find_weights, load_weights, publish, save_weights
+
+SMALL = ModelConfig(size=28, latent_size=4)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "small.safetensors"
+    save_weights(path, build_generator(SMALL), Description(SMALL, images_seen=5, dataset="d"))
+    return path
+
+
+def test_weights_come_back_in_half_precision_with_their_description(file: Path) -> None:
+    torch.manual_seed(0)
+    before = build_generator(SMALL).state_dict()
+    loaded = load_weights(file)
+    assert loaded.description == Description(SMALL, images_seen=5, dataset="d")
+    assert not loaded.generator.training
+    for name, value in loaded.generator.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=1e-3, atol=1e-6)
+    assert load_file(file)["dense.weight"].dtype == torch.float16
+    assert load_file(file)["dense_norm.running_var"].dtype == torch.float32
+
+
+def test_the_id_is_that_of_the_contents(file: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(file.read_bytes())
+    assert load_weights(copy).id == load_weights(file).id
+    torch.manual_seed(1)
+    save_weights(copy, build_generator(SMALL), Description(SMALL))
+    assert load_weights(copy).id != load_weights(file).id
+
+
+def test_published_weights_are_found_by_name() -> None:
+    path = publish("mine", build_generator(SMALL), Description(SMALL))
+    assert find_weights("mine") == path
+    assert load_weights("mine").path == path
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def scramble(path: Path) -> None:
+    path.write_bytes(b"\xff" * 5000)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def foreign(path: Path) -> None:
+    save_file({"layer": torch.zeros(3)}, path)
+
+
+def other_architecture(path: Path) -> None:
+    save_weights(path, build_generator(SMALL), Description(ModelConfig(size=56, latent_size=4)))
+
+
+def unknown_architecture(path: Path) -> None:
+    save_weights(path, build_generator(SMALL), Description(ModelConfig(architecture="x")))
+
+
+def newer(path: Path) -> None:
+    save_weights(path, build_generator(SMALL), Description(SMALL, format=99, version="9.9"))
+
+
+def not_finite(path: Path) -> None:
+    generator = build_generator(SMALL)
+    torch.nn.init.constant_(generator.to_rgb.weight, float("nan"))
+    save_weights(path, generator, Description(SMALL))
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (cut, "is damaged"),
+        (scramble, "is damaged"),
+        (empty, "is damaged"),
+        (foreign, "another program"),
+        (other_architecture, "another architecture"),
+        (unknown_architecture, "no architecture 'x'"),
+        (newer, "newer neuralid"),
+        (not_finite, "not finite"),
+        (Path.unlink, "no weights"),
+    ],
+)
+def test_what_is_not_ours_is_refused_with_a_hint(
+    file: Path, harm: Callable[[Path], None], words: str
+) -> None:
+    harm(file)
+    with pytest.raises(WeightsError, match=words) as caught:
+        load_weights(file)
+    assert caught.value.hint
+    assert caught.value.exit_code == 3
+
+
+def test_a_folder_and_an_unknown_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="is a folder"):
+        load_weights(tmp_path)
+    with pytest.raises(WeightsError, match="no weights 'nobody'"):
+        load_weights("nobody")
+
+
+def test_the_weights_that_ship_draw_faces_of_the_papers_size() -> None:
+    shipped = load_weights()
+    assert shipped.description.model == ModelConfig()
+    assert shipped.description.licence
+    assert shipped.path.stat().st_size < 50_000_000
