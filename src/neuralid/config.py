@@ -121,13 +121,11 @@ class TrainConfig:
 class InvertConfig:
     """How a face's latent is searched for."""
 
-    steps: int = 50  # rounds, as in the paper's gan_reverse
-    evaluations_per_step: int = 2  # the paper allows 20, and forgets its search every round
-    memory: int = 20  # steps L-BFGS remembers
+    steps: int = 50  # evaluations a face; the paper has 50 rounds of up to 20
+    memory: int = 40  # steps L-BFGS remembers
 
     def __post_init__(self) -> None:
         check_range("steps", self.steps, 1, 100_000)
-        check_range("evaluations per step", self.evaluations_per_step, 1, 1000)
         check_range("memory", self.memory, 1, 1000)
 
 

@@ -24,6 +24,7 @@ from .models.dcgan import Generator
 
 FORMAT = 1
 DEFAULT = "faces-56"  # ships with the package
+_METRIC = "latent_metric"  # name of the tensor
 _KEY = "neuralid"  # of the JSON text in the file's metadata
 _HINT = "pass --weights FILE, the name of a run you trained, or nothing for the default"
 
@@ -50,11 +51,16 @@ class Weights:
     description: Description
     id: str  # first 16 hex digits of the SHA-256 of the file's contents
     path: Path
+    metric: Tensor | None = None  # (Z, Z), see models.inference.latent_metric
 
 
-def save_weights(path: Path, generator: Generator, description: Description) -> None:
-    """Write a generator in half precision (batch-norm statistics in full) as safetensors."""
+def save_weights(
+    path: Path, generator: Generator, description: Description, metric: Tensor | None = None
+) -> None:
+    """Write a generator in half precision (batch norms and metric in full) as safetensors."""
     tensors = {name: _stored(name, t) for name, t in generator.state_dict().items()}
+    if metric is not None:
+        tensors[_METRIC] = metric
     text = json.dumps({**asdict(description), "model": description.model.to_dict()})
     write_atomically(path, lambda to: save_file(tensors, to, metadata={_KEY: text}))
 
@@ -69,8 +75,11 @@ def load_weights(name: str | Path | None = None) -> Weights:
     tensors, text = _read(path)
     description = _describe(text, path)
     generator = _build(description, path)
+    metric = tensors.pop(_METRIC, None)
     _fill(generator, tensors, path)
-    return Weights(generator.eval().requires_grad_(False), description, file_id(path), path)
+    _check_metric(metric, description, path)
+    generator.eval().requires_grad_(False)
+    return Weights(generator, description, file_id(path), path, metric)
 
 
 def find_weights(name: str | Path | None = None) -> Path:
@@ -89,10 +98,12 @@ def find_weights(name: str | Path | None = None) -> Path:
     return path
 
 
-def publish(name: str, generator: Generator, description: Description) -> Path:
+def publish(
+    name: str, generator: Generator, description: Description, metric: Tensor | None = None
+) -> Path:
     """Save weights in the cache under ``name``, for ``--weights name``; returns the path."""
     path = make_folder(weights_folder()) / f"{name}.safetensors"
-    save_weights(path, generator, description)
+    save_weights(path, generator, description, metric)
     return path
 
 
@@ -150,6 +161,12 @@ def _build(description: Description, path: Path) -> Generator:
         return build_generator(description.model)
     except ConfigError as error:
         raise WeightsError(f"{path}: {error}", hint=error.hint) from error
+
+
+def _check_metric(metric: Tensor | None, description: Description, path: Path) -> None:
+    z = description.model.latent_size
+    if metric is not None and (metric.shape != (z, z) or not bool(metric.isfinite().all())):
+        raise WeightsError(f"{path} is damaged: '{_METRIC}' is not a finite matrix", hint=_HINT)
 
 
 def _fill(generator: Generator, tensors: dict[str, Tensor], path: Path) -> None:

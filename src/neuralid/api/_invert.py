@@ -110,12 +110,11 @@ def invert_framed(
     on_step: Callable[[int, int], None] | None,
 ) -> list[Inverted]:
     """Invert cropped photos, some at a time."""
-    rounds = config.steps * config.evaluations_per_step
-    total = rounds * -(-len(framed) // CHUNK)
+    total = config.steps * -(-len(framed) // CHUNK)
     found: list[Inverted] = []
     for start in range(0, len(framed), CHUNK):
         part = framed[start : start + CHUNK]
-        before = rounds * (start // CHUNK)
+        before = config.steps * (start // CHUNK)
 
         def report(done: int, _: int, before: int = before) -> None:
             if on_step is not None:
@@ -132,7 +131,9 @@ def _invert_batch(
     on_step: Callable[[int, int], None],
 ) -> list[Inverted]:
     targets = images.to_tensor(np.stack([item.face for item in framed]))
-    result = search(studio.generator, targets, config, on_step=on_step)
+    result = search(
+        studio.generator, targets, config, metric=studio.weights.metric, on_step=on_step
+    )
     drawn = images.to_uint8(result.faces)
     return [
         Inverted(

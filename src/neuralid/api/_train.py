@@ -14,7 +14,7 @@ from .. import __version__, images, latent, weights
 from ..config import Recipe
 from ..dataset import Dataset, load_dataset
 from ..device import describe, peak_memory_mb, pick_device, pick_precision
-from ..models.inference import FoldedGenerator, draw_faces
+from ..models.inference import FoldedGenerator, draw_faces, latent_metric
 from ..training.batches import Batches
 from ..training.checkpoint import load_checkpoint, save_checkpoint
 from ..training.loop import Step, train_loop
@@ -149,7 +149,8 @@ class _Session:
             on_snapshot=self._snapshot,
             should_stop=should_stop,
         )
-        path = weights.publish(self.plan.name, self.state.average, self._description())
+        metric = latent_metric(FoldedGenerator(self.state.average))
+        path = weights.publish(self.plan.name, self.state.average, self._description(), metric)
         return Trained(self.run.folder, path, self.state.images)
 
     def _resume(self) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..config import LATENT_STD
 from .convolution import phase_conv, phase_kernels
 from .dcgan import STEM, STEM_WIDTH, Generator, UpConv, as_conv_kernel
 
@@ -78,6 +79,29 @@ def draw_faces(generator: FoldedGenerator, z: Tensor) -> Tensor:
         padded = F.pad(part, (0, 0, 0, CHUNK - len(part))).to(generator.dense_weight.device)
         faces.append(generator(padded)[: len(part)].cpu())
     return torch.cat(faces)
+
+
+def latent_metric(generator: FoldedGenerator, batch: int = 32) -> Tensor:
+    """How much each direction of latent space moves the pixels: the mean of ``J^T J`` over draws.
+
+    J is the generator's Jacobian at a latent; ``J^T v`` for random v gives samples of it, twice
+    as many as there are numbers in a latent. The same generator always gives the same metric.
+
+    Shape: ``(Z, Z)``, on the CPU.
+    """
+    z_size, device = generator.config.latent_size, generator.dense_weight.device
+    rng = torch.Generator().manual_seed(0)
+    rounds = -(-2 * z_size // batch)
+    metric = torch.zeros(z_size, z_size, dtype=torch.float64)
+    for _ in range(rounds):
+        z = torch.randn(batch, z_size, generator=rng) * LATENT_STD
+        z = z.to(device).requires_grad_(True)
+        faces = generator(z)
+        probes = torch.randn(faces.shape, generator=rng).to(device)
+        (pulled,) = torch.autograd.grad(faces, z, probes)  # (N, Z): J^T v
+        pulled = pulled.cpu().double()
+        metric += pulled.T @ pulled
+    return (metric / (rounds * batch)).float()
 
 
 def _fold(weight: Tensor, bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:

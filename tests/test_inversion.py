@@ -1,0 +1,98 @@
+"""Face -> latent, on the tiny trained generator."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from neuralid import latent, weights
+from neuralid.config import InvertConfig
+from neuralid.inversion import invert, psnr
+from neuralid.models.inference import FoldedGenerator, latent_metric
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Path) -> weights.Weights:
+    return weights.load_weights(tiny)
+
+
+@pytest.fixture(scope="module")
+def generator(trained: weights.Weights) -> FoldedGenerator:
+    return FoldedGenerator(trained.generator)
+
+
+def faces(generator: FoldedGenerator, seeds: range) -> Tensor:
+    with torch.no_grad():
+        return generator(latent.draw(seeds, generator.config.latent_size))
+
+
+def test_generated_faces_are_found_again(
+    generator: FoldedGenerator, trained: weights.Weights
+) -> None:
+    targets = faces(generator, range(4))
+    found = invert(generator, targets, metric=trained.metric)
+    assert float(found.psnr.min()) > 35
+    others = psnr(faces(generator, range(10, 14)), targets)
+    assert float(others.max()) < 30
+    torch.testing.assert_close(psnr(found.faces, targets), found.psnr)
+
+
+def test_the_metric_evens_out_directions_of_different_effect(generator: FoldedGenerator) -> None:
+    uneven = copy.deepcopy(generator)
+    uneven.dense_weight *= torch.logspace(0, -2, 16)
+    targets = faces(generator, range(6))
+    few = InvertConfig(steps=15)
+    plain = invert(uneven, targets, few).psnr.mean()
+    helped = invert(uneven, targets, few, metric=latent_metric(uneven)).psnr.mean()
+    assert float(helped) > float(plain) + 0.3
+
+
+def test_the_metric_is_the_mean_of_the_squared_jacobian(generator: FoldedGenerator) -> None:
+    metric = latent_metric(generator, batch=100)
+    torch.testing.assert_close(metric, metric.T)
+    assert float(torch.linalg.eigvalsh(metric).min()) > 0
+
+    def jacobian(z: Tensor, reach: float = 1e-2) -> Tensor:
+        steps = reach * torch.eye(16)
+        with torch.no_grad():
+            return ((generator(z + steps) - generator(z - steps)) / (2 * reach)).flatten(1).T
+
+    jacobians = [jacobian(z) for z in latent.draw(range(40), 16)]
+    exact = torch.stack([j.T @ j for j in jacobians]).mean(0)
+    agreement = (metric * exact).sum() / (metric.norm() * exact.norm())
+    assert float(agreement) > 0.8
+    assert float(metric.trace() / exact.trace()) == pytest.approx(1, abs=0.3)
+
+
+def test_more_steps_never_make_it_worse(generator: FoldedGenerator) -> None:
+    targets = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0)) - 0.5
+    found = [invert(generator, targets, InvertConfig(steps=n)).psnr for n in (1, 5, 20)]
+    assert bool((found[0] <= found[1]).all()) and bool((found[1] <= found[2]).all())
+    assert bool((found[2] > found[0]).all())
+
+
+def test_the_latent_is_finite_whatever_the_face(generator: FoldedGenerator) -> None:
+    targets = torch.stack([torch.full((3, 28, 28), v) for v in (-0.5, 0.5, float("nan"), 1e30)])
+    found = invert(generator, targets, InvertConfig(steps=5))
+    assert bool(found.latents.isfinite().all())
+
+
+def test_every_round_is_heard_of(generator: FoldedGenerator) -> None:
+    heard: list[tuple[int, int]] = []
+    targets = faces(generator, range(1))
+    invert(
+        generator,
+        targets,
+        InvertConfig(steps=4),
+        on_step=lambda done, total: heard.append((done, total)),
+    )
+    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_psnr_of_a_known_error() -> None:
+    zero = torch.zeros(1, 3, 4, 4)
+    assert float(psnr(zero, zero + 0.1)) == pytest.approx(20, abs=1e-4)
