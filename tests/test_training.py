@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import neuralid
+from neuralid import console
 from neuralid.api._train import Trained
 from neuralid.config import RECIPES, ModelConfig, Recipe, TrainConfig
 from neuralid.dataset import is_held_out
@@ -159,6 +161,22 @@ def test_a_run_stopped_and_resumed_is_bit_for_bit_the_run_in_one_go(
     assert second.run == first.run
     assert second.images == whole.images == 64
     assert_same(last_state(whole), last_state(second))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_run_and_ends_it_cleanly(
+    number: signal.Signals, face_folder: Path, tmp_path: Path
+) -> None:
+    def interrupt(step: Step) -> None:
+        if step.images == 16:
+            signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    with console.stop_signals() as should_stop:
+        result = train(face_folder, tmp_path, on_step=interrupt, should_stop=should_stop)
+    assert signal.getsignal(number) is before
+    assert result.images == 16 and result.weights is not None
+    assert last_state(result)["images"] == 16
 
 
 def test_what_a_run_leaves_behind(face_folder: Path, tmp_path: Path) -> None:

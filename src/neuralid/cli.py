@@ -112,8 +112,7 @@ def train(
     options = {k: v for k, v in everything.items() if _is_given(ctx, k)}
     with (
         console.stop_signals() as should_stop,
-        console.counting("reading") as on_load,
-        console.training() as on_step,
+        console.training() as (on_load, on_step),
     ):
         result = api.train(
             **options,

@@ -14,14 +14,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    Task,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from .errors import NeuralidError
 
@@ -57,40 +58,65 @@ class Failures:
             raise typer.Exit(1)
 
 
+class RateColumn(ProgressColumn):
+    """Things done a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s")
+
+
 @contextmanager
 def counting(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar that counts things done; hands out ``on_step(done, total)``. Silent in a pipe."""
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with _bar(*columns) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with _bar() as bar:
+        yield _counter(bar, label)
 
 
 @contextmanager
-def training() -> Iterator[Callable[..., None]]:
-    """The bar of a training run; hands out ``on_step(Step)``. Silent in a pipe."""
+def training() -> Iterator[tuple[Callable[[int, int], None], Callable[..., None]]]:
+    """The bars of a training run: hands out ``on_load(done, total)`` and ``on_step(Step)``."""
+    with _bar() as bar:
+        yield _counter(bar, "reading"), _trainer(bar)
+
+
+def _counter(bar: Progress, label: str) -> Callable[[int, int], None]:
+    tasks: list[TaskID] = []
+
+    def on_step(done: int, total: int) -> None:
+        if not tasks:
+            tasks.append(bar.add_task(label, total=total))
+        bar.update(tasks[0], completed=done, total=total, visible=done < total)
+
+    return on_step
+
+
+def _trainer(bar: Progress) -> Callable[..., None]:
+    tasks: list[TaskID] = []
+
+    def on_step(step) -> None:  # type: ignore[no-untyped-def]  # a training.loop.Step
+        if not tasks:
+            tasks.append(bar.add_task("training", total=step.total))
+        text = (
+            f"{step.images / 1000:.1f}/{step.total / 1000:g} kimg "
+            f"D {step.loss_d:.2f} G {step.loss_g:.2f}"
+        )
+        bar.update(tasks[0], completed=step.images, description=text)
+
+    return on_step
+
+
+def _bar() -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        RateColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with _bar(*columns) as bar:
-        task = bar.add_task("training", total=None)
-
-        def on_step(step) -> None:  # type: ignore[no-untyped-def]  # a training.loop.Step
-            text = (
-                f"{step.images / 1000:.1f}/{step.total / 1000:g} kimg "
-                f"{step.images_per_second:.0f} img/s D {step.loss_d:.2f} G {step.loss_g:.2f}"
-            )
-            bar.update(task, completed=step.images, total=step.total, description=text)
-
-        yield on_step
-
-
-def _bar(*columns: ProgressColumn) -> Progress:
-    return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
+    return Progress(
+        *columns, console=stderr, transient=True, expand=True, disable=not stderr.is_terminal
+    )
 
 
 @contextmanager

@@ -149,6 +149,7 @@ class _Session:
             on_snapshot=self._snapshot,
             should_stop=should_stop,
         )
+        self.say("measuring the directions of latent space")
         metric = latent_metric(FoldedGenerator(self.state.average))
         path = weights.publish(self.plan.name, self.state.average, self._description(), metric)
         return Trained(self.run.folder, path, self.state.images)
