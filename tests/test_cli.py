@@ -191,7 +191,7 @@ def test_upscale_does_several_and_counts_what_failed(photo: Path) -> None:
     Path("bad.png").write_text("junk")
     result = run("upscale", photo, "bad.png", photo, "--outdir", "big")
     assert result.exit_code == 1
-    assert paths(result.stdout) == [Path("big/photo_x4.png")] * 2
+    assert paths(result.stdout) == [Path("big/photo_x4.png"), Path("big/photo_x4-1.png")]
     assert "bad.png is not a picture" in result.stderr and "1 of 3 failed" in result.stderr
 
 
@@ -340,6 +340,10 @@ def test_devices_that_are_not_there(
         (["train", "--data", ".", "--face-size", 2], "face size must be"),
         (["sample", "-n", 0], "number of faces must be"),
         (["sample", "--seeds", "1-x"], "not a list of seeds"),
+        (["sample", "--seed", 1, "--seeds", "2"], "exclude each other"),
+        (["train", "--data", ".", "--name", "../up"], "not a name"),
+        (["train"], "no data to train on"),
+        (["invert", "a.jpg", "--delta-i", 3_000_000_000], "delta i must be"),
         (["sample", "--trunc", -1], "trunc must be"),
         (["sample", "--scale", 100], "scale must be"),
         (["sample", "-o", "a.png", "--outdir", "b"], "exclude each other"),
@@ -357,6 +361,36 @@ def test_devices_that_are_not_there(
 )
 def test_options_out_of_range(arguments: list[object], words: str) -> None:
     fails(run(*arguments), 2, words)
+
+
+def test_photos_of_one_name_in_two_folders_do_not_overwrite_each_other(
+    tiny: Path, photo: Path
+) -> None:
+    for folder in ("x", "y"):
+        Path(folder).mkdir()
+        Path(folder, "me.png").write_bytes(photo.read_bytes())
+    result = run("invert", "x/me.png", "y/me.png", "--outdir", "o", "--steps", 2, "--weights", tiny)
+    assert len(set(paths(result.stdout))) == 4
+
+
+@pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale"])
+def test_an_unknown_suffix_is_refused_before_the_work(
+    command: str, photo: Path, tiny: Path
+) -> None:
+    fails(run(*outputs(command, photo, tiny, Path("out.xyz"))), 1, "unknown suffix", "use .png")
+    assert not list(Path().iterdir())
+
+
+def test_a_picture_a_format_cannot_hold_is_one_line() -> None:
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save("deep.png")
+    fails(run("upscale", "deep.png", "-o", "deep.bmp"), 1, "cannot write deep.bmp", "use .png")
+
+
+def test_a_run_of_the_same_name_as_a_folder_is_found(tiny: Path) -> None:
+    weights.weights_folder().mkdir(parents=True)
+    (weights.weights_folder() / "celeba.safetensors").write_bytes(tiny.read_bytes())
+    Path("celeba").mkdir()
+    assert run("sample", "-n", 1, "--weights", "celeba").exit_code == 0
 
 
 def test_mixing_needs_latents_of_the_weights_in_use(tiny: Path, photo: Path) -> None:

@@ -61,6 +61,24 @@ def test_the_second_time_nothing_is_read(
         load_dataset(face_folder, 28, CropConfig(rotation=5), cache_folder)
 
 
+def test_a_damaged_cache_entry_is_made_again(face_folder: Path, cache_folder: Path) -> None:
+    wanted = load_dataset(face_folder, 28, CropConfig(), cache_folder).images.copy()
+    (entry,) = cache_folder.iterdir()
+    for name, content in (("index.json", b"{"), ("images.u8", b"short")):
+        (entry / name).write_bytes(content)
+        again = load_dataset(face_folder, 28, CropConfig(), cache_folder)
+        assert np.array_equal(again.images, wanted)
+
+
+def test_a_damaged_zip_is_one_line(archive: Path) -> None:
+    content = bytearray(archive.read_bytes())
+    place = content.rindex(b"PK\x01\x02")
+    content[place : place + 4] = b"XXXX"
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="is damaged"):
+        list_pictures(archive)
+
+
 def test_progress_counts_every_file(face_folder: Path, cache_folder: Path) -> None:
     heard: list[tuple[int, int]] = []
     load_dataset(

@@ -155,7 +155,7 @@ def test_a_run_stopped_and_resumed_is_bit_for_bit_the_run_in_one_go(
         on_step=steps.append,
         should_stop=lambda: len(steps) >= 3,
     )
-    assert first.images == 24
+    assert first.images == 24 and first.weights is None
     second = neuralid.train(out=tmp_path / "parts", resume="latest")
 
     assert second.run == first.run
@@ -175,7 +175,7 @@ def test_a_signal_saves_the_run_and_ends_it_cleanly(
     with console.stop_signals() as should_stop:
         result = train(face_folder, tmp_path, on_step=interrupt, should_stop=should_stop)
     assert signal.getsignal(number) is before
-    assert result.images == 16 and result.weights is not None
+    assert result.images == 16 and result.weights is None and not result.finished
     assert last_state(result)["images"] == 16
 
 
@@ -214,6 +214,7 @@ def test_unreadable_files_are_skipped_counted_and_named(face_folder: Path, tmp_p
     said: list[str] = []
     result = train(folder, tmp_path / "runs", kimg=0.02, on_message=said.append)
     assert any("96 faces, 1 unreadable" in line for line in said)
+    assert "face size: 64 (96 pictures)" in said
     assert result.run is not None
     assert "broken.JPG" in (result.run / "log.jsonl").read_text()
 
@@ -239,7 +240,7 @@ def test_an_option_that_differs_on_resume_is_named(
     face_folder: Path, tmp_path: Path, option: str, value: Any
 ) -> None:
     train(face_folder, tmp_path, kimg=0.02)
-    with pytest.raises(TrainingError, match=f"--{option} differs"):
+    with pytest.raises(ConfigError, match=f"--{option} differs"):
         neuralid.train(face_folder, out=tmp_path, resume="latest", **{option: value})
 
 
@@ -256,7 +257,7 @@ def test_a_run_without_checkpoints_cannot_be_resumed(tmp_path: Path) -> None:
         neuralid.train(out=tmp_path, resume="latest")
     with pytest.raises(TrainingError, match="is not a training run"):
         neuralid.train(out=tmp_path, resume="nowhere")
-    with pytest.raises(TrainingError, match="no data"):
+    with pytest.raises(ConfigError, match="no data"):
         neuralid.train(out=tmp_path)
 
 

@@ -9,7 +9,7 @@ from conftest import draw_face
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralid.errors import ConfigError
+from neuralid.errors import ConfigError, ImageError
 from neuralid.upscaling import METHODS, upscale_array, upscale_planes
 from neuralid.upscaling.sharpen import unsharp
 
@@ -102,5 +102,5 @@ def test_options_out_of_range_are_refused(options: dict[str, float | str], words
 
 
 def test_a_result_too_large_is_refused_before_it_is_made() -> None:
-    with pytest.raises(ConfigError, match="megapixels"):
+    with pytest.raises(ImageError, match="megapixels"):
         upscale_array(np.zeros((1000, 1000), np.uint8), 64)

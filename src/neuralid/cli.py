@@ -123,6 +123,9 @@ def train(
         )
     if result.weights is not None:
         typer.echo(result.weights)
+    if not result.finished:
+        console.say("stopped; go on with --resume latest")
+        raise typer.Exit(130)
 
 
 @app.command()
@@ -267,7 +270,8 @@ def upscale(
 ) -> None:
     """Enlarge pictures.
 
-    Without -o or --outdir, NAME_x4.png is written here, under a name that is not taken.
+    Without -o or --outdir, NAME_x4 with the same suffix is written here, under a name that
+    is not taken.
     """
     from . import api
 

@@ -10,22 +10,25 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .config import CropConfig
-from .crop import crop_face
+from .crop import crop_face, default_face_size
 from .errors import DataError, ImageError
 from .files import make_folder, one_line_errors, write_atomically
 from .images import SUFFIXES, load_rgb
 
 FEWEST = 64  # pictures a GAN can be trained on at all
 HELD_OUT = 20  # one picture in so many is kept for validation and never trained on
-_VERSION = 1  # of the cache; raise it when the same settings give other pixels
+_VERSION = 2  # of the cache; raise it when the same settings give other pixels
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Dataset:
     images: np.ndarray  # uint8 (N, S, S, 3)
     names: list[str]
     skipped: dict[str, str]  # name of what could not be read -> why
+    face_sizes: dict[str, int]  # side of the square cut out, pixels -> how many pictures
 
     def training(self) -> np.ndarray:
         """Indices of the pictures to train on."""
@@ -47,7 +51,7 @@ class Dataset:
 
 def is_held_out(name: str) -> bool:
     """Whether a picture is kept for validation: a twentieth, by hash of its file name."""
-    digest = hashlib.sha256(Path(name).name.encode()).digest()
+    digest = hashlib.sha256(Path(name).name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
 
 
@@ -68,9 +72,10 @@ def load_dataset(
     """
     entries = list_pictures(source)[:max_images]
     entry = cache / _key(source, entries, size, crop)
-    if not (entry / "index.json").exists():
+    index = _read_index(entry, size)
+    if index is None:
         _prepare(source, entries, size, crop, entry, workers, on_step)
-    index = json.loads((entry / "index.json").read_text())
+        index = json.loads((entry / "index.json").read_text())
     usable = len(index["names"])
     if usable < FEWEST:
         raise DataError(
@@ -79,7 +84,17 @@ def load_dataset(
         )
     shape = (usable, size, size, 3)
     images = np.memmap(entry / "images.u8", dtype=np.uint8, mode="r", shape=shape)
-    return Dataset(images, index["names"], index["skipped"])
+    return Dataset(images, index["names"], index["skipped"], index["face_sizes"])
+
+
+def _read_index(entry: Path, size: int) -> dict[str, Any] | None:
+    """What a cache entry says of itself; None if it is missing or damaged."""
+    try:
+        index = dict(json.loads((entry / "index.json").read_text()))
+        whole = len(index["names"]) * size * size * 3
+        return index if (entry / "images.u8").stat().st_size == whole else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -96,8 +111,7 @@ def list_pictures(source: Path) -> list[Entry]:
     if source.is_dir():
         entries = list(_walk(source))
     elif zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            entries = [Entry(i.filename, i.file_size, i.CRC) for i in archive.infolist()]
+        entries = _listed(source)
     else:
         missing = "does not exist" if not source.exists() else "is neither a folder nor a zip"
         raise DataError(f"{source} {missing}", hint="give --data a folder or zip of pictures")
@@ -105,6 +119,14 @@ def list_pictures(source: Path) -> list[Entry]:
     if not pictures:
         raise DataError(f"{source} has no pictures", hint=f"looked for {', '.join(SUFFIXES)}")
     return pictures
+
+
+def _listed(source: Path) -> list[Entry]:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return [Entry(i.filename, i.file_size, i.CRC) for i in archive.infolist()]
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise DataError(f"{source} is damaged: {error}", hint="pack the zip again") from error
 
 
 def _walk(folder: Path) -> Iterator[Entry]:
@@ -146,6 +168,7 @@ def _prepare(
     make_folder(folder)
     names: list[str] = []
     skipped: dict[str, str] = {}
+    face_sizes: Counter[str] = Counter()
 
     def fill(path: Path) -> None:
         faces = _read_all(source, entries, size, crop, workers or os.cpu_count() or 1)
@@ -154,34 +177,41 @@ def _prepare(
                 if isinstance(face, str):
                     skipped[entry.name] = face
                 else:
-                    file.write(face.tobytes())
+                    file.write(face.pixels.tobytes())
                     names.append(entry.name)
+                    face_sizes[str(face.face_size)] += 1
                 if on_step is not None:
                     on_step(done, len(entries))
 
     with one_line_errors(folder):
         write_atomically(folder / "images.u8", fill)
-        index = json.dumps({"names": names, "skipped": skipped})
+        index = json.dumps({"names": names, "skipped": skipped, "face_sizes": face_sizes})
         write_atomically(folder / "index.json", index.encode())
+
+
+class _Face(NamedTuple):
+    pixels: np.ndarray  # uint8 (S, S, 3)
+    face_size: int
 
 
 def _read_all(
     source: Path, entries: list[Entry], size: int, crop: CropConfig, workers: int
-) -> Iterator[np.ndarray | str]:
+) -> Iterator[_Face | str]:
     """Each picture's face, or why it cannot be read, in order; read ahead in parallel."""
     archive = zipfile.ZipFile(source) if source.is_file() else None
 
-    def read(entry: Entry) -> np.ndarray | str:
+    def read(entry: Entry) -> _Face | str:
         try:
             if archive is None:
                 image = load_rgb(source / entry.name)
             else:
                 with archive.open(entry.name) as file:
                     image = load_rgb(file, entry.name)  # type: ignore[arg-type]
-            return crop_face(image, size, crop)
+            face_size = crop.face_size or default_face_size(image.shape[1], image.shape[0])
+            return _Face(crop_face(image, size, crop), face_size)
         except ImageError as error:
             return str(error)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
             return f"{entry.name} cannot be unpacked: {error}"
 
     # Chunks bound what is read ahead, whatever the speed of the consumer.

@@ -35,7 +35,7 @@ def one_line_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}", hint=hint) from error
 
 
-def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
+def write_atomically(path: Path, content: bytes | memoryview | Callable[[Path], None]) -> None:
     """Write ``content`` beside ``path``, sync it to disk, and rename it into place.
 
     ``content`` is the bytes, or a function that writes them to the path it is given. Whatever
@@ -75,10 +75,12 @@ def check_writable(path: Path) -> None:
             pass
 
 
-def free_name(folder: Path, stem: str, suffix: str) -> Path:
+def free_name(
+    folder: Path, stem: str, suffix: str, is_taken: Callable[[Path], bool] = Path.exists
+) -> Path:
     """``stem.suffix`` in ``folder``, or ``stem-1.suffix``, ... : the first that is not taken."""
     path, number = folder / f"{stem}{suffix}", 0
-    while path.exists():
+    while is_taken(path):
         number += 1
         path = folder / f"{stem}-{number}{suffix}"
     return path

@@ -96,7 +96,7 @@ def to_array(picture: Image.Image) -> np.ndarray:
 def from_array(array: np.ndarray, like: Image.Image) -> Image.Image:
     """Undo `to_array`; the colour profile of ``like`` comes along."""
     picture = Image.fromarray(array)
-    if "icc_profile" in like.info:
+    if "icc_profile" in like.info and like.mode != "CMYK":  # whose profile is of four inks
         picture.info["icc_profile"] = like.info["icc_profile"]
     return picture
 
@@ -136,15 +136,26 @@ def save_picture(
     """
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)
-    format_ = Image.registered_extensions().get(path.suffix.lower())
-    if format_ is None or format_ not in Image.SAVE:
-        raise ImageError(f"cannot write {path.name}: unknown suffix", hint="use .png or .jpg")
+    format_ = check_format(path)
     options = _save_options(picture, format_, text or {})
     if format_ == "JPEG" and picture.mode not in ("RGB", "L"):
         picture = Image.fromarray(to_rgb(picture))
     buffer = io.BytesIO()
-    picture.save(buffer, format_, **options)
+    try:
+        picture.save(buffer, format_, **options)
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"cannot write {path.name}: {error}", hint="use .png, which holds any picture"
+        ) from error
     write_atomically(path, buffer.getvalue())
+
+
+def check_format(path: Path) -> str:
+    """The format a suffix stands for; `ImageError` if none can be written under it."""
+    format_ = Image.registered_extensions().get(path.suffix.lower())
+    if format_ is None or format_ not in Image.SAVE:
+        raise ImageError(f"cannot write {path.name}: unknown suffix", hint="use .png or .jpg")
+    return format_
 
 
 def _save_options(picture: Image.Image, format_: str, text: dict[str, str]) -> dict[str, object]:

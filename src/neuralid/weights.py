@@ -13,7 +13,7 @@ from typing import Any
 import platformdirs
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from .config import ModelConfig
@@ -62,7 +62,7 @@ def save_weights(
     if metric is not None:
         tensors[_METRIC] = metric
     text = json.dumps({**asdict(description), "model": description.model.to_dict()})
-    write_atomically(path, lambda to: save_file(tensors, to, metadata={_KEY: text}))
+    write_atomically(path, save(tensors, metadata={_KEY: text}))
 
 
 def load_weights(name: str | Path | None = None) -> Weights:
@@ -84,13 +84,17 @@ def load_weights(name: str | Path | None = None) -> Weights:
 
 def find_weights(name: str | Path | None = None) -> Path:
     """The path of the weights called ``name``; None means those that ship with the package."""
-    if name is None or str(name) == DEFAULT:
-        path = Path(str(package_files("neuralid") / "assets" / f"{DEFAULT}.safetensors"))
-        hint = "the installation is damaged: install neuralid again"
+    shipped = Path(str(package_files("neuralid") / "assets" / f"{DEFAULT}.safetensors"))
+    hint = _HINT
+    if name is None:
+        path, hint = shipped, "the installation is damaged: install neuralid again"
     else:
-        path, hint = Path(name), _HINT
-        if not path.exists() and path.name == str(name):
-            path = weights_folder() / f"{name}.safetensors"
+        path = Path(name)
+        cached = weights_folder() / f"{name}.safetensors"
+        if not path.is_file() and path.name == str(name) and cached.is_file():
+            path = cached
+        elif not path.exists() and str(name) == DEFAULT:
+            path = shipped
     if path.is_dir():
         raise WeightsError(f"{path} is a folder, not a weights file", hint=_HINT)
     if not path.exists():

@@ -66,10 +66,10 @@ def invert(
 ) -> list[Inverted]:
     """Find the latent behind each photo of one face (paper, section 3.3).
 
-    A photo is framed by the paper's four numbers (pixels and degrees); left alone they are the
-    largest centred square. With ``output`` (one photo) or ``outdir``, a side-by-side picture and
-    ``NAME.latent.safetensors`` are written; ``overwrite=False`` numbers names that are taken.
-    ``steps`` are rounds of the search.
+    A photo is framed by the paper's four numbers (pixels and degrees). Left alone they are 108 for
+    CelebA's 178x218 pictures, 54 at half that size, else the largest centred square. With
+    ``output`` (one photo) or ``outdir``, a side-by-side picture and ``NAME.latent.safetensors`` are
+    written; ``overwrite=False`` numbers names that are taken. ``steps`` are evaluations a face.
 
     A photo that fails raises, or, with ``on_failure(photo, error)``, is passed over.
     Raises `ImageError`, `ConfigError`, `DeviceError`, `WeightsError` or `OutputError`.
@@ -160,15 +160,17 @@ def _places(
     if output is not None:
         picture = Path(output)
         check_writable(picture)
+        images.check_format(picture)
         return {photos[0]: (picture, picture.with_suffix(LATENT_SUFFIX))}
     if outdir is None:
         return {}
+    taken: set[Path] = set()
     return {
         photo: (
-            place_for(None, outdir, photo.stem, ".inverted.png", overwrite),
-            place_for(None, outdir, photo.stem, LATENT_SUFFIX, overwrite),
+            place_for(None, outdir, photo.stem, ".inverted.png", overwrite, taken),
+            place_for(None, outdir, photo.stem, LATENT_SUFFIX, overwrite, taken),
         )
-        for photo in photos
+        for photo in dict.fromkeys(photos)
     }
 
 

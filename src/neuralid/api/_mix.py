@@ -70,6 +70,7 @@ def mix(
     mix_latents(torch.zeros(2, 1), None, blend)  # an unknown blend is known now, not after minutes
     if output is not None:
         check_writable(Path(output))
+        images.check_format(Path(output))
     studio = Studio.open(weights, device, on_message)
 
     people = _resolve(paths, studio, on_message, on_step)
@@ -128,8 +129,11 @@ def _checked(z: Tensor, studio: Studio, path: Path) -> Tensor:
 
 def _refuse_grid(path: Path) -> None:
     """A grid made by `sample` shows several faces, so it is nobody's photo."""
-    recipe = json.loads(images.read_text(path, images.RECIPE_KEY) or "{}")
-    count = len(recipe.get("sample", {}).get("seeds", []))
+    try:
+        recipe = json.loads(images.read_text(path, images.RECIPE_KEY) or "{}")
+        count = len(recipe["sample"]["seeds"])
+    except (ValueError, KeyError, TypeError):  # another program's text, or none
+        return
     if count > 1:
         raise ConfigError(
             f"{path} is a grid of {count} faces", hint="draw single files with --outdir"

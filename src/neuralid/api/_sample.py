@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import __version__, images, latent
 from ..config import check_range
+from ..errors import ConfigError
 from ..files import check_writable, make_folder
 from ._studio import Studio, enlarge, one_of, quiet
 
@@ -58,6 +59,7 @@ def sample(
     one_of(output, outdir, 1)
     if output is not None:
         check_writable(Path(output))
+        images.check_format(Path(output))
     if outdir is not None:
         make_folder(Path(outdir))
     studio = Studio.open(weights, device, on_message)
@@ -77,6 +79,8 @@ def _choose(
     n: int, seed: int | None, seeds: Sequence[int] | str | None, say: Callable[[str], None]
 ) -> list[int]:
     if seeds is not None:
+        if seed is not None:
+            raise ConfigError("--seed and --seeds exclude each other")
         return latent.parse_seeds(seeds) if isinstance(seeds, str) else list(seeds)
     check_range("number of faces", n, 1, 100_000)
     if seed is None:

@@ -75,17 +75,23 @@ def place_for(
     stem: str,
     suffix: str,
     overwrite: bool = True,
+    taken: set[Path] | None = None,
 ) -> Path:
     """Where a result goes: ``output``, or ``stem.suffix`` in ``outdir`` or in the working folder.
 
-    Without ``overwrite``, or in the working folder, a name that is taken gets a number.
-    Raises `OutputError` now if the file could not be written later.
+    Without ``overwrite``, or in the working folder, a name that is taken gets a number; so does
+    one in ``taken``, which was given out before.
+    Raises `ImageError` or `OutputError` now if the file could not be written later.
     """
     if output is not None:
         path = Path(output)
     else:
         folder = make_folder(Path(outdir or "."))
         free = outdir is None or not overwrite
-        path = free_name(folder, stem, suffix) if free else folder / f"{stem}{suffix}"
+        used = taken if taken is not None else set()
+        path = free_name(folder, stem, suffix, lambda p: (free and p.exists()) or p in used)
+        used.add(path)
     check_writable(path)
+    if output is not None:
+        images.check_format(path)
     return path

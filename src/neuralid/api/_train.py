@@ -32,8 +32,9 @@ class Trained:
     """Where the run is, and the averaged generator's weights (None for a dry run)."""
 
     run: Path | None
-    weights: Path | None
+    weights: Path | None  # None too for a run that was stopped: its folder has its own
     images: int  # real pictures shown
+    finished: bool = True
 
 
 def train(
@@ -73,7 +74,8 @@ def train(
     thousands of pictures; ``face_size`` and the deltas pixels; ``rotation`` degrees.
 
     ``on_load(done, total)`` hears of pictures read, ``on_step`` of training steps, ``on_message``
-    of anything worth a line. When ``should_stop()`` says so, the run saves and ends early.
+    of anything worth a line. When ``should_stop()`` says so, the run saves and ends early,
+    and nothing is published; while pictures are read it ends in a `KeyboardInterrupt`.
 
     Raises `DataError`, `TrainingError`, `ConfigError`, `DeviceError` or `OutputError`.
     """
@@ -101,7 +103,13 @@ def train(
     where = pick_device(device)
     on_message(f"device: {describe(where)}, {pick_precision(plan.train.precision, where)}")
 
-    faces = _load(plan, workers, on_load, on_message)
+    def loading(done: int, total: int) -> None:
+        if should_stop():
+            raise KeyboardInterrupt
+        if on_load is not None:
+            on_load(done, total)
+
+    faces = _load(plan, workers, loading, on_message)
     if dry_run:
         kimg_, count = plan.train.kimg, len(faces.training())
         on_message(f"dry run: {kimg_:g} kimg would be trained on {count} faces")
@@ -149,6 +157,8 @@ class _Session:
             on_snapshot=self._snapshot,
             should_stop=should_stop,
         )
+        if self.state.images < config.kimg * 1000:
+            return Trained(self.run.folder, None, self.state.images, finished=False)
         self.say("measuring the directions of latent space")
         metric = latent_metric(FoldedGenerator(self.state.average))
         path = weights.publish(self.plan.name, self.state.average, self._description(), metric)
@@ -206,7 +216,7 @@ class _Session:
 def _load(
     plan: Plan,
     workers: int | None,
-    on_load: Callable[[int, int], None] | None,
+    on_load: Callable[[int, int], None],
     say: Callable[[str], None],
 ) -> Dataset:
     faces = load_dataset(
@@ -220,6 +230,8 @@ def _load(
     )
     skipped = f", {len(faces.skipped)} unreadable ones skipped" if faces.skipped else ""
     say(f"data: {len(faces.names)} faces{skipped}, {len(faces.validation())} kept for validation")
+    shown = ", ".join(f"{size} ({count} pictures)" for size, count in faces.face_sizes.items())
+    say(f"face size: {shown}")
     return faces
 
 

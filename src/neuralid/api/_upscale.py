@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import images
 from .. import upscaling as methods
-from ..errors import ConfigError, NeuralidError
+from ..errors import NeuralidError
 from ._studio import Failure, one_of, place_for
 
 WRITABLE = (*images.SUFFIXES, ".tif", ".tiff")
@@ -36,12 +36,11 @@ def upscale(
     paths = [Path(each) for each in inputs]
     one_of(output, outdir, len(paths))
     methods.check(scale, method, sharpen)
-    written = []
+    written: list[Path] = []
+    taken: set[Path] = set()
     for done, path in enumerate(paths, start=1):
         try:
-            written.append(_upscale_one(path, output, outdir, scale, method, sharpen))
-        except ConfigError:
-            raise
+            written.append(_upscale_one(path, output, outdir, taken, scale, method, sharpen))
         except NeuralidError as error:
             if on_failure is None:
                 raise
@@ -55,13 +54,14 @@ def _upscale_one(
     path: Path,
     output: str | Path | None,
     outdir: str | Path | None,
+    taken: set[Path],
     scale: float,
     method: str,
     sharpen: float,
 ) -> Path:
     picture = images.open_picture(path)
     suffix = path.suffix if path.suffix.lower() in WRITABLE else ".png"
-    place = place_for(output, outdir, f"{path.stem}_x{scale:g}", suffix)
+    place = place_for(output, outdir, f"{path.stem}_x{scale:g}", suffix, taken=taken)
     large = methods.upscale_array(images.to_array(picture), scale, method, sharpen)
     images.save_picture(place, images.from_array(large, picture))
     return place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,10 @@ KEPT = 3
 def save_checkpoint(folder: Path, images: int, values: dict[str, Any]) -> Path:
     """Write ``checkpoint-<kimg>.pt`` and delete all but the last three."""
     path = folder / f"checkpoint-{images:09d}.pt"
-    write_atomically(path, lambda to: torch.save(values, to))
+    # Through memory: torch.save tells of a full disk in words of its own.
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    write_atomically(path, buffer.getbuffer())
     for old in checkpoints(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import CropConfig, ModelConfig, TrainConfig, recipe_named
-from ..errors import NeuralidError, TrainingError
+from ..errors import ConfigError, NeuralidError, TrainingError
 from .runs import Run
 
 MAY_CHANGE = ("kimg", "snapshot", "precision", "data", "licence")  # on resume; all else may not
@@ -41,13 +41,16 @@ class Plan:
 
 
 def new_plan(options: dict[str, Any]) -> Plan:
-    """A plan from options by name; what is None takes its default. Raises `TrainingError`."""
+    """A plan from options by name; what is None takes its default. Raises `ConfigError`."""
     given = _given(options)
     if "data" not in given:
-        raise TrainingError("no data to train on", hint="give --data a folder or zip of faces")
-    data = Path(given["data"])
+        raise ConfigError("no data to train on", hint="give --data a folder or zip of faces")
+    data = Path(given["data"]).resolve()
+    name = str(given.get("name", data.stem))
+    if Path(name).name != name:
+        raise ConfigError(f"'{name}' is not a name for a run", hint="leave out slashes and dots")
     parts = {part: kind(**_of(kind, given)) for part, kind in _PARTS.items()}
-    rest = _of(Plan, {"name": data.resolve().stem, **given})
+    rest = _of(Plan, {**given, "name": name})
     return Plan(**{**rest, **parts, "data": data})
 
 
@@ -83,7 +86,7 @@ def _of(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
 def _refuse(option: str, stored: Any) -> None:
     flag = "--" + option.replace("_", "-")
     shown = stored["name"] if isinstance(stored, dict) else stored
-    raise TrainingError(
+    raise ConfigError(
         f"{flag} differs from the run's own ({shown})",
         hint=f"leave {flag} out, or start a new run without --resume",
     )

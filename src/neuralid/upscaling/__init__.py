@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config import check_range
-from ..errors import ConfigError
+from ..errors import ConfigError, ImageError
 from .opencv import cubic, lanczos
 from .picture import from_planes, to_planes, unpremultiplied
 from .sharpen import unsharp
 
-MOST_PIXELS = 200_000_000  # of a result
+MOST_PIXELS = 100_000_000  # of a result
 
 Method = Callable[[np.ndarray, int, int], np.ndarray]
 
@@ -38,7 +38,7 @@ def upscale_planes(
 ) -> np.ndarray:
     """Enlarge float32 ``(H, W, C)`` in [0, 1] by ``scale``, then sharpen by ``sharpen`` (0: not).
 
-    Raises `ConfigError` as `check` does, and for a result that would be too large.
+    Raises `ConfigError` as `check` does, `ImageError` for a result that would be too large.
     """
     check(scale, method, sharpen)
     height, width = target_size(planes.shape[0], planes.shape[1], scale)
@@ -57,10 +57,10 @@ def check(scale: float, method: str, sharpen: float) -> None:
 
 
 def target_size(height: int, width: int, scale: float) -> tuple[int, int]:
-    """Height and width after enlarging. Raises `ConfigError` when they are out of range."""
+    """Height and width after enlarging. Raises `ImageError` when they are too large."""
     large = round(height * scale), round(width * scale)
     if large[0] * large[1] > MOST_PIXELS:
-        raise ConfigError(
+        raise ImageError(
             f"the result would have {large[0] * large[1] / 1e6:.0f} megapixels",
             hint=f"at most {MOST_PIXELS // 1_000_000}; use a smaller scale",
         )
