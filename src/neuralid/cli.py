@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from . import __version__, console
 from .config import RECIPES, CropConfig, InvertConfig, ModelConfig, TrainConfig
-from .errors import NeuralidError
 from .options import DeltaI, DeltaJ, Device, FaceSize, OutDir, Photos, Rotation, Weights
 
-
-class OneLineErrors(TyperGroup):
-    """Turn a NeuralidError from any command into one line on stderr and its exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except NeuralidError as error:
-            if ctx.params.get("traceback"):
-                raise
-            console.show_error(error)
-            raise typer.Exit(error.exit_code) from error
-
-
 app = typer.Typer(
-    cls=OneLineErrors,
+    cls=console.OneLineErrors,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

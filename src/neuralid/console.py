@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -23,6 +24,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+from typer.core import TyperGroup
 
 from .errors import NeuralidError
 
@@ -37,6 +39,19 @@ def show_error(error: NeuralidError) -> None:
 
 def say(text: str) -> None:
     stderr.print(escape(text))
+
+
+class OneLineErrors(TyperGroup):
+    """Turn a NeuralidError from any command into one line on stderr and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NeuralidError as error:
+            if ctx.params.get("traceback"):
+                raise
+            show_error(error)
+            raise typer.Exit(error.exit_code) from error
 
 
 class Failures:
