@@ -68,9 +68,18 @@ def test_the_metric_is_the_mean_of_the_squared_jacobian(generator: FoldedGenerat
     assert float(metric.trace() / exact.trace()) == pytest.approx(1, abs=0.3)
 
 
+def test_the_prior_shortens_latents_and_costs_little(generator: FoldedGenerator) -> None:
+    rng = torch.Generator().manual_seed(1)
+    targets = (faces(generator, range(3)) + 0.05 * torch.randn(3, 3, 28, 28, generator=rng)) * 1.2
+    free, held = (invert(generator, targets, InvertConfig(prior=p)) for p in (0.0, 0.1))
+    assert bool((held.latents.norm(dim=1) < free.latents.norm(dim=1)).all())
+    assert float(held.psnr.min() - free.psnr.min()) > -1
+
+
 def test_more_steps_never_make_it_worse(generator: FoldedGenerator) -> None:
     targets = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0)) - 0.5
-    found = [invert(generator, targets, InvertConfig(steps=n)).psnr for n in (1, 5, 20)]
+    configs = [InvertConfig(steps=n, prior=0) for n in (1, 5, 20)]
+    found = [invert(generator, targets, config).psnr for config in configs]
     assert bool((found[0] <= found[1]).all()) and bool((found[1] <= found[2]).all())
     assert bool((found[2] > found[0]).all())
 

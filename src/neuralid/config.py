@@ -125,10 +125,12 @@ class InvertConfig:
 
     steps: int = 50  # evaluations a face; the paper has 50 rounds of up to 20
     memory: int = 40  # steps L-BFGS remembers
+    prior: float = 0.02  # weight of the latent's squared length; 0 is the paper's objective
 
     def __post_init__(self) -> None:
         check_range("steps", self.steps, 1, 100_000)
         check_range("memory", self.memory, 1, 1000)
+        check_range("prior", self.prior, 0, 1000)
 
 
 def recipe_named(name: str) -> Recipe:

@@ -36,13 +36,15 @@ def invert(
     metric: Tensor | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Inversion:
-    """Minimise ``sum((target - G(z))^2)`` over z for each face, by L-BFGS.
+    """Minimise ``sum((target - G(z))^2) + prior * |z|^2`` over z for each face, by L-BFGS.
 
     The paper starts from a random z and restarts its search 50 times; here every face starts
     from z = 0, the mean of the latents, and keeps one search with its memory. With ``metric``
     (of the weights), the search runs in coordinates in which every direction moves the pixels
     about as much. Both spare most of the evaluations. Each face has its own step length and
-    stop, so the others do not matter to it. ``on_step(done, total)`` hears of each round.
+    stop, so the others do not matter to it. The small prior, which the paper does not
+    have, costs about 0.1 dB and keeps latents about as long as drawn ones, where their mixes look
+    like faces. ``on_step(done, total)`` hears of each round.
 
     Shape:
         - targets: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``
@@ -59,7 +61,9 @@ def invert(
     def objective(u: Tensor) -> tuple[Tensor, Tensor]:
         u = u.detach().requires_grad_(True)
         with torch.enable_grad():
-            losses = (wanted - generator(u @ to_latent)).square().flatten(1).sum(1)
+            z = u @ to_latent
+            losses = (wanted - generator(z)).square().flatten(1).sum(1)
+            losses = losses + config.prior * z.square().sum(1)
             (gradient,) = torch.autograd.grad(losses.sum(), u)
         return losses.detach(), gradient
 
