@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner, Result
 
@@ -83,14 +81,6 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     draw_face(np.random.default_rng(7), 80, 100).save(path)
     return path
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """Leave the number of torch's threads as it was."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

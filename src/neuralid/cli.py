@@ -162,7 +162,7 @@ def invert(
         Path | None, typer.Option("-o", "--output", help="Side-by-side picture of one photo.")
     ] = None,
     outdir: OutDir = None,
-    steps: Annotated[int, typer.Option(help="Rounds of the search.")] = InvertConfig.steps,
+    steps: Annotated[int, typer.Option(help="Evaluations a photo.")] = InvertConfig.steps,
     face_size: FaceSize = None,
     delta_i: DeltaI = CropConfig.delta_i,
     delta_j: DeltaJ = CropConfig.delta_j,
