@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -66,6 +67,32 @@ def test_gradients_of_the_fast_forms_are_those_of_the_plain_one(form: Form) -> N
 
     for found, wanted in zip(gradients(form), gradients(plain_upsample_conv), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("form", "plain", "side"),
+    [
+        (spectral_upsample_conv, plain_upsample_conv, 14),
+        (spectral_conv7, partial(F.conv2d, padding=2), 7),
+    ],
+)
+def test_bfloat16_costs_the_spectral_forms_little(form: Form, plain: Form, side: int) -> None:
+    x, weight, bias = case(4, 64, 32, side, side, 1)
+    found, wanted = form(x.bfloat16(), weight, bias), plain(x, weight, bias)
+    assert found.dtype == torch.bfloat16
+    error = (found.float() - wanted).square().mean() / wanted.square().mean()
+    assert error.sqrt() < 0.01  # a direct bfloat16 convolution: 0.003
+
+
+def test_the_gradient_of_a_spectral_form_can_be_penalised() -> None:
+    def penalty_gradient(form: Form) -> Tensor:
+        x, weight, bias = (t.double().requires_grad_() for t in case(2, 3, 4, 7, 7, 2))
+        (inner,) = torch.autograd.grad(form(x, weight, bias).sin().sum(), x, create_graph=True)
+        return torch.autograd.grad(inner.square().sum(), weight)[0]
+
+    torch.testing.assert_close(
+        penalty_gradient(spectral_conv7), penalty_gradient(partial(F.conv2d, padding=2))
+    )
 
 
 def test_no_bias_is_a_bias_of_zero() -> None:

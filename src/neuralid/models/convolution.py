@@ -11,7 +11,7 @@ Three forms of "nearest upsampling by 2, then a 5x5 convolution" live here, equa
   products with the discrete Fourier transform; about 10 multiplications.
 
 The last form also serves the discriminator's widest layer (`spectral_conv7`), 5x5 on a 7x7 map.
-It is worth its transforms in float32 on a CPU with many faces a batch, and nowhere else.
+It is worth its transforms on a CPU with many faces a batch, and nowhere else.
 
 References
 ----------
@@ -24,7 +24,7 @@ References
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -71,25 +71,24 @@ def phase_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
 
 def spectral_upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`plain_upsample_conv` by cyclic convolution of tiles; H and W multiples of 7; same shapes."""
-    return spectral_conv(x, phase_spectra(phase_kernels(weight)), bias)
+    return spectral_conv(x, phase_spectra(phase_kernels(weight.to(x.dtype))), bias)
 
 
 def phase_spectra(kernels: Tensor) -> Tensor:
-    """Transform phase kernels for `spectral_conv`: ``(K, 4, C, 3, 3) -> (P, C, 4K)``."""
+    """Transform phase kernels for `spectral_conv`: ``(K, 4, C, 3, 3) -> (P, 4K, C)``."""
     k, _, c = kernels.shape[:3]
-    taps = kernels.permute(3, 4, 2, 1, 0).reshape(9, -1)  # (9, C*4*K)
-    return (_tables(3, kernels.device).kernels @ taps).view(-1, c, 4 * k)
+    taps = kernels.permute(3, 4, 1, 0, 2).reshape(9, -1)  # (9, 4*K*C)
+    return (_tables(3, kernels).kernels @ taps).view(-1, 4 * k, c)
 
 
 def spectral_conv(x: Tensor, spectra: Tensor, bias: Tensor | None) -> Tensor:
-    """Apply ready spectra ``(P, C, 4K)``: ``(N, C, H, W) -> (N, K, 2H, 2W)``."""
+    """Apply ready spectra ``(P, 4K, C)``: ``(N, C, H, W) -> (N, K, 2H, 2W)``."""
     n, _, h, w = x.shape
-    t, s, k = h // STEP, w // STEP, spectra.shape[2] // 4
-    tables = _tables(3, x.device)
+    t, s, k = h // STEP, w // STEP, spectra.shape[1] // 4
+    tables = _tables(3, x)
 
-    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))  # (N, H+2, W+2, C)
-    tiles = padded.unfold(1, TILE, STEP).unfold(2, TILE, STEP)  # (N, T, S, C, 9, 9)
-    tiles = tiles.permute(4, 5, 0, 1, 2, 3).reshape(TILE * TILE, -1)
+    tiles = _tiles(_tiles(x.permute(0, 2, 3, 1), 1), 3)  # (N, T, 9, S, 9, C)
+    tiles = tiles.permute(2, 4, 0, 1, 3, 5).reshape(TILE * TILE, -1)
 
     y = _multiply(tables, tiles, spectra, n * t * s)  # (49, N*T*S*4*K)
     y = y.view(STEP, STEP, n, t, s, 2, 2, k)
@@ -108,10 +107,10 @@ def spectral_conv7(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     n, c = x.shape[:2]
     k = weight.shape[0]
-    tables = _tables(5, x.device)
+    tables = _tables(5, x)
     pixels = x.permute(2, 3, 0, 1).reshape(STEP * STEP, -1)  # (49, N*C)
-    taps = weight.permute(2, 3, 1, 0).reshape(25, -1)  # (25, C*K)
-    y = _multiply(tables, pixels, (tables.kernels @ taps).view(-1, c, k), n)
+    taps = weight.to(x.dtype).permute(2, 3, 0, 1).reshape(25, -1)  # (25, K*C)
+    y = _multiply(tables, pixels, (tables.kernels @ taps).view(-1, k, c), n)
     y = y.view(STEP, STEP, n, k).permute(2, 0, 1, 3)
     return _with_bias(y, bias).permute(0, 3, 1, 2)
 
@@ -123,14 +122,50 @@ class _Tables(NamedTuple):
 
 
 def _multiply(tables: _Tables, x: Tensor, spectra: Tensor, rows: int) -> Tensor:
-    """Points in ``(points, rows*C)`` and spectra ``(P, C, K)`` -> points out ``(49, rows*K)``."""
+    """Points in ``(points, rows*C)`` and spectra ``(P, K, C)`` -> points out ``(49, rows*K)``."""
     spectrum = (tables.inputs @ x).view(len(spectra), rows, -1)
-    products = torch.bmm(spectrum, spectra)  # (P, rows, K)
+    # (P, rows, K)
+    products = _BatchedLinear.apply(spectrum, spectra)  # type: ignore[no-untyped-call]
     return tables.outputs @ products.view(len(spectra), -1)
 
 
+def _tiles(x: Tensor, axis: int) -> Tensor:
+    """Cut an axis of 7 T points, with a zero beyond each end, into ``(T, 9)``: two points shared.
+
+    The same as ``unfold``, whose gradient is several times slower.
+    """
+    padding = [0, 0] * (x.ndim - 1 - axis) + [1, STEP - 1]
+    blocks = F.pad(x, padding).unflatten(axis, (-1, STEP))  # (.., T + 1, 7, ..)
+    tiles = blocks.shape[axis] - 1
+    own, after = blocks.narrow(axis, 0, tiles), blocks.narrow(axis, 1, tiles)
+    return torch.cat([own, after.narrow(axis + 1, 0, TILE - STEP)], dim=axis + 1)
+
+
+class _BatchedLinear(torch.autograd.Function):
+    """``x @ w.transpose(1, 2)``, whose gradient for w comes out in w's own layout.
+
+    Autograd's own comes out transposed, and turning it costs more than the product.
+
+    Shape: x ``(P, N, C)``, w ``(P, K, C)`` -> ``(P, N, K)``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
+        ctx.save_for_backward(x, w)
+        return torch.bmm(x, w.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, w = ctx.saved_tensors
+        needs_x, needs_w = ctx.needs_input_grad
+        return (
+            torch.bmm(gradient, w) if needs_x else None,
+            torch.bmm(gradient.transpose(1, 2), x) if needs_w else None,
+        )
+
+
 def _with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
-    return y if bias is None else y + bias
+    return y if bias is None else y + bias.to(y.dtype)
 
 
 @lru_cache(maxsize=1)
@@ -143,8 +178,13 @@ def _phase_taps() -> Tensor:
     return taps
 
 
+def _tables(taps: int, like: Tensor) -> _Tables:
+    """The matrices for kernels of so many taps a side, where and in what ``like`` is."""
+    return _cached_tables(taps, like.device, like.dtype)
+
+
 @lru_cache(maxsize=8)
-def _tables(taps: int, device: torch.device) -> _Tables:
+def _cached_tables(taps: int, device: torch.device, dtype: torch.dtype) -> _Tables:
     """Real matrices of a cyclic correlation of 9x9 points, `_rows` of them for each frequency.
 
     With 3 taps the tile comes with its border, so output o starts at input o; with 5 taps
@@ -157,7 +197,7 @@ def _tables(taps: int, device: torch.device) -> _Tables:
     rows = [_rows(x[f], w[f].conj(), y[f].conj() / TILE**2, real) for f, real in _frequencies()]
     inputs, kernels, back = (np.concatenate(part) for part in zip(*rows, strict=True))
     matrices = (inputs, kernels, back.T.copy())
-    return _Tables(*(torch.tensor(m, dtype=torch.float32, device=device) for m in matrices))
+    return _Tables(*(torch.tensor(m, dtype=dtype, device=device) for m in matrices))
 
 
 def _phases(points: np.ndarray) -> dict[tuple[int, int], np.ndarray]:

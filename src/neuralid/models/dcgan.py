@@ -156,8 +156,7 @@ def as_conv_kernel(weight: Tensor) -> Tensor:
 
 def prefers_spectral(x: Tensor) -> bool:
     """Whether the spectral forms are the faster ones for this batch (see `convolution`)."""
-    plain = x.device.type == "cpu" and x.dtype == torch.float32
-    return plain and x.shape[0] >= SPECTRAL_BATCH and not torch.is_autocast_enabled("cpu")
+    return x.device.type == "cpu" and x.shape[0] >= SPECTRAL_BATCH
 
 
 def _norm(kind: type[nn.Module], width: int) -> nn.Module:
