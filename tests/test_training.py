@@ -277,6 +277,26 @@ def test_every_recipe_moves_both_networks(
     assert len({step.loss_d for step in steps}) == len({step.loss_g for step in steps}) == 8
 
 
+def test_r1_is_paid_every_so_many_steps_and_so_many_times(
+    face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid: list[torch.Tensor] = []
+
+    def counted(logits: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        paid.append(r1_penalty(logits, real))
+        return paid[-1]
+
+    monkeypatch.setattr("neuralid.training.loop.r1_penalty", counted)
+    train(face_folder, tmp_path, recipe=Recipe("r1", r1=0.1, r1_interval=3), kimg=0.064)
+    assert len(paid) == 3  # of 8 steps: before the first, the fourth and the seventh
+
+
+@pytest.mark.parametrize("wrong", [{"r1_interval": 0}, {"real_label": 1.5}, {"r1": -1.0}])
+def test_a_recipe_checks_itself(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="must be"):
+        Recipe("wrong", **wrong)
+
+
 def test_a_twentieth_of_the_names_is_held_out_wherever_they_lie() -> None:
     names = [f"{i:06d}.jpg" for i in range(4000)]
     held = [is_held_out(name) for name in names]

@@ -77,12 +77,20 @@ class Recipe:
     beta1: float = 0.5
     real_label: float = 1.0  # below 1: one-sided label smoothing (Salimans 2016)
     r1: float = 0.0  # weight of the gradient penalty on real pictures (Mescheder 2018)
+    r1_interval: int = 16  # steps from one penalty, so many times as heavy, to the next
     augment: str = (
         ""  # policy of DiffAugment (Zhao 2020): "", "translation", "color,translation"...
     )
     ema: float = 0.0  # decay per step of the averaged generator; 0: no averaging
     dropout_g: float = 0.25  # the paper has the layers and does not give the rates
     dropout_d: float = 0.25
+
+    def __post_init__(self) -> None:
+        for rate in (self.learning_rate_g, self.learning_rate_d, self.r1):
+            check_range("a recipe's rate or weight", rate, 0)
+        for part in (self.beta1, self.real_label, self.ema, self.dropout_g, self.dropout_d):
+            check_range("a recipe's share", part, 0, 1)
+        check_range("r1 interval", self.r1_interval, 1)
 
 
 RECIPES = {

@@ -80,7 +80,8 @@ def _train_step(
 ) -> tuple[Tensor, ...]:
     """One step of both networks; returns the two losses and D's mean outputs."""
     recipe, device = config.recipe, real.device
-    real.requires_grad_(recipe.r1 > 0)
+    penalised = recipe.r1 > 0 and state.step % recipe.r1_interval == 0
+    real.requires_grad_(penalised)
 
     # Draw fakes, once for both networks.
     with autocast(device, precision):
@@ -93,7 +94,9 @@ def _train_step(
         logits = state.discriminator(both).float()
     on_real, on_fake = logits.chunk(2)
     loss_d = discriminator_loss(on_real, on_fake, recipe.real_label)
-    penalty = recipe.r1 * r1_penalty(on_real, real) if recipe.r1 else torch.zeros_like(loss_d)
+    # R1 is lazy, as in StyleGAN2 (Karras 2020, appendix B).
+    weight = recipe.r1 * recipe.r1_interval
+    penalty = weight * r1_penalty(on_real, real) if penalised else torch.zeros_like(loss_d)
     _descend(state.optimizer_d, loss_d + penalty)
 
     # Train the generator to be taken for real.
