@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import invert, mix, sample, train, upscale
+    from .api import find_faces, invert, mix, sample, train, upscale
 
-VERBS = ("train", "sample", "invert", "mix", "upscale")
+VERBS = ("train", "sample", "invert", "mix", "upscale", "find_faces")
 
-__all__ = ["__version__", "invert", "mix", "sample", "train", "upscale"]
+__all__ = ["__version__", "find_faces", "invert", "mix", "sample", "train", "upscale"]
 
 
 def __getattr__(name: str) -> Any:

@@ -67,6 +67,29 @@ class CropConfig:
         check_range("rotation", self.rotation, -360, 360)
 
 
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where framed faces have their eyes: (x, y), fractions of the square's side from its corner.
+
+    The defaults are UTKFace's.
+    """
+
+    left_eye: Point = (0.295, 0.301)  # the one on the picture's left
+    right_eye: Point = (0.695, 0.301)
+
+    def __post_init__(self) -> None:
+        for place in (*self.left_eye, *self.right_eye):
+            check_range("an eye's place", place, 0, 1)
+        check_range("the distance between the eyes", self.right_eye[0] - self.left_eye[0], 0.05, 1)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Frame:
+        return cls(*(tuple(map(float, values[eye])) for eye in ("left_eye", "right_eye")))  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How the two networks are trained; see docs/training.md for what earned its place."""

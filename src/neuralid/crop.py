@@ -15,18 +15,23 @@ def default_face_size(width: int, height: int) -> int:
     return CELEBA.get((width, height), min(width, height))
 
 
-def crop_face(image: np.ndarray, size: int, crop: CropConfig) -> np.ndarray:
+def crop_face(
+    image: np.ndarray, size: int, crop: CropConfig, *, extend: bool = False
+) -> np.ndarray:
     """Rotate about the centre, cut a square out, and shrink it to ``size`` pixels a side.
 
     Exactly the paper's code: nearest-neighbour rotation, black beyond the picture's edges,
-    Pillow's bilinear filter.
+    Pillow's bilinear filter. With ``extend``, the pixels at the edges go on beyond them instead,
+    and nothing that a turn moves past an edge is lost.
 
     Shape:
         - image: uint8 ``(H, W, 3)``
         - returns: uint8 ``(size, size, 3)``
     """
+    face_size = crop.face_size or default_face_size(image.shape[1], image.shape[0])
+    if extend:
+        image = _extended(image, face_size, crop)
     picture = Image.fromarray(image)
-    face_size = crop.face_size or default_face_size(picture.width, picture.height)
     j = (picture.width - face_size) // 2 + crop.delta_j
     i = (picture.height - face_size) // 2 + crop.delta_i
     face = (
@@ -35,3 +40,20 @@ def crop_face(image: np.ndarray, size: int, crop: CropConfig) -> np.ndarray:
         .resize((size, size), Image.Resampling.BILINEAR)
     )
     return np.asarray(face)
+
+
+def _extended(image: np.ndarray, face_size: int, crop: CropConfig) -> np.ndarray:
+    """The picture with as much of its edge on all sides as the square reaches beyond them.
+
+    Alike on all sides, so that the centre, and what the four numbers mean, stays.
+    """
+    height, width = image.shape[:2]
+    x = crop.delta_j + np.array([-1, 1, -1, 1]) * face_size / 2  # corners, from the centre
+    y = crop.delta_i + np.array([-1, -1, 1, 1]) * face_size / 2
+    cos, sin = np.cos(np.radians(crop.rotation)), np.sin(np.radians(crop.rotation))
+    across = np.abs([x, cos * x - sin * y]).max() - width / 2  # turned, and as they were
+    down = np.abs([y, sin * x + cos * y]).max() - height / 2
+    beyond = int(np.ceil(max(across, down))) + 2
+    if beyond <= 2:
+        return image
+    return np.pad(image, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge")

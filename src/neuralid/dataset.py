@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .config import CropConfig
+from .align import find_faces, frame_crop
+from .config import CropConfig, Frame
 from .crop import crop_face, default_face_size
 from .errors import DataError, ImageError
 from .files import make_folder, one_line_errors, write_atomically
@@ -61,20 +62,23 @@ def load_dataset(
     crop: CropConfig,
     cache: Path,
     *,
+    frame: Frame | None = None,
     max_images: int | None = None,
     workers: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Read every picture under ``source`` (a folder or a zip), cropped as the paper does.
 
-    ``on_step(done, total)`` is called as pictures are read. Unreadable files are skipped and
-    listed. Raises `DataError` for fewer than 64 usable pictures.
+    With ``frame``, the largest face of each picture is found and its eyes brought there instead.
+    ``on_step(done, total)`` is called as pictures are read. Unreadable files, and then those
+    without a face, are skipped and listed. Raises `DataError` for fewer than 64 usable pictures.
     """
     entries = list_pictures(source)[:max_images]
-    entry = cache / _key(source, entries, size, crop)
+    cutter = _Cutter(size, crop, frame)
+    entry = cache / _key(source, entries, cutter)
     index = _read_index(entry, size)
     if index is None:
-        _prepare(source, entries, size, crop, entry, workers, on_step)
+        _prepare(source, entries, cutter, entry, workers, on_step)
         index = json.loads((entry / "index.json").read_text())
     usable = len(index["names"])
     if usable < FEWEST:
@@ -144,8 +148,8 @@ def _is_picture(name: str) -> bool:
     return path.suffix.lower() in SUFFIXES and not hidden
 
 
-def _key(source: Path, entries: list[Entry], size: int, crop: CropConfig) -> str:
-    facts = [_VERSION, str(source.resolve()), size, asdict(crop), [asdict(e) for e in entries]]
+def _key(source: Path, entries: list[Entry], cutter: _Cutter) -> str:
+    facts = [_VERSION, str(source.resolve()), asdict(cutter), [asdict(e) for e in entries]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
 
@@ -155,11 +159,37 @@ def _why(skipped: dict[str, str]) -> str:
     return f"{len(skipped)} could not be read, for one: {next(iter(skipped.values()))}"
 
 
+class _Face(NamedTuple):
+    pixels: np.ndarray  # uint8 (S, S, 3)
+    face_size: int
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    """How a picture becomes a face."""
+
+    size: int  # S
+    crop: CropConfig
+    frame: Frame | None  # find the face and bring its eyes here; None: follow the crop
+
+    def cut(self, image: np.ndarray, name: str) -> _Face:
+        """Raises `ImageError` if a face is looked for and there is none."""
+        height, width = image.shape[:2]
+        crop = self.crop
+        if self.frame is not None:
+            faces = find_faces(image)
+            if not faces:
+                raise ImageError(f"{name}: no face found")
+            largest = max(faces, key=lambda face: face.distance)
+            crop = frame_crop(largest.eyes, width, height, self.frame)
+        face_size = crop.face_size or default_face_size(width, height)
+        return _Face(crop_face(image, self.size, crop, extend=self.frame is not None), face_size)
+
+
 def _prepare(
     source: Path,
     entries: list[Entry],
-    size: int,
-    crop: CropConfig,
+    cutter: _Cutter,
     folder: Path,
     workers: int | None,
     on_step: Callable[[int, int], None] | None,
@@ -171,7 +201,7 @@ def _prepare(
     face_sizes: Counter[str] = Counter()
 
     def fill(path: Path) -> None:
-        faces = _read_all(source, entries, size, crop, workers or os.cpu_count() or 1)
+        faces = _read_all(source, entries, cutter, workers or os.cpu_count() or 1)
         with path.open("wb") as file:
             for done, (entry, face) in enumerate(zip(entries, faces, strict=True), start=1):
                 if isinstance(face, str):
@@ -189,13 +219,8 @@ def _prepare(
         write_atomically(folder / "index.json", index.encode())
 
 
-class _Face(NamedTuple):
-    pixels: np.ndarray  # uint8 (S, S, 3)
-    face_size: int
-
-
 def _read_all(
-    source: Path, entries: list[Entry], size: int, crop: CropConfig, workers: int
+    source: Path, entries: list[Entry], cutter: _Cutter, workers: int
 ) -> Iterator[_Face | str]:
     """Each picture's face, or why it cannot be read, in order; read ahead in parallel."""
     archive = zipfile.ZipFile(source) if source.is_file() else None
@@ -207,8 +232,7 @@ def _read_all(
             else:
                 with archive.open(entry.name) as file:
                     image = load_rgb(file, entry.name)  # type: ignore[arg-type]
-            face_size = crop.face_size or default_face_size(image.shape[1], image.shape[0])
-            return _Face(crop_face(image, size, crop), face_size)
+            return cutter.cut(image, entry.name)
         except ImageError as error:
             return str(error)
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .config import ModelConfig
+from .config import Frame, ModelConfig
 from .errors import ConfigError, NeuralidError, WeightsError
 from .files import make_folder, write_atomically
 from .models import build_generator
@@ -37,6 +37,7 @@ class Description:
     images_seen: int = 0  # real pictures the training had shown
     dataset: str = ""  # name of what it was trained on
     crop: dict[str, Any] = field(default_factory=dict)  # the paper's four numbers in training
+    frame: Frame | None = None  # where its faces have their eyes; None: not measured
     recipe: str = ""
     licence: str = ""  # terms the weights are offered under
     version: str = ""  # of the program that wrote the file
@@ -153,7 +154,9 @@ def _describe(text: str, path: Path) -> Description:
                 f"{path} was written by a newer neuralid ({values['version']})",
                 hint="upgrade neuralid",
             )
-        return Description(**{**values, "model": ModelConfig(**values["model"])})
+        frame = Frame.from_dict(values["frame"]) if values.get("frame") else None
+        model = ModelConfig(**values["model"])
+        return Description(**{**values, "model": model, "frame": frame})
     except (ValueError, KeyError, TypeError, NeuralidError) as error:
         if isinstance(error, WeightsError):
             raise

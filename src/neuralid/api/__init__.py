@@ -1,5 +1,6 @@
 """The verbs, as functions: the only place that knows the order of the stages."""
 
+from ._framing import Found, find_faces
 from ._invert import Inverted, invert
 from ._mix import Mixed, mix
 from ._sample import Sampled, sample
@@ -7,10 +8,12 @@ from ._train import Trained, train
 from ._upscale import upscale
 
 __all__ = [
+    "Found",
     "Inverted",
     "Mixed",
     "Sampled",
     "Trained",
+    "find_faces",
     "invert",
     "mix",
     "sample",

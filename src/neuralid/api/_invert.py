@@ -12,11 +12,9 @@ from torch import Tensor
 
 from .. import images, latent
 from ..config import CropConfig, InvertConfig
-from ..crop import crop_face, default_face_size
-from ..errors import NeuralidError
-from ..files import check_writable
 from ..inversion import invert as search
-from ._studio import Failure, Studio, enlarge, one_of, place_for, quiet
+from ._framing import Framed, Framing, frame_all, save_frames
+from ._studio import Failure, Studio, check_picture, enlarge, one_of, place_for, quiet
 
 LATENT_SUFFIX = ".latent.safetensors"
 CHUNK = 32  # photos inverted together
@@ -38,15 +36,6 @@ class Inverted:
     files: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True)
-class Framed:
-    """A photo, read and cropped."""
-
-    photo: Path
-    face: np.ndarray  # uint8 (S, S, 3)
-    crop: CropConfig
-
-
 def invert(
     photos: Sequence[str | Path],
     *,
@@ -58,49 +47,39 @@ def invert(
     delta_i: int = 0,
     delta_j: int = 0,
     rotation: float = 0.0,
+    align: bool = True,
+    face: int | None = None,
+    show_crop: str | Path | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
     on_message: Callable[[str], None] = quiet,
     on_step: Callable[[int, int], None] | None = None,
     on_failure: Failure | None = None,
 ) -> list[Inverted]:
-    """Find the latent behind each photo of one face (paper, section 3.3).
+    """Find the latent behind each photo of a face (paper, section 3.3).
 
-    A photo is framed by the paper's four numbers (pixels and degrees). Left alone they are 108 for
-    CelebA's 178x218 pictures, 54 at half that size, else the largest centred square. With
-    ``output`` (one photo) or ``outdir``, a side-by-side picture and ``NAME.latent.safetensors`` are
-    written; ``overwrite=False`` numbers names that are taken. ``steps`` are evaluations a face.
+    The largest face in a photo, or the ``face``-th from the left, is framed as the weights'
+    training faces were. With ``align=False`` it is the paper's square instead (108 for CelebA's
+    178x218 pictures, 54 at half that size, else the largest) in the middle; any of the paper's four
+    numbers (pixels and degrees), if given, frames by hand. ``show_crop`` is a picture to write of
+    the frame in the photo. With ``output`` (one photo) or ``outdir``, a side-by-side picture and
+    ``NAME.latent.safetensors`` are written; ``overwrite=False`` numbers names that are taken.
+    ``steps`` are evaluations a face.
 
     A photo that fails raises, or, with ``on_failure(photo, error)``, is passed over.
     Raises `ImageError`, `ConfigError`, `DeviceError`, `WeightsError` or `OutputError`.
     """
     paths = [Path(photo) for photo in photos]
     config = InvertConfig() if steps is None else InvertConfig(steps=steps)
-    crop = CropConfig(face_size, delta_i, delta_j, rotation)
+    framing = Framing(CropConfig(face_size, delta_i, delta_j, rotation), align, face)
     one_of(output, outdir, len(paths))
     places = _places(paths, output, outdir, overwrite)
+    check_picture(show_crop)
     studio = Studio.open(weights, device, on_message)
-    framed = frame_all(paths, studio.size, crop, on_failure)
+    framed = frame_all(paths, studio, framing, on_failure, on_message, show=bool(show_crop))
+    save_frames(show_crop, framed)
     found = invert_framed(studio, framed, config, on_step)
     return [_write(item, places.get(item.photo), studio) for item in found]
-
-
-def frame_all(
-    photos: Sequence[Path], size: int, crop: CropConfig, on_failure: Failure | None
-) -> list[Framed]:
-    """Read and crop each photo; one that fails raises or is reported."""
-    framed = []
-    for photo in photos:
-        try:
-            image = images.load_rgb(photo)
-            face_size = crop.face_size or default_face_size(image.shape[1], image.shape[0])
-            own = CropConfig(face_size, crop.delta_i, crop.delta_j, crop.rotation)
-            framed.append(Framed(photo, crop_face(image, size, own), own))
-        except NeuralidError as error:
-            if on_failure is None:
-                raise
-            on_failure(photo, error)
-    return framed
 
 
 def invert_framed(
@@ -159,8 +138,7 @@ def _places(
     """For each photo its picture and its latent file; none where nothing is to be written."""
     if output is not None:
         picture = Path(output)
-        check_writable(picture)
-        images.check_format(picture)
+        check_picture(picture)
         return {photos[0]: (picture, picture.with_suffix(LATENT_SUFFIX))}
     if outdir is None:
         return {}

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from .. import __version__, images, latent
-from ..config import CropConfig, InvertConfig, check_range
+from ..config import InvertConfig, check_range
 from ..errors import ConfigError, LatentError
-from ..files import check_writable
 from ..mixing import mix_latents, normalised
-from ._invert import frame_all, invert_framed
-from ._studio import Studio, enlarge, quiet
+from ._framing import Framing, frame_all, save_frames
+from ._invert import invert_framed
+from ._studio import Studio, check_picture, enlarge, quiet
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ def mix(
     blend: str = "mean",
     strip: bool = False,
     scale: float = 4.0,
+    align: bool = True,
+    face: int | None = None,
+    show_crop: str | Path | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
     on_message: Callable[[str], None] = quiet,
@@ -53,8 +56,10 @@ def mix(
 ) -> Mixed:
     """Make one face of two or more, by averaging their latents (paper, section 5).
 
-    Each input is a photo of one face, a latent file, or a picture this program drew, which
-    carries its latent. ``weight`` holds one number an input, or, for two, the second's share.
+    Each input is a photo, a latent file, or a picture this program drew, which carries its
+    latent. Photos are framed as in `invert`: by the largest face, the ``face``-th from the left,
+    or with ``align=False`` by the square in the middle; ``show_crop`` is a picture to write of it.
+    ``weight`` holds one number an input, or, for two, the second's share.
     ``strip`` draws the paper's figure: A, the mix, B. ``scale`` enlarges the result.
 
     Raises `ConfigError`, `ImageError`, `LatentError`, `DeviceError`, `WeightsError` or
@@ -68,15 +73,15 @@ def mix(
     shares = normalised(weight, len(paths)).tolist()
     check_range("scale", scale, 1, 64)
     mix_latents(torch.zeros(2, 1), None, blend)  # an unknown blend is known now, not after minutes
-    if output is not None:
-        check_writable(Path(output))
-        images.check_format(Path(output))
+    for place in (output, show_crop):
+        check_picture(place)
+    framing = Framing(align=align, face=face)
     studio = Studio.open(weights, device, on_message)
 
-    people = _resolve(paths, studio, on_message, on_step)
+    people = _resolve(paths, studio, framing, show_crop, on_message, on_step)
     mixed = mix_latents(torch.stack([person.latent for person in people]), shares, blend)
-    face = studio.draw(mixed[None])
-    shown = _strip(people, face) if strip else face
+    drawn = studio.draw(mixed[None])
+    shown = _strip(people, drawn) if strip else drawn
     picture = images.hstack(list(enlarge(shown, scale)))
     if output is not None:
         text = _text(paths, shares, blend, mixed, studio, strip)
@@ -87,6 +92,8 @@ def mix(
 def _resolve(
     paths: Sequence[Path],
     studio: Studio,
+    framing: Framing,
+    show_crop: str | Path | None,
     say: Callable[[str], None],
     on_step: Callable[[int, int], None] | None,
 ) -> list[_Person]:
@@ -97,7 +104,8 @@ def _resolve(
         if z is not None:
             people[path] = _Person(z, studio.draw(z[None])[0])
     photos = [path for path, z in known.items() if z is None]
-    framed = frame_all(photos, studio.size, CropConfig(), None)
+    framed = frame_all(photos, studio, framing, None, say, show=show_crop is not None)
+    save_frames(show_crop, framed)
     for found in invert_framed(studio, framed, InvertConfig(), on_step):
         people[found.photo] = _Person(found.latent, found.target)
         say(f"{found.photo}: inverted at {found.psnr:.1f} dB")

@@ -14,8 +14,8 @@ from torch import Tensor
 from .. import __version__, images, latent
 from ..config import check_range
 from ..errors import ConfigError
-from ..files import check_writable, make_folder
-from ._studio import Studio, enlarge, one_of, quiet
+from ..files import make_folder
+from ._studio import Studio, check_picture, enlarge, one_of, quiet
 
 CHUNK = 64  # faces drawn between two reports of progress
 
@@ -57,9 +57,7 @@ def sample(
     check_range("trunc", trunc, 0, 10)
     check_range("scale", scale, 1, 64)
     one_of(output, outdir, 1)
-    if output is not None:
-        check_writable(Path(output))
-        images.check_format(Path(output))
+    check_picture(output)
     if outdir is not None:
         make_folder(Path(outdir))
     studio = Studio.open(weights, device, on_message)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import images, upscaling, weights
+from ..config import Frame
 from ..device import describe, keep_freed_memory, pick_device
 from ..errors import ConfigError
 from ..files import check_writable, free_name, make_folder
@@ -45,6 +46,11 @@ class Studio:
     def latent_size(self) -> int:
         return self.weights.description.model.latent_size
 
+    @property
+    def frame(self) -> Frame:
+        """Where the training faces had their eyes; UTKFace's places if the weights do not say."""
+        return self.weights.description.frame or Frame()
+
     def draw(self, latents: Tensor, scale: float = 1.0) -> np.ndarray:
         """Faces as uint8 ``(N, H, W, 3)``, enlarged by the default upscaler."""
         return enlarge(images.to_uint8(draw_faces(self.generator, latents)), scale)
@@ -59,6 +65,13 @@ def enlarge(faces: np.ndarray, scale: float) -> np.ndarray:
 
 def quiet(text: str) -> None:
     """What happens to messages nobody asked for."""
+
+
+def check_picture(path: str | Path | None) -> None:
+    """Raise `OutputError` or `ImageError` now if a picture could not be written there later."""
+    if path is not None:
+        check_writable(Path(path))
+        images.check_format(Path(path))
 
 
 def one_of(output: str | Path | None, outdir: str | Path | None, count: int) -> None:
@@ -91,7 +104,8 @@ def place_for(
         used = taken if taken is not None else set()
         path = free_name(folder, stem, suffix, lambda p: (free and p.exists()) or p in used)
         used.add(path)
-    check_writable(path)
     if output is not None:
-        images.check_format(path)
+        check_picture(path)
+    else:
+        check_writable(path)
     return path

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from .. import __version__, images, latent, weights
-from ..config import Recipe
+from ..align import measure_frame
+from ..config import Frame, Recipe
 from ..dataset import Dataset, load_dataset
 from ..device import describe, peak_memory_mb, pick_device, pick_precision
 from ..models.inference import FoldedGenerator, draw_faces, latent_metric
@@ -25,6 +26,8 @@ from ._studio import quiet
 
 TICK = 1000  # pictures between two lines of the log
 SHOWN = 64  # faces in a snapshot's grid
+MEASURED = 256  # faces in which the places of the eyes are measured
+SIZES_NAMED = 4  # face sizes that are named one by one
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def train(
     delta_i: int | None = None,
     delta_j: int | None = None,
     rotation: float | None = None,
+    align: bool | None = None,
     mirror: bool | None = None,
     resume: str | None = None,
     snapshot: float | None = None,
@@ -71,7 +75,8 @@ def train(
     Options left out take the defaults of `TrainConfig`, `ModelConfig` and `CropConfig`, or, with
     ``resume`` (a run's folder, its name under ``out``, or "latest"), those of the run; only
     ``kimg``, ``snapshot`` and ``precision`` may differ from it. ``kimg`` and ``snapshot`` are
-    thousands of pictures; ``face_size`` and the deltas pixels; ``rotation`` degrees.
+    thousands of pictures; ``face_size`` and the deltas pixels; ``rotation`` degrees. With ``align``
+    the largest face of each picture is found and framed, as `Frame` says.
 
     ``on_load(done, total)`` hears of pictures read, ``on_step`` of training steps, ``on_message``
     of anything worth a line. When ``should_stop()`` says so, the run saves and ends early,
@@ -90,6 +95,7 @@ def train(
         "delta_i": delta_i,
         "delta_j": delta_j,
         "rotation": rotation,
+        "align": align,
         "kimg": kimg,
         "batch": batch,
         "recipe": recipe,
@@ -131,6 +137,7 @@ class _Session:
         self.precision = pick_precision(plan.train.precision, device)
         self.state = TrainState.fresh(plan.model, plan.train, device)
         self.ticks: list[Step] = []
+        self.frame: Frame | None = None
 
     def run_to_the_end(
         self,
@@ -143,6 +150,7 @@ class _Session:
             self._resume()
         self.say(f"run: {self.run.folder}")
         config = self.plan.train
+        self.frame = measure_frame(faces.images[faces.training()[:MEASURED]])
 
         def step(report: Step) -> None:
             self._tick(report)
@@ -207,6 +215,7 @@ class _Session:
             images_seen=self.state.images,
             dataset=self.plan.data.name,
             crop=vars(self.plan.crop),
+            frame=self.frame,
             recipe=self.plan.train.recipe.name,
             licence=self.plan.licence,
             version=__version__,
@@ -224,15 +233,21 @@ def _load(
         plan.model.size,
         plan.crop,
         weights.cache_folder() / "datasets",
+        frame=Frame() if plan.align else None,
         max_images=plan.max_images,
         workers=workers,
         on_step=on_load,
     )
     skipped = f", {len(faces.skipped)} unreadable ones skipped" if faces.skipped else ""
     say(f"data: {len(faces.names)} faces{skipped}, {len(faces.validation())} kept for validation")
-    shown = ", ".join(f"{size} ({count} pictures)" for size, count in faces.face_sizes.items())
-    say(f"face size: {shown}")
+    say(f"face size: {_sizes(faces.face_sizes)}")
     return faces
+
+
+def _sizes(counts: dict[str, int]) -> str:
+    if len(counts) > SIZES_NAMED:
+        return f"{min(map(int, counts))} to {max(map(int, counts))} pixels"
+    return ", ".join(f"{size} ({count} pictures)" for size, count in counts.items())
 
 
 def _log_skipped(run: Run, faces: Dataset) -> None:

@@ -25,6 +25,7 @@ class Plan:
     name: str
     licence: str = ""
     max_images: int | None = None
+    align: bool = False  # find each picture's face and frame it
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "data": str(self.data)}
@@ -37,7 +38,7 @@ class Plan:
             "crop": CropConfig(**values["crop"]),
             "train": TrainConfig.from_dict(values["train"]),
         }
-        return cls(**{**{f.name: values[f.name] for f in fields(cls)}, **parts})
+        return cls(**{**_of(cls, values), **parts})
 
 
 def new_plan(options: dict[str, Any]) -> Plan:
@@ -56,9 +57,8 @@ def new_plan(options: dict[str, Any]) -> Plan:
 
 def resumed_plan(run: Run, options: dict[str, Any]) -> Plan:
     """The run's own plan, with what may change taken from ``options``; what may not is named."""
-    stored = run.read_options()
     try:
-        Plan.from_dict(stored)
+        stored = Plan.from_dict(run.read_options()).to_dict()
     except (KeyError, TypeError, NeuralidError) as error:
         raise TrainingError(f"{run.folder}/options.json is damaged: {error}") from error
     for option, value in _given(options).items():

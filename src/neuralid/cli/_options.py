@@ -22,4 +22,15 @@ FaceSize = Annotated[
 ]
 DeltaI = Annotated[int, typer.Option(help="Move the square down, pixels.")]
 DeltaJ = Annotated[int, typer.Option(help="Move the square right, pixels.")]
+Align = Annotated[
+    bool, typer.Option(help="Find the face and frame it; else the square in the middle.")
+]
+FaceNumber = Annotated[
+    int | None,
+    typer.Option("--face", metavar="N", help="Which face, left to right; none: the largest."),
+]
+ListFaces = Annotated[bool, typer.Option("--faces", help="List the faces in the photos, and stop.")]
+ShowCrop = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Picture to write of the frame in the photo.")
+]
 Rotation = Annotated[float, typer.Option(help="Turn the photo first, degrees anticlockwise.")]

@@ -1,0 +1,83 @@
+"""``neuralid invert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import console
+from ..config import CropConfig, InvertConfig
+from ._options import (
+    Align,
+    DeltaI,
+    DeltaJ,
+    Device,
+    FaceNumber,
+    FaceSize,
+    ListFaces,
+    OutDir,
+    Photos,
+    Rotation,
+    ShowCrop,
+    Weights,
+)
+from ._show import list_faces, print_paths
+
+
+def invert(
+    photos: Photos,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Side-by-side picture of one photo.")
+    ] = None,
+    outdir: OutDir = None,
+    steps: Annotated[int, typer.Option(help="Evaluations a photo.")] = InvertConfig.steps,
+    face_size: FaceSize = None,
+    delta_i: DeltaI = CropConfig.delta_i,
+    delta_j: DeltaJ = CropConfig.delta_j,
+    rotation: Rotation = CropConfig.rotation,
+    align: Align = True,
+    face: FaceNumber = None,
+    faces: ListFaces = False,
+    show_crop: ShowCrop = None,
+    weights: Weights = None,
+    device: Device = "auto",
+) -> None:
+    """Find the latent vector behind each photo of a face.
+
+    Writes NAME.latent.safetensors and a picture of the photo beside its reconstruction,
+    here unless -o or --outdir says where. The face is found and framed by itself; the four
+    numbers from --face-size to --rotation, if given, frame it by hand.
+    """
+    from .. import api
+
+    if faces:
+        list_faces(photos, weights)
+        return
+    named = output is not None or outdir is not None
+    failures = console.Failures()
+    with console.counting("inverting") as on_step:
+        found = api.invert(
+            photos,
+            output=output,
+            outdir=outdir if named else Path(),
+            overwrite=named,
+            steps=steps,
+            face_size=face_size,
+            delta_i=delta_i,
+            delta_j=delta_j,
+            rotation=rotation,
+            align=align,
+            face=face,
+            show_crop=show_crop,
+            weights=weights,
+            device=device,
+            on_message=console.say,
+            on_step=on_step,
+            on_failure=failures,
+        )
+    for item in found:
+        console.say(f"{item.photo}: {item.psnr:.1f} dB, {item.seconds:.2f} s")
+        print_paths(item.files)
+    failures.exit_if_any(len(photos))

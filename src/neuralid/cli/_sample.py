@@ -1,0 +1,54 @@
+"""``neuralid sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import console
+from ._options import Device, OutDir, Weights
+from ._show import print_paths
+
+
+def sample(
+    n: Annotated[int, typer.Option("-n", "--num", help="How many faces.")] = 16,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Picture of all faces in a grid.")
+    ] = None,
+    outdir: OutDir = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the first face; none: random.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,4-6", help="Seed of each face, instead of -n.")
+    ] = None,
+    trunc: Annotated[float, typer.Option(help="Below 1: more average faces.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="Enlarge the faces so many times.")] = 1.0,
+    weights: Weights = None,
+    device: Device = "auto",
+) -> None:
+    """Draw faces of people who do not exist.
+
+    The same seed gives the same face. Without -o or --outdir a grid is written here,
+    under a name that is not taken.
+    """
+    from .. import api
+    from ..files import free_name
+
+    if output is None and outdir is None:
+        output = free_name(Path(), "faces", ".png")
+    with console.counting("drawing") as on_step:
+        result = api.sample(
+            n,
+            output=output,
+            outdir=outdir,
+            seed=seed,
+            seeds=seeds,
+            trunc=trunc,
+            scale=scale,
+            weights=weights,
+            device=device,
+            on_message=console.say,
+            on_step=on_step,
+        )
+    print_paths(result.files)

@@ -1,0 +1,94 @@
+"""``neuralid train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import console
+from ..config import RECIPES, CropConfig, ModelConfig, TrainConfig
+from ._options import DeltaI, DeltaJ, Device, FaceSize, Rotation
+
+
+def train(
+    ctx: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR|ZIP", help="Folder or zip of face pictures.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder in which runs get folders.")] = Path("runs"),
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run and its weights; none: the data's.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Terms of the data, kept with the weights.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of a face, pixels: 28, 56 or 112.")] = (
+        ModelConfig.size
+    ),
+    latent_size: Annotated[int, typer.Option(help="Numbers in a latent vector.")] = (
+        ModelConfig.latent_size
+    ),
+    kimg: Annotated[float, typer.Option(help="Thousands of pictures to show.")] = TrainConfig.kimg,
+    batch: Annotated[int, typer.Option(help="Pictures a step.")] = TrainConfig.batch,
+    recipe: Annotated[str, typer.Option(help=f"{' or '.join(RECIPES)}.")] = "stable",
+    face_size: FaceSize = None,
+    delta_i: DeltaI = CropConfig.delta_i,
+    delta_j: DeltaJ = CropConfig.delta_j,
+    rotation: Rotation = CropConfig.rotation,
+    align: Annotated[
+        bool, typer.Option("--align", help="Find each picture's face and frame it by its eyes.")
+    ] = False,
+    mirror: Annotated[
+        bool, typer.Option("--mirror/--no-mirror", help="Show half of the pictures flipped.")
+    ] = TrainConfig.mirror,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN|latest", help="Go on with a run.")
+    ] = None,
+    snapshot: Annotated[
+        float, typer.Option(metavar="KIMG", help="Thousands of pictures between snapshots.")
+    ] = TrainConfig.snapshot,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = TrainConfig.seed,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that read pictures; none: one a core.")
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(min=1, help="Use only the first so many pictures.")
+    ] = None,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = TrainConfig.precision,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-N", help="Check options and data, then stop.")
+    ] = False,
+) -> None:
+    """Train a generator on a folder or zip of faces.
+
+    Prints the path of the weights. Ctrl-C saves and stops; --resume goes on.
+    """
+    from .. import api
+
+    everything = {k: v for k, v in locals().items() if k not in ("ctx", "api")}
+    options = {k: v for k, v in everything.items() if _is_given(ctx, k)}
+    with (
+        console.stop_signals() as should_stop,
+        console.training() as (on_load, on_step),
+    ):
+        result = api.train(
+            **options,
+            on_load=on_load,
+            on_step=on_step,
+            on_message=console.say,
+            should_stop=should_stop,
+        )
+    if result.weights is not None:
+        typer.echo(result.weights)
+    if not result.finished:
+        console.say("stopped; go on with --resume latest")
+        raise typer.Exit(130)
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    """Whether an option was written by the user; on resume the others are the run's own."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"

@@ -1,0 +1,45 @@
+"""``neuralid upscale``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import console
+from ._options import OutDir
+from ._show import print_paths
+
+
+def upscale(
+    inputs: Annotated[list[Path], typer.Argument(metavar="PICTURE", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write, for one picture.")
+    ] = None,
+    outdir: OutDir = None,
+    scale: Annotated[float, typer.Option("-s", "--scale", help="Times as large.")] = 4.0,
+    method: Annotated[str, typer.Option(help="cubic or lanczos.")] = "cubic",
+    sharpen: Annotated[float, typer.Option(help="Amount of sharpening, 0 for none.")] = 0.5,
+) -> None:
+    """Enlarge pictures.
+
+    Without -o or --outdir, NAME_x4 with the same suffix is written here, under a name that
+    is not taken.
+    """
+    from .. import api
+
+    failures = console.Failures()
+    with console.counting("enlarging") as on_step:
+        written = api.upscale(
+            inputs,
+            output=output,
+            outdir=outdir,
+            scale=scale,
+            method=method,
+            sharpen=sharpen,
+            on_step=on_step,
+            on_failure=failures,
+        )
+    print_paths(written)
+    failures.exit_if_any(len(inputs))
