@@ -100,6 +100,16 @@ def test_invert_writes_a_latent_and_a_picture_for_each_photo(tiny: Path, tmp_pat
     assert load_rgb(Path("out/seed0002.inverted.png")).shape == (112, 224, 3)
 
 
+def test_the_figures_of_an_inversion_as_json(tiny: Path, photo: Path) -> None:
+    result = run("invert", photo, "--json", "--steps", 5, "--no-align", "--weights", tiny)
+    (line,) = result.stdout.splitlines()
+    figures = json.loads(line)
+    assert 5 < figures["psnr"] < 60 and -1 <= figures["ssim"] <= 1
+    assert 1 <= figures["steps"] <= 5 and figures["latent_norm"] > 0 and figures["seconds"] > 0
+    assert figures["crop"] == {"face_size": 80, "delta_i": 0, "delta_j": 0, "rotation": 0.0}
+    assert all(Path(file).is_file() for file in figures["files"])
+
+
 def test_photos_inverted_together_or_alone_come_out_the_same(tiny: Path) -> None:
     run("sample", "--seeds", "1-3", "--outdir", "s", "--weights", tiny)
     photos = sorted(Path("s").glob("*.png"))

@@ -15,6 +15,7 @@ from torch import Tensor
 from .config import InvertConfig
 from .lbfgs import minimize
 from .models.inference import FoldedGenerator
+from .quality import psnr, ssim
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Inversion:
     latents: Tensor  # (N, Z), on the CPU
     faces: Tensor  # (N, 3, S, S) in [-0.5, 0.5], on the CPU: the generator's faces for them
     psnr: Tensor  # (N,), dB against the targets
+    ssim: Tensor  # (N,), of their luma, 1 at best
     evaluations: Tensor  # (N,): generator passes spent on each
     seconds: float  # for all of them together
 
@@ -81,6 +83,7 @@ def invert(
         latents.cpu(),
         faces,
         psnr(faces, targets.cpu()),
+        ssim(faces, targets.cpu()),
         found.evaluations.cpu(),
         time.perf_counter() - started,
     )
@@ -96,12 +99,3 @@ def _coordinates(metric: Tensor | None, like: Tensor) -> Tensor:
     effects, directions = torch.linalg.eigh(metric.double().cpu())
     lengths = (effects.clamp_min(0) + effects.mean() / 10).rsqrt()
     return (directions * (lengths / lengths.mean()) @ directions.T).to(like)
-
-
-def psnr(faces: Tensor, targets: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each face, dB; the peak is 1, the whole range of a pixel.
-
-    Shape: two of ``(N, 3, S, S)`` -> ``(N,)``.
-    """
-    error = (faces - targets).double().square().flatten(1).mean(1)
-    return (-10 * error.clamp_min(1e-10).log10()).float()

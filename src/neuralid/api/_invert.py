@@ -28,12 +28,26 @@ class Inverted:
     photo: Path
     latent: Tensor  # (Z,)
     psnr: float  # dB, of the reconstruction against the cropped photo
+    ssim: float  # of their luma, 1 at best
     target: np.ndarray  # uint8 (S, S, 3): the cropped photo
     reconstruction: np.ndarray  # uint8 (S, S, 3): what the generator draws
     crop: CropConfig
     evaluations: int  # generator passes spent
     seconds: float  # its share of its batch's time
     files: tuple[Path, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures and files, as JSON has them."""
+        return {
+            "photo": str(self.photo),
+            "psnr": round(self.psnr, 3),
+            "ssim": round(self.ssim, 4),
+            "steps": self.evaluations,
+            "seconds": round(self.seconds, 3),
+            "latent_norm": round(float(self.latent.norm()), 3),
+            "crop": asdict(self.crop),
+            "files": [str(path) for path in self.files],
+        }
 
 
 def invert(
@@ -119,6 +133,7 @@ def _invert_batch(
             item.photo,
             result.latents[i],
             float(result.psnr[i]),
+            float(result.ssim[i]),
             item.face,
             drawn[i],
             item.crop,

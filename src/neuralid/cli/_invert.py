@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,9 @@ def invert(
     face: FaceNumber = None,
     faces: ListFaces = False,
     show_crop: ShowCrop = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print figures and files as JSON, a line each photo.")
+    ] = False,
     weights: Weights = None,
     device: Device = "auto",
 ) -> None:
@@ -79,5 +83,8 @@ def invert(
         )
     for item in found:
         console.say(f"{item.photo}: {item.psnr:.1f} dB, {item.seconds:.2f} s")
-        print_paths(item.files)
+        if json_:
+            typer.echo(json.dumps(item.to_dict()))
+        else:
+            print_paths(item.files)
     failures.exit_if_any(len(photos))

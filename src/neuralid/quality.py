@@ -1,0 +1,52 @@
+"""How near two pictures are: PSNR and SSIM.
+
+References
+----------
+.. [1] Z. Wang et al., "Image Quality Assessment: From Error Visibility to Structural
+       Similarity", IEEE Transactions on Image Processing 13(4), 2004.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
+WINDOW, SPREAD = 11, 1.5  # of the Gaussian in [1]_, pixels
+C1, C2 = 0.01**2, 0.03**2  # its constants, for pixels that span 1
+
+
+def psnr(faces: Tensor, targets: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each face, dB; the peak is 1, the whole range of a pixel.
+
+    Shape: two of ``(N, 3, S, S)`` -> ``(N,)``.
+    """
+    error = (faces - targets).double().square().flatten(1).mean(1)
+    return (-10 * error.clamp_min(1e-10).log10()).float()
+
+
+def ssim(faces: Tensor, targets: Tensor) -> Tensor:
+    """Mean structural similarity of each face's luma [1]_: 1 for equal pictures.
+
+    Shape: two of ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, S at least 11 -> ``(N,)``.
+    """
+    x, y = (_luma(picture) + 0.5 for picture in (faces, targets))
+    mean_x, mean_y = _blurred(x), _blurred(y)
+    spread = _blurred(x * x) + _blurred(y * y) - mean_x**2 - mean_y**2
+    shared = _blurred(x * y) - mean_x * mean_y
+    light = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
+    return (light * (2 * shared + C2) / (spread + C2)).flatten(1).mean(1).float()
+
+
+def _luma(pictures: Tensor) -> Tensor:
+    weights = pictures.new_tensor(LUMA, dtype=torch.float64)
+    return torch.einsum("nchw,c->nhw", pictures.double(), weights)[:, None]  # (N, 1, S, S)
+
+
+def _blurred(x: Tensor) -> Tensor:
+    """Means under the window, where it fits: ``(N, 1, S, S) -> (N, 1, S - 10, S - 10)``."""
+    places = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
+    weights = (-(places**2) / (2 * SPREAD**2)).exp()
+    weights = weights / weights.sum()
+    return F.conv2d(F.conv2d(x, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
