@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,24 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_face, fails, run
+from conftest import draw_face, run
 from PIL import Image
-from test_images import bomb, truncated
 
 import neuralid
 from neuralid import weights
-from neuralid.config import ModelConfig
-from neuralid.images import LATENT_KEY, RECIPE_KEY, load_rgb, open_picture, read_text
-from neuralid.latent import load_latent, save_latent
+from neuralid.images import RECIPE_KEY, load_rgb, open_picture, read_text
+from neuralid.latent import load_latent
 
 COMMANDS = ("train", "sample", "invert", "mix", "upscale")
 
 
 def paths(stdout: str) -> list[Path]:
     return [Path(line) for line in stdout.splitlines()]
-
-
-# --- what works -------------------------------------------------------------------------------
 
 
 def test_help_comes_without_torch() -> None:
@@ -203,228 +197,3 @@ def test_upscale_does_several_and_counts_what_failed(photo: Path) -> None:
     assert result.exit_code == 1
     assert paths(result.stdout) == [Path("big/photo_x4.png"), Path("big/photo_x4-1.png")]
     assert "bad.png is not a picture" in result.stderr and "1 of 3 failed" in result.stderr
-
-
-# --- what does not ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def bad(tmp_path: Path) -> dict[str, Path]:
-    """Pictures that are none."""
-    text, empty = tmp_path / "text.jpg", tmp_path / "empty.jpg"
-    text.write_text("hello")
-    empty.touch()
-    return {
-        "is not a picture": text,
-        "empty.jpg is not a picture": empty,
-        "cannot be read": truncated(tmp_path / "half.jpg"),
-        "too many pixels": bomb(tmp_path / "bomb.png"),
-        "does not exist": tmp_path / "missing.jpg",
-    }
-
-
-@pytest.mark.parametrize("command", ["invert", "mix", "upscale"])
-def test_broken_pictures(command: str, bad: dict[str, Path], tiny: Path, photo: Path) -> None:
-    more = () if command == "upscale" else ("--weights", tiny)
-    inputs = (photo,) if command == "mix" else ()
-    for words, path in bad.items():
-        fails(run(command, *inputs, path, "-o", "out.png", *more), 1, "error:", words)
-        assert not Path("out.png").exists()
-
-
-def test_training_data_that_is_none(tmp_path: Path, bad: dict[str, Path]) -> None:
-    (tmp_path / "void").mkdir()
-    for path, words in [
-        (tmp_path / "void", "has no pictures"),
-        (tmp_path / "nowhere", "does not exist"),
-        (bad["is not a picture"], "neither a folder nor a zip"),
-    ]:
-        fails(run("train", "--data", path), 1, words, "hint:")
-    folder = tmp_path / "mixed"
-    folder.mkdir()
-    for path in bad.values():
-        if path.exists():
-            path.rename(folder / path.name)
-    fails(run("train", "--data", folder), 1, "0 usable pictures", "4 could not be read")
-
-
-def outputs(command: str, photo: Path, tiny: Path, target: Path) -> list[object]:
-    weights_ = ["--weights", tiny]
-    return {
-        "sample": ["sample", "-n", 1, "-o", target, *weights_],
-        "invert": ["invert", photo, "-o", target, *weights_],
-        "mix": ["mix", photo, photo, "-o", target, *weights_],
-        "upscale": ["upscale", photo, "-o", target],
-    }[command]
-
-
-@pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale"])
-def test_outputs_that_cannot_be_written(
-    command: str, photo: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    missing = outputs(command, photo, tiny, tmp_path / "nowhere" / "out.png")
-    fails(run(*missing), 1, "cannot write", "does not exist: create it first")
-    fails(run(*outputs(command, photo, tiny, photo / "out.png")), 1, "cannot write", "in the way")
-    fails(run(*outputs(command, photo, tiny, tmp_path)), 1, "cannot write", "folder of that name")
-
-    target = Path("old.png")
-    target.write_text("precious")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    fails(run(*outputs(command, photo, tiny, target)), 1, "cannot write", "disk is full")
-    assert target.read_text() == "precious"
-
-
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
-)
-@pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale"])
-def test_a_read_only_folder(command: str, photo: Path, tiny: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "locked"
-    folder.mkdir(mode=0o555)
-    arguments = outputs(command, photo, tiny, folder / "out.png")
-    fails(run(*arguments), 1, "cannot write", "may not be written to")
-
-
-@pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale", "train"])
-def test_a_read_only_file_system(
-    command: str,
-    photo: Path,
-    tiny: Path,
-    tmp_path: Path,
-    face_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr("tempfile.TemporaryFile", refused)
-    monkeypatch.setattr("tempfile.mkstemp", refused)
-    if command == "train":
-        arguments: list[object] = ["train", "--data", face_folder, "--size", 28]
-    else:
-        arguments = outputs(command, photo, tiny, tmp_path / "out.png")
-    fails(run(*arguments), 1, "cannot write", "read-only")
-
-
-@pytest.mark.parametrize("command", ["sample", "invert", "mix"])
-def test_weights_that_do_not_fit(command: str, photo: Path, tiny: Path, tmp_path: Path) -> None:
-    damaged = tmp_path / "damaged.safetensors"
-    damaged.write_bytes(tiny.read_bytes()[:1000])
-    other = tmp_path / "other.safetensors"
-    description = weights.Description(ModelConfig(size=56, latent_size=16))
-    weights.save_weights(other, weights.load_weights(tiny).generator, description)
-    for path, words in [
-        (damaged, "is damaged"),
-        (other, "another architecture"),
-        (photo, "is damaged or not a safetensors file"),
-        (Path("nobody"), "no weights 'nobody'"),
-    ]:
-        result = run(*outputs(command, photo, path, Path("out.png")))
-        fails(result, 3, "error:", words, "hint:")
-
-
-@pytest.mark.parametrize("command", ["train", "sample", "invert", "mix"])
-def test_devices_that_are_not_there(
-    command: str, photo: Path, tiny: Path, face_folder: Path
-) -> None:
-    if command == "train":
-        arguments: list[object] = ["train", "--data", face_folder]
-    else:
-        arguments = outputs(command, photo, tiny, Path("out.png"))
-    fails(run(*arguments, "--device", "cuda:63"), 1, "'cuda:63' is not there", "cpu")
-    fails(run(*arguments, "--device", "toaster"), 2, "no device is called 'toaster'")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["train", "--data", ".", "--size", 64], "the nearest that work are 56 and 28"),
-        (["train", "--data", ".", "--kimg", -1], "kimg must be"),
-        (["train", "--data", ".", "--batch", 1], "batch must be"),
-        (["train", "--data", ".", "--recipe", "magic"], "there are paper, stable"),
-        (["train", "--data", ".", "--precision", "int4"], "precision must be"),
-        (["train", "--data", ".", "--face-size", 2], "face size must be"),
-        (["sample", "-n", 0], "number of faces must be"),
-        (["sample", "--seeds", "1-x"], "not a list of seeds"),
-        (["sample", "--seed", 1, "--seeds", "2"], "exclude each other"),
-        (["train", "--data", ".", "--name", "../up"], "not a name"),
-        (["train"], "no data to train on"),
-        (["invert", "a.jpg", "--delta-i", 3_000_000_000], "delta i must be"),
-        (["sample", "--trunc", -1], "trunc must be"),
-        (["sample", "--scale", 100], "scale must be"),
-        (["sample", "-o", "a.png", "--outdir", "b"], "exclude each other"),
-        (["invert", "a.jpg", "--steps", 0], "steps must be"),
-        (["invert", "a.jpg", "b.jpg", "-o", "c.png"], "use --outdir"),
-        (["mix", "a.jpg"], "at least two"),
-        (["mix", "a.jpg", "b.jpg", "--blend", "paint"], "no blend 'paint'"),
-        (["mix", "a.jpg", "b.jpg", "--weight", 2], "from 0 to 1"),
-        (["upscale", "a.jpg", "--method", "magic"], "no method 'magic'"),
-        (["upscale", "a.jpg", "--scale", 0], "scale must be"),
-        (["upscale", "a.jpg", "--sharpen", 9], "sharpen must be"),
-        (["upscale"], "Missing argument"),
-        (["paint"], "No such command"),
-    ],
-)
-def test_options_out_of_range(arguments: list[object], words: str) -> None:
-    fails(run(*arguments), 2, words)
-
-
-def test_photos_of_one_name_in_two_folders_do_not_overwrite_each_other(
-    tiny: Path, photo: Path
-) -> None:
-    for folder in ("x", "y"):
-        Path(folder).mkdir()
-        Path(folder, "me.png").write_bytes(photo.read_bytes())
-    result = run("invert", "x/me.png", "y/me.png", "--outdir", "o", "--steps", 2, "--weights", tiny)
-    assert len(set(paths(result.stdout))) == 4
-
-
-@pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale"])
-def test_an_unknown_suffix_is_refused_before_the_work(
-    command: str, photo: Path, tiny: Path
-) -> None:
-    fails(run(*outputs(command, photo, tiny, Path("out.xyz"))), 1, "unknown suffix", "use .png")
-    assert not list(Path().iterdir())
-
-
-def test_a_picture_a_format_cannot_hold_is_one_line() -> None:
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save("deep.png")
-    fails(run("upscale", "deep.png", "-o", "deep.bmp"), 1, "cannot write deep.bmp", "use .png")
-
-
-def test_a_run_of_the_same_name_as_a_folder_is_found(tiny: Path) -> None:
-    weights.weights_folder().mkdir(parents=True)
-    (weights.weights_folder() / "celeba.safetensors").write_bytes(tiny.read_bytes())
-    Path("celeba").mkdir()
-    assert run("sample", "-n", 1, "--weights", "celeba").exit_code == 0
-
-
-def test_mixing_needs_latents_of_the_weights_in_use(tiny: Path, photo: Path) -> None:
-    save_latent(Path("a.safetensors"), torch.zeros(16), "other", {})
-    fails(run("mix", photo, "a.safetensors", "--weights", tiny), 1, "belongs to other weights")
-    Path("b.safetensors").write_text("junk")
-    fails(run("mix", photo, "b.safetensors", "--weights", tiny), 1, "not a latent file")
-
-
-def test_a_grid_of_faces_is_nobodys_photo(tiny: Path, photo: Path) -> None:
-    run("sample", "-n", 4, "-o", "grid.png", "--weights", tiny)
-    assert read_text(Path("grid.png"), LATENT_KEY) is None
-    fails(run("mix", photo, "grid.png", "--weights", tiny), 2, "grid of 4 faces")
-
-
-def test_a_bug_keeps_its_traceback_and_an_error_shows_it_on_request(
-    photo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown = run("--traceback", "upscale", "missing.jpg", "-o", "x.png")
-    assert shown.exit_code == 1
-
-    def bug(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr("neuralid.upscaling.upscale_array", bug)
-    result = run("upscale", photo)
-    assert isinstance(result.exception, ZeroDivisionError)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from neuralid.config import CropConfig
 from neuralid.crop import crop_face, default_face_size
+from neuralid.errors import ImageError
 from neuralid.images import load_rgb, to_tensor, to_uint8
 
 
@@ -64,3 +65,9 @@ def test_pixels_get_the_papers_scale_and_come_back() -> None:
     scaled = to_tensor(pixels)
     assert np.allclose(scaled.permute(0, 2, 3, 1).numpy(), pixels.astype(np.float32) / 255 - 0.5)
     assert np.array_equal(to_uint8(scaled), pixels)
+
+
+@pytest.mark.parametrize("crop", [CropConfig(20, delta_i=90), CropConfig(20, delta_j=-70)])
+def test_a_square_outside_the_picture_is_refused(crop: CropConfig) -> None:
+    with pytest.raises(ImageError, match="outside the picture of 100x120"):
+        crop_face(np.zeros((120, 100, 3), np.uint8), 28, crop)

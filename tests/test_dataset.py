@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -128,3 +129,11 @@ def test_a_full_disk_leaves_no_half_entry(
         with pytest.raises(OutputError, match="No space left"):
             load_dataset(face_folder, 28, CropConfig(), cache_folder)
     assert load_dataset(face_folder, 28, CropConfig(), cache_folder).images.shape[0] == 96
+
+
+def test_a_link_that_leads_back_adds_nothing(face_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "faces"
+    shutil.copytree(face_folder, folder)
+    before = len(list_pictures(folder))
+    (folder / "loop").symlink_to(folder)
+    assert len(list_pictures(folder)) == before

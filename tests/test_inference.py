@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from neuralid.config import ModelConfig
@@ -12,11 +14,10 @@ from neuralid.models.dcgan import Generator
 from neuralid.models.inference import FoldedGenerator, draw_faces
 
 
-@pytest.fixture
-def generator() -> Generator:
+def trained(size: int, seed: int) -> Generator:
     """Random weights, and batch norms that have seen data, so that folding does something."""
-    torch.manual_seed(0)
-    network = build_generator(ModelConfig(size=28, latent_size=6))
+    torch.manual_seed(seed)
+    network = build_generator(ModelConfig(size=size, latent_size=6))
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             assert module.running_mean is not None and module.running_var is not None
@@ -27,7 +28,16 @@ def generator() -> Generator:
     return network.eval()
 
 
-def test_folding_changes_nothing_but_rounding(generator: Generator) -> None:
+@pytest.fixture
+def generator() -> Generator:
+    return trained(28, 0)
+
+
+@pytest.mark.parametrize("size", [28, 56])
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_folding_changes_nothing_but_rounding(size: int, seed: int) -> None:
+    generator = trained(size, seed)
     z = torch.randn(5, 6)
     with torch.no_grad():
         torch.testing.assert_close(FoldedGenerator(generator)(z), generator(z), rtol=0, atol=1e-5)

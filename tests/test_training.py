@@ -125,7 +125,9 @@ def train(data: Path, out: Path, **options: Any) -> Trained:
 
 def last_state(result: Trained) -> dict[str, Any]:
     assert result.run is not None
-    return load_checkpoint(result.run, torch.device("cpu"))
+    states: list[dict[str, Any]] = []
+    load_checkpoint(result.run, torch.device("cpu"), states.append)
+    return states[0]
 
 
 def assert_same(a: Any, b: Any) -> None:
@@ -199,7 +201,7 @@ def test_the_log_has_a_line_each_tick(
     result = train(face_folder, tmp_path, kimg=0.05, snapshot=5)
     assert result.run is not None
     lines = [json.loads(line) for line in (result.run / "log.jsonl").read_text().splitlines()]
-    assert [line["kimg"] for line in lines] == [0.024, 0.04]
+    assert [line["kimg"] for line in lines] == [0.024, 0.04, 0.056]
     for key in ("loss_d", "loss_g", "d_real", "d_fake", "images_per_second", "memory_mb"):
         assert lines[0][key] > 0
     assert lines[0]["device"] == "cpu"
@@ -244,12 +246,93 @@ def test_an_option_that_differs_on_resume_is_named(
         neuralid.train(face_folder, out=tmp_path, resume="latest", **{option: value})
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("junk", [b"damaged", b"hi", b"text file", b"", b"PK\x03\x04"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, junk: bytes
+) -> None:
     save_checkpoint(tmp_path, 100, {"images": 100})
-    save_checkpoint(tmp_path, 200, {"images": 200}).write_bytes(b"damaged")
+    save_checkpoint(tmp_path, 200, {"images": 200}).write_bytes(junk)
     heard: list[Path] = []
-    assert load_checkpoint(tmp_path, torch.device("cpu"), heard.append) == {"images": 100}
+    states: list[dict[str, Any]] = []
+    load_checkpoint(tmp_path, torch.device("cpu"), states.append, heard.append)
+    assert states == [{"images": 100}]
     assert [path.name for path in heard] == ["checkpoint-000000200.pt"]
+
+
+@pytest.mark.parametrize("latent_size", [None, 12])
+def test_a_foreign_newest_checkpoint_falls_back_too(
+    face_folder: Path, tmp_path: Path, latent_size: int | None
+) -> None:
+    whole = train(face_folder, tmp_path)
+    stopped = train(face_folder, tmp_path, kimg=0.032)
+    foreign: dict[str, Any] = {"something": torch.zeros(2)}
+    if latent_size is not None:
+        model = ModelConfig(size=28, latent_size=latent_size)
+        foreign = TrainState.fresh(model, TrainConfig(), torch.device("cpu")).pack()
+    assert stopped.run is not None
+    save_checkpoint(stopped.run, 999, foreign)
+    heard: list[str] = []
+    resumed = neuralid.train(
+        out=tmp_path, resume=str(stopped.run), kimg=0.064, on_message=heard.append
+    )
+    assert any("checkpoint-000000999.pt is damaged" in line for line in heard)
+    (stopped.run / "checkpoint-000000999.pt").unlink()
+    assert_same(last_state(resumed), last_state(whole))
+
+
+def test_a_run_stopped_before_its_first_step_can_be_resumed(
+    face_folder: Path, tmp_path: Path
+) -> None:
+    whole = train(face_folder, tmp_path)  # and the faces are in the cache
+    stopped = train(face_folder, tmp_path, should_stop=lambda: True)
+    assert stopped.images == 0 and not stopped.finished
+    resumed = neuralid.train(out=tmp_path, resume="latest")
+    assert_same(last_state(resumed), last_state(whole))
+
+
+def test_moved_data_are_found_again_from_any_folder(
+    face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(face_folder, tmp_path, kimg=0.016)
+    monkeypatch.chdir(face_folder.parent)
+    neuralid.train(face_folder.name, out=tmp_path, resume="latest", kimg=0.032)
+    monkeypatch.chdir(tmp_path)
+    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.064).images == 64
+    assert first.run is not None
+    options = json.loads((first.run / "options.json").read_text())
+    assert options["data"] == str(face_folder.resolve())
+
+
+@pytest.mark.parametrize(
+    "options", ["[]", '{"data": 3}', "{", '{"data": "x", "name": "y"}', '"max_images"']
+)
+def test_damaged_options_are_one_line(face_folder: Path, tmp_path: Path, options: str) -> None:
+    stopped = train(face_folder, tmp_path, kimg=0.016)
+    assert stopped.run is not None
+    (stopped.run / "options.json").write_text(options)
+    with pytest.raises(TrainingError, match=r"options\.json"):
+        neuralid.train(out=tmp_path, resume="latest")
+
+
+def test_a_folder_without_options_is_not_the_latest_run(face_folder: Path, tmp_path: Path) -> None:
+    first = train(face_folder, tmp_path, kimg=0.016)
+    (tmp_path / "00007-left").mkdir()
+    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.032).run == first.run
+
+
+def test_a_short_run_is_logged_too(face_folder: Path, tmp_path: Path) -> None:
+    result = train(face_folder, tmp_path, kimg=0.032)
+    assert result.run is not None
+    lines = [json.loads(line) for line in (result.run / "log.jsonl").read_text().splitlines()]
+    assert [line["kimg"] for line in lines] == [0.032]
+    assert lines[0]["memory_mb"] > 0 and lines[0]["images_per_second"] > 0
+
+
+def test_weights_of_the_same_name_are_replaced_aloud(face_folder: Path, tmp_path: Path) -> None:
+    heard: list[str] = []
+    for _ in range(2):
+        train(face_folder, tmp_path, kimg=0.016, on_message=heard.append)
+    assert sum("replacing the weights 't'" in line for line in heard) == 1
 
 
 def test_a_run_without_checkpoints_cannot_be_resumed(tmp_path: Path) -> None:

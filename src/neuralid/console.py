@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +29,7 @@ from typer.core import TyperGroup
 
 from .errors import NeuralidError
 
+_traceback_wanted = ContextVar("traceback_wanted", default=False)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -45,10 +47,11 @@ class OneLineErrors(TyperGroup):
     """Turn a NeuralidError from any command into one line on stderr and its exit code."""
 
     def invoke(self, ctx: Any) -> Any:
+        _traceback_wanted.set(bool(ctx.params.get("traceback")))
         try:
             return super().invoke(ctx)
         except NeuralidError as error:
-            if ctx.params.get("traceback"):
+            if _traceback_wanted.get():
                 raise
             show_error(error)
             raise typer.Exit(error.exit_code) from error
@@ -61,7 +64,7 @@ class Failures:
         self.count = 0
 
     def __call__(self, path: Path, error: Exception) -> None:
-        if not isinstance(error, NeuralidError):
+        if not isinstance(error, NeuralidError) or _traceback_wanted.get():
             raise error
         self.count += 1
         show_error(error)

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from .config import CropConfig
+from .errors import ImageError
 
 CELEBA = {(178, 218): 108, (89, 109): 54}  # (width, height) -> the paper's face size
 
@@ -27,11 +28,14 @@ def crop_face(
     Shape:
         - image: uint8 ``(H, W, 3)``
         - returns: uint8 ``(size, size, 3)``
+
+    Raises `ImageError` where nothing of the picture is in the square.
     """
     face_size = crop.face_size or default_face_size(image.shape[1], image.shape[0])
     if extend:
         image = _extended(image, face_size, crop)
     picture = Image.fromarray(image)
+    _check_inside(picture, face_size, crop)
     j = (picture.width - face_size) // 2 + crop.delta_j
     i = (picture.height - face_size) // 2 + crop.delta_i
     face = (
@@ -40,6 +44,16 @@ def crop_face(
         .resize((size, size), Image.Resampling.BILINEAR)
     )
     return np.asarray(face)
+
+
+def _check_inside(picture: Image.Image, face_size: int, crop: CropConfig) -> None:
+    sides = ((picture.width, crop.delta_j), (picture.height, crop.delta_i))
+    if any(abs(delta) >= (side + face_size) / 2 for side, delta in sides):
+        raise ImageError(
+            f"a square of {face_size} pixels moved by {crop.delta_j}, {crop.delta_i} is outside "
+            f"the picture of {picture.width}x{picture.height}",
+            hint="move it less: --delta-j to the right, --delta-i down, from the middle",
+        )
 
 
 def _extended(image: np.ndarray, face_size: int, crop: CropConfig) -> np.ndarray:

@@ -134,7 +134,13 @@ def _listed(source: Path) -> list[Entry]:
 
 
 def _walk(folder: Path) -> Iterator[Entry]:
-    for root, _, files in os.walk(folder, followlinks=True):
+    seen: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(root)
+        if (status.st_dev, status.st_ino) in seen:  # a link leads back here
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         for name in files:
             path = Path(root, name)
             if _is_picture(name) and path.is_file():

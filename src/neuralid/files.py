@@ -20,6 +20,7 @@ _HINTS = {
     errno.ENOENT: "the folder does not exist: create it first",
     errno.ENOTDIR: "a file is in the way of the folder: choose another place",
     errno.EISDIR: "there is a folder of that name: choose another name",
+    errno.EEXIST: "a file of that name is in the way: choose another place",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }
 

@@ -48,7 +48,11 @@ def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
             f"{name} has too many pixels", hint=f"at most {limit} megapixels are read; shrink it"
         ) from error
     except FileNotFoundError as error:
-        raise ImageError(f"{name} does not exist") from error
+        raise ImageError(f"{name} does not exist", hint="check the name and the folder") from error
+    except IsADirectoryError as error:
+        raise ImageError(
+            f"{name} is a folder", hint=f"name the pictures in it: {name}/*.jpg"
+        ) from error
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name} is not a picture", hint="JPEG, PNG, WebP and BMP are read"

@@ -73,13 +73,13 @@ def to_text(latent: Tensor, weights_id: str) -> str:
     return f"{weights_id}:{base64.b64encode(values).decode()}"
 
 
-def from_text(text: str) -> tuple[Tensor, str]:
+def from_text(text: str, name: str = "the picture") -> tuple[Tensor, str]:
     """Undo `to_text`: the latent ``(Z,)`` and the weights' id. Raises `LatentError`."""
     weights_id, _, values = text.partition(":")
     try:
         latent = np.frombuffer(base64.b64decode(values, validate=True), "<f4").astype(np.float32)
     except ValueError as error:
-        raise LatentError("the latent in the picture is damaged") from error
+        raise LatentError(f"the latent in {name} is damaged", hint="sample it again") from error
     return torch.from_numpy(latent), weights_id
 
 

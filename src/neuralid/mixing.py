@@ -52,7 +52,10 @@ def normalised(weights: Sequence[float] | None, count: int) -> Tensor:
         return torch.full((count,), 1 / count, dtype=torch.float64)
     if len(weights) == 1 and count == 2:
         if not 0 <= weights[0] <= 1:
-            raise ConfigError(f"a single weight must be from 0 to 1, not {weights[0]:g}")
+            raise ConfigError(
+                f"a single weight must be from 0 to 1, not {weights[0]:g}",
+                hint="0.3 is 30% of the second",
+            )
         weights = [1 - weights[0], weights[0]]
     if len(weights) != count:
         raise ConfigError(
@@ -61,7 +64,9 @@ def normalised(weights: Sequence[float] | None, count: int) -> Tensor:
         )
     values = torch.tensor(weights, dtype=torch.float64)
     if not bool((values >= 0).all()) or not 0 < values.sum() < float("inf"):
-        raise ConfigError("weights must be at least 0, and not all of them 0")
+        raise ConfigError(
+            "weights must be at least 0, and not all of them 0", hint="one for each input"
+        )
     return values / values.sum()
 
 

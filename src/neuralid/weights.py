@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Description:
     recipe: str = ""
     licence: str = ""  # terms the weights are offered under
     version: str = ""  # of the program that wrote the file
+    digest: str = ""  # SHA-256 of the tensors, so that damage inside them is noticed
     format: int = FORMAT
 
 
@@ -62,6 +63,7 @@ def save_weights(
     tensors = {name: _stored(name, t) for name, t in generator.state_dict().items()}
     if metric is not None:
         tensors[_METRIC] = metric
+    description = replace(description, digest=_digest(tensors))
     text = json.dumps({**asdict(description), "model": description.model.to_dict()})
     write_atomically(path, save(tensors, metadata={_KEY: text}))
 
@@ -75,6 +77,8 @@ def load_weights(name: str | Path | None = None) -> Weights:
     path = find_weights(name)
     tensors, text = _read(path)
     description = _describe(text, path)
+    if description.digest and description.digest != _digest(tensors):
+        raise WeightsError(f"{path} is damaged: its numbers are not those written", hint=_HINT)
     generator = _build(description, path)
     metric = tensors.pop(_METRIC, None)
     _fill(generator, tensors, path)
@@ -112,6 +116,11 @@ def publish(
     return path
 
 
+def is_published(name: str) -> bool:
+    """Whether the cache has weights called ``name``."""
+    return (weights_folder() / f"{name}.safetensors").exists()
+
+
 def cache_folder() -> Path:
     """``NEURALID_CACHE_DIR``, else the platform's user cache folder."""
     named = os.environ.get("NEURALID_CACHE_DIR")
@@ -131,6 +140,14 @@ def file_id(path: Path) -> str:
 def _stored(name: str, tensor: Tensor) -> Tensor:
     full = "norm" in name or not tensor.is_floating_point()
     return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str]:

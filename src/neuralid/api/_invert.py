@@ -14,8 +14,9 @@ from .. import images, latent
 from ..config import CropConfig, InvertConfig
 from ..inversion import invert as search
 from ._framing import Framed, Framing, frame_all, save_frames
-from ._studio import Failure, Studio, check_picture, enlarge, one_of, place_for, quiet
+from ._studio import Failure, Studio, check_picture, enlarge, one_of, place_for, quiet, sibling
 
+PAIR_SUFFIX = ".inverted.png"
 LATENT_SUFFIX = ".latent.safetensors"
 CHUNK = 32  # photos inverted together
 SHOWN = 4  # the side-by-side picture is enlarged so many times
@@ -56,7 +57,8 @@ def invert(
     output: str | Path | None = None,
     outdir: str | Path | None = None,
     overwrite: bool = True,
-    steps: int | None = None,
+    steps: int = InvertConfig.steps,
+    prior: float = InvertConfig.prior,
     face_size: int | None = None,
     delta_i: int = 0,
     delta_j: int = 0,
@@ -78,13 +80,14 @@ def invert(
     numbers (pixels and degrees), if given, frames by hand. ``show_crop`` is a picture to write of
     the frame in the photo. With ``output`` (one photo) or ``outdir``, a side-by-side picture and
     ``NAME.latent.safetensors`` are written; ``overwrite=False`` numbers names that are taken.
-    ``steps`` are evaluations a face.
+    ``steps`` are evaluations a face; ``prior`` is the weight of the latent's squared length, 0 for
+    the paper's own objective.
 
     A photo that fails raises, or, with ``on_failure(photo, error)``, is passed over.
     Raises `ImageError`, `ConfigError`, `DeviceError`, `WeightsError` or `OutputError`.
     """
     paths = [Path(photo) for photo in photos]
-    config = InvertConfig() if steps is None else InvertConfig(steps=steps)
+    config = InvertConfig(steps=steps, prior=prior)
     framing = Framing(CropConfig(face_size, delta_i, delta_j, rotation), align, face)
     one_of(output, outdir, len(paths))
     places = _places(paths, output, outdir, overwrite)
@@ -158,13 +161,13 @@ def _places(
     if outdir is None:
         return {}
     taken: set[Path] = set()
-    return {
-        photo: (
-            place_for(None, outdir, photo.stem, ".inverted.png", overwrite, taken),
-            place_for(None, outdir, photo.stem, LATENT_SUFFIX, overwrite, taken),
+    places = {}
+    for photo in dict.fromkeys(photos):
+        picture = place_for(
+            None, outdir, photo.stem, PAIR_SUFFIX, overwrite, taken, beside=LATENT_SUFFIX
         )
-        for photo in dict.fromkeys(photos)
-    }
+        places[photo] = (picture, sibling(picture, PAIR_SUFFIX, LATENT_SUFFIX))
+    return places
 
 
 def _write(item: Inverted, place: tuple[Path, Path] | None, studio: Studio) -> Inverted:

@@ -86,6 +86,8 @@ def mix(
     if output is not None:
         text = _text(paths, shares, blend, mixed, studio, strip)
         images.save_picture(Path(output), picture, text)
+        if Path(output).suffix.lower() != ".png":
+            on_message(f"{output}: only PNG keeps the recipe and the latent")
     return Mixed(picture, mixed, shares, None if output is None else Path(output))
 
 
@@ -120,9 +122,9 @@ def _known_latent(path: Path, studio: Studio, say: Callable[[str], None]) -> Ten
         return _checked(stored.latent, studio, path)
     text = images.read_text(path, images.LATENT_KEY)
     if text is None:
-        _refuse_grid(path)
+        _refuse_several(path)
         return None
-    z, weights_id = latent.from_text(text)
+    z, weights_id = latent.from_text(text, str(path))
     if weights_id != studio.weights.id:
         say(f"{path}: drawn with other weights; inverting it as a photo")
         return None
@@ -135,13 +137,16 @@ def _checked(z: Tensor, studio: Studio, path: Path) -> Tensor:
     return z
 
 
-def _refuse_grid(path: Path) -> None:
-    """A grid made by `sample` shows several faces, so it is nobody's photo."""
+def _refuse_several(path: Path) -> None:
+    """A grid made by `sample`, or a strip by `mix`, shows several faces: it is nobody's photo."""
     try:
         recipe = json.loads(images.read_text(path, images.RECIPE_KEY) or "{}")
-        count = len(recipe["sample"]["seeds"])
+        faces = recipe["sample"]["seeds"] if "sample" in recipe else recipe["mix"]["inputs"]
+        count = len(faces)
     except (ValueError, KeyError, TypeError):  # another program's text, or none
         return
+    if "sample" not in recipe:
+        raise ConfigError(f"{path} is a strip of faces", hint="mix again without --strip")
     if count > 1:
         raise ConfigError(
             f"{path} is a grid of {count} faces", hint="draw single files with --outdir"

@@ -14,9 +14,11 @@ from torch import Tensor
 from .. import __version__, images, latent
 from ..config import check_range
 from ..errors import ConfigError
-from ..files import make_folder
+from ..files import check_writable, make_folder
+from ..upscaling import MOST_PIXELS
 from ._studio import Studio, check_picture, enlarge, one_of, quiet
 
+COUNT = 16  # faces drawn if nobody says how many
 CHUNK = 64  # faces drawn between two reports of progress
 
 
@@ -31,7 +33,7 @@ class Sampled:
 
 
 def sample(
-    n: int = 16,
+    n: int | None = None,
     *,
     output: str | Path | None = None,
     outdir: str | Path | None = None,
@@ -46,7 +48,7 @@ def sample(
 ) -> Sampled:
     """Draw faces of people who do not exist.
 
-    ``seeds`` (numbers, or text such as "0,1,4-6") names each face; else ``n`` faces follow
+    ``seeds`` (numbers, or text such as "0,1,4-6") names each face; else ``n`` faces (16) follow
     ``seed``, or a random one that ``on_message`` hears of. ``trunc`` scales the latents: nearer 0
     the faces are more alike and more average. With ``output`` they become one grid, with ``outdir``
     single files such as ``seed0004.png`` that carry their latent, with neither nothing is written.
@@ -59,8 +61,12 @@ def sample(
     one_of(output, outdir, 1)
     check_picture(output)
     if outdir is not None:
-        make_folder(Path(outdir))
+        check_writable(make_folder(Path(outdir)) / "seed.png")
     studio = Studio.open(weights, device, on_message)
+    side = studio.size * scale
+    megapixels = len(chosen) * side * side / 1e6  # all faces are held at once
+    most = MOST_PIXELS / 1e6 * (1 if output is not None else 10)
+    check_range("megapixels of all the faces together", megapixels, 0, most)
 
     latents = latent.draw(chosen, studio.latent_size) * trunc
     parts = []
@@ -74,12 +80,14 @@ def sample(
 
 
 def _choose(
-    n: int, seed: int | None, seeds: Sequence[int] | str | None, say: Callable[[str], None]
+    n: int | None, seed: int | None, seeds: Sequence[int] | str | None, say: Callable[[str], None]
 ) -> list[int]:
     if seeds is not None:
-        if seed is not None:
-            raise ConfigError("--seed and --seeds exclude each other")
+        if seed is not None or n is not None:
+            one = "-n" if seed is None else "--seed"
+            raise ConfigError(f"{one} and --seeds exclude each other", hint=f"leave {one} out")
         return latent.parse_seeds(seeds) if isinstance(seeds, str) else list(seeds)
+    n = COUNT if n is None else n
     check_range("number of faces", n, 1, 100_000)
     if seed is None:
         seed = secrets.randbelow(1 << 31)

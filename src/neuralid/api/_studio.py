@@ -89,11 +89,14 @@ def place_for(
     suffix: str,
     overwrite: bool = True,
     taken: set[Path] | None = None,
+    *,
+    beside: str | None = None,
 ) -> Path:
     """Where a result goes: ``output``, or ``stem.suffix`` in ``outdir`` or in the working folder.
 
     Without ``overwrite``, or in the working folder, a name that is taken gets a number; so does
-    one in ``taken``, which was given out before.
+    one in ``taken``, which was given out before. A name is taken too if ``stem + beside``, a file
+    that goes with it, is.
     Raises `ImageError` or `OutputError` now if the file could not be written later.
     """
     if output is not None:
@@ -102,10 +105,20 @@ def place_for(
         folder = make_folder(Path(outdir or "."))
         free = outdir is None or not overwrite
         used = taken if taken is not None else set()
-        path = free_name(folder, stem, suffix, lambda p: (free and p.exists()) or p in used)
+
+        def is_taken(path: Path) -> bool:
+            others = [] if beside is None else [sibling(path, suffix, beside)]
+            return (free and any(p.exists() for p in (path, *others))) or path in used
+
+        path = free_name(folder, stem, suffix, is_taken)
         used.add(path)
     if output is not None:
         check_picture(path)
     else:
         check_writable(path)
     return path
+
+
+def sibling(path: Path, suffix: str, other: str) -> Path:
+    """``NAME.other`` beside ``NAME.suffix``."""
+    return path.with_name(path.name.removesuffix(suffix) + other)

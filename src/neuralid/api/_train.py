@@ -15,6 +15,7 @@ from ..align import measure_frame
 from ..config import Frame, Recipe
 from ..dataset import Dataset, load_dataset
 from ..device import describe, peak_memory_mb, pick_device, pick_precision
+from ..files import check_writable
 from ..models.inference import FoldedGenerator, draw_faces, latent_metric
 from ..training.batches import Batches
 from ..training.checkpoint import load_checkpoint, save_checkpoint
@@ -74,9 +75,9 @@ def train(
 
     Options left out take the defaults of `TrainConfig`, `ModelConfig` and `CropConfig`, or, with
     ``resume`` (a run's folder, its name under ``out``, or "latest"), those of the run; only
-    ``kimg``, ``snapshot`` and ``precision`` may differ from it. ``kimg`` and ``snapshot`` are
-    thousands of pictures; ``face_size`` and the deltas pixels; ``rotation`` degrees. With ``align``
-    the largest face of each picture is found and framed, as `Frame` says.
+    ``kimg``, ``snapshot``, ``precision``, ``data`` and ``licence`` may differ from it. ``kimg`` and
+    ``snapshot`` are thousands of pictures; ``face_size`` and the deltas pixels; ``rotation``
+    degrees. With ``align`` the largest face of each picture is found and framed, as `Frame` says.
 
     ``on_load(done, total)`` hears of pictures read, ``on_step`` of training steps, ``on_message``
     of anything worth a line. When ``should_stop()`` says so, the run saves and ends early,
@@ -115,6 +116,8 @@ def train(
         if on_load is not None:
             on_load(done, total)
 
+    if resumed is None:
+        check_writable(_nearest_folder(Path(out)) / "run")
     faces = _load(plan, workers, loading, on_message)
     if dry_run:
         kimg_, count = plan.train.kimg, len(faces.training())
@@ -122,7 +125,8 @@ def train(
         return Trained(None, None, 0)
     run = resumed or Run.create(Path(out), plan.name)
     run.write_options({**plan.to_dict(), "version": __version__})
-    _log_skipped(run, faces)
+    if resumed is None:
+        _log_skipped(run, faces)
     session = _Session(plan, run, where, on_message)
     return session.run_to_the_end(faces, resumed is not None, on_step, should_stop)
 
@@ -169,22 +173,25 @@ class _Session:
             return Trained(self.run.folder, None, self.state.images, finished=False)
         self.say("measuring the directions of latent space")
         metric = latent_metric(FoldedGenerator(self.state.average))
+        if weights.is_published(self.plan.name):
+            self.say(f"replacing the weights '{self.plan.name}' in the cache")
         path = weights.publish(self.plan.name, self.state.average, self._description(), metric)
         return Trained(self.run.folder, path, self.state.images)
 
     def _resume(self) -> None:
-        values = load_checkpoint(
+        load_checkpoint(
             self.run.folder,
             self.device,
+            self.state.unpack,
             lambda path: self.say(f"{path.name} is damaged; going back to the one before"),
         )
-        self.state.unpack(values)
         self.say(f"resumed after {self.state.images / 1000:.1f} kimg")
 
     def _tick(self, report: Step) -> None:
-        """Log the mean of the steps of each `TICK` pictures."""
+        """Log the mean of the steps of each `TICK` pictures, and of what is left at the end."""
         self.ticks.append(report)
-        if report.images // TICK == (report.images - self.plan.train.batch) // TICK:
+        before = report.images - self.plan.train.batch
+        if report.images // TICK == before // TICK and report.images < report.total:
             return
         names = [f.name for f in fields(Step)][2:]
         means = {n: round(float(np.mean([getattr(s, n) for s in self.ticks])), 5) for n in names}
@@ -193,7 +200,7 @@ class _Session:
             {
                 "kimg": report.images / 1000,
                 **means,
-                "memory_mb": peak_memory_mb(),
+                "memory_mb": peak_memory_mb(self.device),
                 "device": str(self.device),
                 "time": round(time.time(), 1),
             }
@@ -242,6 +249,11 @@ def _load(
     say(f"data: {len(faces.names)} faces{skipped}, {len(faces.validation())} kept for validation")
     say(f"face size: {_sizes(faces.face_sizes)}")
     return faces
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The folder itself, or the nearest above it that exists: where it will be made."""
+    return next(p for p in (path, *path.absolute().parents) if p.exists())
 
 
 def _sizes(counts: dict[str, int]) -> str:

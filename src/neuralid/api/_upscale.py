@@ -26,9 +26,10 @@ def upscale(
 ) -> list[Path]:
     """Enlarge pictures (paper, section 2.2); returns the paths written.
 
-    Greyscale stays grey, 16 bits stay 16, alpha and colour profiles come along, EXIF orientation
-    is applied. Without ``output`` or ``outdir`` a picture goes to the working directory, under a
-    name that is not taken. ``sharpen`` is the amount of an unsharp mask, 0 for none.
+    Greyscale stays grey, with 16 bits if it has them (colours have 8), alpha and colour profiles
+    come along, EXIF orientation is applied. Without ``output`` or ``outdir`` a picture goes to the
+    working directory, under a name that is not taken. ``sharpen`` is the amount of an
+    unsharp mask, 0 for none.
 
     A picture that fails raises, or, with ``on_failure(picture, error)``, is passed over.
     Raises `ImageError`, `ConfigError` or `OutputError`.

@@ -30,10 +30,16 @@ from ._show import list_faces, print_paths
 def invert(
     photos: Photos,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Side-by-side picture of one photo.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Side-by-side picture of one photo."),
     ] = None,
     outdir: OutDir = None,
-    steps: Annotated[int, typer.Option(help="Evaluations a photo.")] = InvertConfig.steps,
+    steps: Annotated[
+        int, typer.Option(metavar="N", help="Evaluations of the generator a photo.")
+    ] = InvertConfig.steps,
+    prior: Annotated[
+        float, typer.Option(metavar="X", help="Hold latents short; 0: the paper's objective.")
+    ] = InvertConfig.prior,
     face_size: FaceSize = None,
     delta_i: DeltaI = CropConfig.delta_i,
     delta_j: DeltaJ = CropConfig.delta_j,
@@ -68,6 +74,7 @@ def invert(
             outdir=outdir if named else Path(),
             overwrite=named,
             steps=steps,
+            prior=prior,
             face_size=face_size,
             delta_i=delta_i,
             delta_j=delta_j,

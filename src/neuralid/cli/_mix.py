@@ -13,17 +13,34 @@ from ._show import list_faces, print_paths
 
 
 def mix(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", show_default=False)],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT", help="Photos, latent files, drawn pictures.", show_default=False
+        ),
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Picture to write; none: mix.png here.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Picture to write. Default: mix.png here."
+        ),
     ] = None,
     weight: Annotated[
         list[float] | None,
-        typer.Option("-w", "--weight", help="Share of each input; for two, B's alone (0.3)."),
+        typer.Option(
+            "-w",
+            "--weight",
+            metavar="X",
+            help="Share of an input, once for each; for two, B's alone, 0 to 1.",
+        ),
     ] = None,
-    blend: Annotated[str, typer.Option(help="mean (the paper's) or slerp.")] = "mean",
+    blend: Annotated[
+        str, typer.Option(metavar="NAME", help="mean (the paper's) or slerp.")
+    ] = "mean",
     strip: Annotated[bool, typer.Option("--strip", help="Draw A, the mix and B.")] = False,
-    scale: Annotated[float, typer.Option(help="Enlarge the result so many times.")] = 4.0,
+    scale: Annotated[
+        float, typer.Option(metavar="X", help="Enlarge the result so many times, 1 to 64.")
+    ] = 4.0,
     align: Align = True,
     face: FaceNumber = None,
     faces: ListFaces = False,

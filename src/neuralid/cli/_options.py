@@ -10,27 +10,37 @@ import typer
 Weights = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE|NAME", help="Weights: a file, or a trained run's name; none: those that ship."
+        metavar="FILE|NAME",
+        help="A weights file, or the name of a trained run. Default: those that ship.",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", show_default=False)]
-OutDir = Annotated[Path | None, typer.Option("--outdir", help="Folder to write single files to.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")]
+Photos = Annotated[
+    list[Path], typer.Argument(metavar="PHOTO", help="Photos of faces.", show_default=False)
+]
+OutDir = Annotated[
+    Path | None, typer.Option("--outdir", metavar="DIR", help="Folder to write single files to.")
+]
 FaceSize = Annotated[
     int | None,
-    typer.Option(help="Side of the square cut out, pixels; none: CelebA's, else the largest."),
+    typer.Option(
+        metavar="PX",
+        help="Side of the square cut out. Default: the paper's for CelebA, else the largest.",
+    ),
 ]
-DeltaI = Annotated[int, typer.Option(help="Move the square down, pixels.")]
-DeltaJ = Annotated[int, typer.Option(help="Move the square right, pixels.")]
+DeltaI = Annotated[int, typer.Option(metavar="PX", help="Move the square down.")]
+DeltaJ = Annotated[int, typer.Option(metavar="PX", help="Move the square right.")]
 Align = Annotated[
     bool, typer.Option(help="Find the face and frame it; else the square in the middle.")
 ]
 FaceNumber = Annotated[
     int | None,
-    typer.Option("--face", metavar="N", help="Which face, left to right; none: the largest."),
+    typer.Option("--face", metavar="N", help="Which face, from the left. Default: the largest."),
 ]
 ListFaces = Annotated[bool, typer.Option("--faces", help="List the faces in the photos, and stop.")]
 ShowCrop = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Picture to write of the frame in the photo.")
 ]
-Rotation = Annotated[float, typer.Option(help="Turn the photo first, degrees anticlockwise.")]
+Rotation = Annotated[
+    float, typer.Option(metavar="DEG", help="Turn the photo first, anticlockwise.")
+]

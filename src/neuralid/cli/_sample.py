@@ -13,17 +13,26 @@ from ._show import print_paths
 
 
 def sample(
-    n: Annotated[int, typer.Option("-n", "--num", help="How many faces.")] = 16,
+    n: Annotated[
+        int | None, typer.Option("-n", "--num", metavar="N", help="How many faces; 16 if not said.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Picture of all faces in a grid.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Picture of all faces in a grid."),
     ] = None,
     outdir: OutDir = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the first face; none: random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of the first face. Default: random.")
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="0,1,4-6", help="Seed of each face, instead of -n.")
     ] = None,
-    trunc: Annotated[float, typer.Option(help="Below 1: more average faces.")] = 1.0,
-    scale: Annotated[float, typer.Option(help="Enlarge the faces so many times.")] = 1.0,
+    trunc: Annotated[
+        float, typer.Option(metavar="X", help="0 to 10; below 1: more average faces.")
+    ] = 1.0,
+    scale: Annotated[
+        float, typer.Option(metavar="X", help="Enlarge the faces so many times, 1 to 64.")
+    ] = 1.0,
     weights: Weights = None,
     device: Device = "auto",
 ) -> None:

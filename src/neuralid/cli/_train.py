@@ -17,22 +17,29 @@ def train(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR|ZIP", help="Folder or zip of face pictures.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder in which runs get folders.")] = Path("runs"),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder in which runs get folders.")
+    ] = Path("runs"),
     name: Annotated[
-        str | None, typer.Option(help="Name of the run and its weights; none: the data's.")
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the run and its weights. Default: the data's."),
     ] = None,
     licence: Annotated[
-        str | None, typer.Option(help="Terms of the data, kept with the weights.")
+        str | None, typer.Option(metavar="TEXT", help="Terms of the data, kept with the weights.")
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of a face, pixels: 28, 56 or 112.")] = (
+    size: Annotated[int, typer.Option(metavar="PX", help="Side of a face: 28, 56 or 112.")] = (
         ModelConfig.size
     ),
-    latent_size: Annotated[int, typer.Option(help="Numbers in a latent vector.")] = (
+    latent_size: Annotated[int, typer.Option(metavar="N", help="Numbers in a latent vector.")] = (
         ModelConfig.latent_size
     ),
-    kimg: Annotated[float, typer.Option(help="Thousands of pictures to show.")] = TrainConfig.kimg,
-    batch: Annotated[int, typer.Option(help="Pictures a step.")] = TrainConfig.batch,
-    recipe: Annotated[str, typer.Option(help=f"{' or '.join(RECIPES)}.")] = "stable",
+    kimg: Annotated[
+        float, typer.Option(metavar="X", help="Thousands of pictures to show.")
+    ] = TrainConfig.kimg,
+    batch: Annotated[int, typer.Option(metavar="N", help="Pictures a step.")] = TrainConfig.batch,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help=f"{' or '.join(RECIPES)}.")
+    ] = "stable",
     face_size: FaceSize = None,
     delta_i: DeltaI = CropConfig.delta_i,
     delta_j: DeltaJ = CropConfig.delta_j,
@@ -47,17 +54,22 @@ def train(
         str | None, typer.Option(metavar="RUN|latest", help="Go on with a run.")
     ] = None,
     snapshot: Annotated[
-        float, typer.Option(metavar="KIMG", help="Thousands of pictures between snapshots.")
+        float, typer.Option(metavar="X", help="Thousands of pictures between snapshots.")
     ] = TrainConfig.snapshot,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = TrainConfig.seed,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of everything random.")
+    ] = TrainConfig.seed,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that read pictures; none: one a core.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Threads that read pictures. Default: one a core."),
     ] = None,
     max_images: Annotated[
-        int | None, typer.Option(min=1, help="Use only the first so many pictures.")
+        int | None, typer.Option(min=1, metavar="N", help="Use only the first so many pictures.")
     ] = None,
     device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = TrainConfig.precision,
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, fp32 or bf16.")
+    ] = TrainConfig.precision,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-N", help="Check options and data, then stop.")
     ] = False,
@@ -84,7 +96,7 @@ def train(
     if result.weights is not None:
         typer.echo(result.weights)
     if not result.finished:
-        console.say("stopped; go on with --resume latest")
+        console.say(f"stopped; go on with --resume {result.run}")
         raise typer.Exit(130)
 
 

@@ -13,14 +13,22 @@ from ._show import print_paths
 
 
 def upscale(
-    inputs: Annotated[list[Path], typer.Argument(metavar="PICTURE", show_default=False)],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="PICTURE", help="Pictures to enlarge.", show_default=False),
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write, for one picture.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="File to write, for one picture."),
     ] = None,
     outdir: OutDir = None,
-    scale: Annotated[float, typer.Option("-s", "--scale", help="Times as large.")] = 4.0,
-    method: Annotated[str, typer.Option(help="cubic or lanczos.")] = "cubic",
-    sharpen: Annotated[float, typer.Option(help="Amount of sharpening, 0 for none.")] = 0.5,
+    scale: Annotated[
+        float, typer.Option("-s", "--scale", metavar="X", help="Times as large, 1 to 64.")
+    ] = 4.0,
+    method: Annotated[str, typer.Option(metavar="NAME", help="cubic or lanczos.")] = "cubic",
+    sharpen: Annotated[
+        float, typer.Option(metavar="X", help="Amount of sharpening, 0 to 5.")
+    ] = 0.5,
 ) -> None:
     """Enlarge pictures.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,21 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(
-    folder: Path, device: torch.device, on_damaged: Callable[[Path], None] = lambda path: None
-) -> dict[str, Any]:
-    """The newest checkpoint that can be read; ``on_damaged`` hears of each that cannot.
+    folder: Path,
+    device: torch.device,
+    accept: Callable[[dict[str, Any]], None],
+    on_damaged: Callable[[Path], None] = lambda path: None,
+) -> None:
+    """Give ``accept`` the newest checkpoint that can be read and that it takes without an error.
 
-    Raises `TrainingError` if there is none.
+    ``on_damaged`` hears of each that is no good. Raises `TrainingError` if none is.
     """
     for path in reversed(checkpoints(folder)):
+        # A damaged file makes torch raise nearly anything; so does one of another program.
         try:
-            return dict(torch.load(path, map_location=device, weights_only=True))
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            accept(dict(torch.load(path, map_location=device, weights_only=True)))
+            return
+        except Exception:
             on_damaged(path)
     raise TrainingError(
         f"{folder} has no checkpoint that can be read", hint="start a new run without --resume"

@@ -50,7 +50,8 @@ def train_loop(
     ``on_snapshot`` is called every ``config.snapshot`` thousand pictures and at the end. The
     global random state is left as it was.
     """
-    total = round(config.kimg * 1000)
+    total, interval = round(config.kimg * 1000), round(config.snapshot * 1000)
+    saved = -1
     device = state.generator.dense.weight.device
     if device.type == "cpu":
         keep_freed_memory()
@@ -69,9 +70,10 @@ def train_loop(
             state.images += config.batch
             state.step += 1
             on_step(_report(losses, state.images, total, config.batch, started))
-            if _crossed(before, state.images, round(config.snapshot * 1000)):
+            if before // interval != state.images // interval:
                 on_snapshot(state)
-    if not _crossed(state.images - config.batch, state.images, round(config.snapshot * 1000)):
+                saved = state.images
+    if saved != state.images:
         on_snapshot(state)
 
 
@@ -137,7 +139,3 @@ def _place(x: Tensor, device: torch.device) -> Tensor:
 
 def _step_seed(seed: int, step: int) -> int:
     return (seed * 0x9E3779B97F4A7C15 + step) % (1 << 63)
-
-
-def _crossed(before: int, after: int, interval: int) -> bool:
-    return before // interval != after // interval

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..config import CropConfig, ModelConfig, TrainConfig, recipe_named
+from ..config import CropConfig, ModelConfig, TrainConfig, check_range, recipe_named
 from ..errors import ConfigError, NeuralidError, TrainingError
 from .runs import Run
 
+_NAME = re.compile(r"\w[\w .-]{0,99}")
 MAY_CHANGE = ("kimg", "snapshot", "precision", "data", "licence")  # on resume; all else may not
 _PARTS = {"model": ModelConfig, "crop": CropConfig, "train": TrainConfig}
 
@@ -26,6 +28,15 @@ class Plan:
     licence: str = ""
     max_images: int | None = None
     align: bool = False  # find each picture's face and frame it
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"'{self.name}' is not a name for a run",
+                hint="up to 100 letters, digits, spaces, dots and dashes, a letter or digit first",
+            )
+        if self.max_images is not None:
+            check_range("max images", self.max_images, 1)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "data": str(self.data)}
@@ -48,8 +59,6 @@ def new_plan(options: dict[str, Any]) -> Plan:
         raise ConfigError("no data to train on", hint="give --data a folder or zip of faces")
     data = Path(given["data"]).resolve()
     name = str(given.get("name", data.stem))
-    if Path(name).name != name:
-        raise ConfigError(f"'{name}' is not a name for a run", hint="leave out slashes and dots")
     parts = {part: kind(**_of(kind, given)) for part, kind in _PARTS.items()}
     rest = _of(Plan, {**given, "name": name})
     return Plan(**{**rest, **parts, "data": data})
@@ -60,8 +69,13 @@ def resumed_plan(run: Run, options: dict[str, Any]) -> Plan:
     try:
         stored = Plan.from_dict(run.read_options()).to_dict()
     except (KeyError, TypeError, NeuralidError) as error:
-        raise TrainingError(f"{run.folder}/options.json is damaged: {error}") from error
-    for option, value in _given(options).items():
+        raise TrainingError(
+            f"{run.folder}/options.json is damaged: {error}", hint="start a new run"
+        ) from error
+    given = _given(options)
+    if "data" in given:
+        given["data"] = str(Path(given["data"]).resolve())
+    for option, value in given.items():
         place = next((stored[part] for part in _PARTS if option in stored[part]), stored)
         value = asdict(value) if option == "recipe" else value
         if option not in MAY_CHANGE and value != place[option]:

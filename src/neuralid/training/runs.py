@@ -31,7 +31,8 @@ class Run:
     def find(cls, out: Path, which: str) -> Run:
         """The run ``which``: a path, a folder's name under ``out``, or "latest"."""
         if which == "latest":
-            found = [path for _, path in sorted(_numbered(out))]
+            runs = sorted(_numbered(out))
+            found = [path for _, path in runs if (path / "options.json").is_file()]
             if not found:
                 raise TrainingError(
                     f"{out} has no runs to resume", hint="start one without --resume"
@@ -51,7 +52,9 @@ class Run:
         try:
             return dict(json.loads((self.folder / "options.json").read_text()))
         except (OSError, ValueError) as error:
-            raise TrainingError(f"{self.folder}/options.json cannot be read: {error}") from error
+            raise TrainingError(
+                f"{self.folder}/options.json cannot be read: {error}", hint="start a new run"
+            ) from error
 
     def log(self, values: dict[str, Any]) -> None:
         """Append one line to log.jsonl."""
