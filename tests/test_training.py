@@ -1,10 +1,9 @@
-"""Training: losses, batches, checkpoints, and a run that stops and goes on."""
+"""Training: losses, batches, recipes, and what a run leaves behind."""
 
 from __future__ import annotations
 
 import json
 import math
-import signal
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_face
+from conftest import draw_face
 from hypothesis import given
 from hypothesis import strategies as st
+from test_resume import train
 
-import neuralid
-from neuralid import console
-from neuralid.api._train import Trained
 from neuralid.config import RECIPES, ModelConfig, Recipe, TrainConfig
 from neuralid.dataset import is_held_out
 from neuralid.errors import ConfigError, DataError, TrainingError
 from neuralid.training.augment import POLICIES, diff_augment
 from neuralid.training.batches import Batches
-from neuralid.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from neuralid.training.checkpoint import checkpoints
 from neuralid.training.loop import Step
 from neuralid.training.losses import discriminator_loss, generator_loss, r1_penalty
 from neuralid.training.state import TrainState
@@ -119,68 +116,6 @@ def test_the_average_follows_the_generator_and_its_statistics() -> None:
     assert mean.equal(value)
 
 
-def train(data: Path, out: Path, **options: Any) -> Trained:
-    return neuralid.train(data, out=out, **{"kimg": 0.064, "name": "t", **TINY, **options})
-
-
-def last_state(result: Trained) -> dict[str, Any]:
-    assert result.run is not None
-    states: list[dict[str, Any]] = []
-    load_checkpoint(result.run, torch.device("cpu"), states.append)
-    return states[0]
-
-
-def assert_same(a: Any, b: Any) -> None:
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list):
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    elif isinstance(a, torch.Tensor):
-        assert a.equal(b)
-    else:
-        assert a == b
-
-
-def test_a_run_stopped_and_resumed_is_bit_for_bit_the_run_in_one_go(
-    face_folder: Path, tmp_path: Path
-) -> None:
-    whole = train(face_folder, tmp_path / "whole")
-
-    steps: list[Step] = []
-    first = train(
-        face_folder,
-        tmp_path / "parts",
-        on_step=steps.append,
-        should_stop=lambda: len(steps) >= 3,
-    )
-    assert first.images == 24 and first.weights is None
-    second = neuralid.train(out=tmp_path / "parts", resume="latest")
-
-    assert second.run == first.run
-    assert second.images == whole.images == 64
-    assert_same(last_state(whole), last_state(second))
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_the_run_and_ends_it_cleanly(
-    number: signal.Signals, face_folder: Path, tmp_path: Path
-) -> None:
-    def interrupt(step: Step) -> None:
-        if step.images == 16:
-            signal.raise_signal(number)
-
-    before = signal.getsignal(number)
-    with console.stop_signals() as should_stop:
-        result = train(face_folder, tmp_path, on_step=interrupt, should_stop=should_stop)
-    assert signal.getsignal(number) is before
-    assert result.images == 16 and result.weights is None and not result.finished
-    assert last_state(result)["images"] == 16
-
-
 def test_what_a_run_leaves_behind(face_folder: Path, tmp_path: Path) -> None:
     state = torch.random.get_rng_state()
     result = train(face_folder, tmp_path, snapshot=0.016, kimg=0.064)
@@ -235,91 +170,6 @@ def test_a_dry_run_writes_nothing(face_folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("batch", 16), ("size", 56), ("recipe", "paper"), ("seed", 3)]
-)
-def test_an_option_that_differs_on_resume_is_named(
-    face_folder: Path, tmp_path: Path, option: str, value: Any
-) -> None:
-    train(face_folder, tmp_path, kimg=0.02)
-    with pytest.raises(ConfigError, match=f"--{option} differs"):
-        neuralid.train(face_folder, out=tmp_path, resume="latest", **{option: value})
-
-
-@pytest.mark.parametrize("junk", [b"damaged", b"hi", b"text file", b"", b"PK\x03\x04"])
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
-    tmp_path: Path, junk: bytes
-) -> None:
-    save_checkpoint(tmp_path, 100, {"images": 100})
-    save_checkpoint(tmp_path, 200, {"images": 200}).write_bytes(junk)
-    heard: list[Path] = []
-    states: list[dict[str, Any]] = []
-    load_checkpoint(tmp_path, torch.device("cpu"), states.append, heard.append)
-    assert states == [{"images": 100}]
-    assert [path.name for path in heard] == ["checkpoint-000000200.pt"]
-
-
-@pytest.mark.parametrize("latent_size", [None, 12])
-def test_a_foreign_newest_checkpoint_falls_back_too(
-    face_folder: Path, tmp_path: Path, latent_size: int | None
-) -> None:
-    whole = train(face_folder, tmp_path)
-    stopped = train(face_folder, tmp_path, kimg=0.032)
-    foreign: dict[str, Any] = {"something": torch.zeros(2)}
-    if latent_size is not None:
-        model = ModelConfig(size=28, latent_size=latent_size)
-        foreign = TrainState.fresh(model, TrainConfig(), torch.device("cpu")).pack()
-    assert stopped.run is not None
-    save_checkpoint(stopped.run, 999, foreign)
-    heard: list[str] = []
-    resumed = neuralid.train(
-        out=tmp_path, resume=str(stopped.run), kimg=0.064, on_message=heard.append
-    )
-    assert any("checkpoint-000000999.pt is damaged" in line for line in heard)
-    (stopped.run / "checkpoint-000000999.pt").unlink()
-    assert_same(last_state(resumed), last_state(whole))
-
-
-def test_a_run_stopped_before_its_first_step_can_be_resumed(
-    face_folder: Path, tmp_path: Path
-) -> None:
-    whole = train(face_folder, tmp_path)  # and the faces are in the cache
-    stopped = train(face_folder, tmp_path, should_stop=lambda: True)
-    assert stopped.images == 0 and not stopped.finished
-    resumed = neuralid.train(out=tmp_path, resume="latest")
-    assert_same(last_state(resumed), last_state(whole))
-
-
-def test_moved_data_are_found_again_from_any_folder(
-    face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = train(face_folder, tmp_path, kimg=0.016)
-    monkeypatch.chdir(face_folder.parent)
-    neuralid.train(face_folder.name, out=tmp_path, resume="latest", kimg=0.032)
-    monkeypatch.chdir(tmp_path)
-    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.064).images == 64
-    assert first.run is not None
-    options = json.loads((first.run / "options.json").read_text())
-    assert options["data"] == str(face_folder.resolve())
-
-
-@pytest.mark.parametrize(
-    "options", ["[]", '{"data": 3}', "{", '{"data": "x", "name": "y"}', '"max_images"']
-)
-def test_damaged_options_are_one_line(face_folder: Path, tmp_path: Path, options: str) -> None:
-    stopped = train(face_folder, tmp_path, kimg=0.016)
-    assert stopped.run is not None
-    (stopped.run / "options.json").write_text(options)
-    with pytest.raises(TrainingError, match=r"options\.json"):
-        neuralid.train(out=tmp_path, resume="latest")
-
-
-def test_a_folder_without_options_is_not_the_latest_run(face_folder: Path, tmp_path: Path) -> None:
-    first = train(face_folder, tmp_path, kimg=0.016)
-    (tmp_path / "00007-left").mkdir()
-    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.032).run == first.run
-
-
 def test_a_short_run_is_logged_too(face_folder: Path, tmp_path: Path) -> None:
     result = train(face_folder, tmp_path, kimg=0.032)
     assert result.run is not None
@@ -333,15 +183,6 @@ def test_weights_of_the_same_name_are_replaced_aloud(face_folder: Path, tmp_path
     for _ in range(2):
         train(face_folder, tmp_path, kimg=0.016, on_message=heard.append)
     assert sum("replacing the weights 't'" in line for line in heard) == 1
-
-
-def test_a_run_without_checkpoints_cannot_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no runs to resume"):
-        neuralid.train(out=tmp_path, resume="latest")
-    with pytest.raises(TrainingError, match="is not a training run"):
-        neuralid.train(out=tmp_path, resume="nowhere")
-    with pytest.raises(ConfigError, match="no data"):
-        neuralid.train(out=tmp_path)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(face_folder: Path, tmp_path: Path) -> None:
