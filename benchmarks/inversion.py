@@ -25,12 +25,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--steps", type=int, default=InvertConfig.steps)
     parser.add_argument("--weights")
+    parser.add_argument("--framed", action="store_true", help="take the pictures as they are")
     options = parser.parse_args()
 
     names = [entry.name for entry in list_pictures(options.folder) if is_held_out(entry.name)]
     chosen = np.random.default_rng(0).permutation(names)[: options.count]
     photos = [options.folder / name for name in chosen]
-    found = neuralid.invert(photos, steps=options.steps, weights=options.weights)
+    found = neuralid.invert(
+        photos, steps=options.steps, align=not options.framed, weights=options.weights
+    )
 
     psnr = [item.psnr for item in found]
     lengths = [float(item.latent.norm()) for item in found]
