@@ -14,6 +14,7 @@ from neuralid.upscaling import METHODS, upscale_array, upscale_planes
 from neuralid.upscaling.sharpen import unsharp
 
 methods = pytest.mark.parametrize("method", METHODS)
+PIXELS = ("nearest", "scale2x", "scale3x", "area")  # these make no new colours, or few
 
 
 def face() -> np.ndarray:
@@ -33,7 +34,8 @@ def test_a_flat_picture_stays_flat(method: str, value: int, h: int, w: int, scal
 def test_a_large_picture_shrunk_again_is_the_small_one(method: str) -> None:
     large = upscale_array(face(), 4, method, sharpen=0)
     small = cv2.resize(large, (40, 40), interpolation=cv2.INTER_AREA)
-    assert np.abs(small.astype(int) - face().astype(int)).mean() < 2
+    most = 3 if method in ("linear", "dcci") else 2  # these blur a little
+    assert np.abs(small.astype(int) - face().astype(int)).mean() < most
 
 
 @methods
@@ -84,7 +86,7 @@ def test_grey_stays_grey_and_keeps_its_depth(method: str, dtype: type) -> None:
     large = upscale_array(grey, 2, method)
     assert large.shape == (16, 16)
     assert large.dtype == dtype
-    assert len(np.unique(large)) > 64
+    assert len(np.unique(large)) > 64 or method in PIXELS
 
 
 @pytest.mark.parametrize(
@@ -104,3 +106,9 @@ def test_options_out_of_range_are_refused(options: dict[str, float | str], words
 def test_a_result_too_large_is_refused_before_it_is_made() -> None:
     with pytest.raises(ImageError, match="megapixels"):
         upscale_array(np.zeros((1000, 1000), np.uint8), 64)
+
+
+def test_the_help_names_every_method() -> None:
+    from neuralid.cli._upscale import METHODS as named
+
+    assert set(named.rstrip(".").replace(" or ", ", ").split(", ")) == set(METHODS)

@@ -11,6 +11,8 @@ from .. import console
 from ._options import OutDir
 from ._show import print_paths
 
+METHODS = "nearest, linear, area, cubic, lanczos, fourier, dcci, scale2x or scale3x."
+
 
 def upscale(
     inputs: Annotated[
@@ -25,7 +27,7 @@ def upscale(
     scale: Annotated[
         float, typer.Option("-s", "--scale", metavar="X", help="Times as large, 1 to 64.")
     ] = 4.0,
-    method: Annotated[str, typer.Option(metavar="NAME", help="cubic or lanczos.")] = "cubic",
+    method: Annotated[str, typer.Option(metavar="NAME", help=METHODS)] = "cubic",
     sharpen: Annotated[
         float, typer.Option(metavar="X", help="Amount of sharpening, 0 to 5.")
     ] = 0.5,

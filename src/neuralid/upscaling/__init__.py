@@ -9,8 +9,11 @@ import numpy as np
 
 from ..config import check_range
 from ..errors import ConfigError, ImageError
-from .opencv import cubic, lanczos
+from .dcci import dcci
+from .fourier import fourier
+from .opencv import area, cubic, lanczos, linear, nearest
 from .picture import from_planes, to_planes, unpremultiplied
+from .pixelart import scale2x, scale3x
 from .sharpen import unsharp
 
 MOST_PIXELS = 100_000_000  # of a result
@@ -27,8 +30,15 @@ class MethodInfo:
 
 
 METHODS = {
+    "nearest": MethodInfo(nearest, "the nearest pixel"),
+    "linear": MethodInfo(linear, "bilinear interpolation"),
+    "area": MethodInfo(area, "box sampling"),
     "cubic": MethodInfo(cubic, "OpenCV's bicubic interpolation, the paper's choice"),
     "lanczos": MethodInfo(lanczos, "OpenCV's Lanczos interpolation over 8x8 pixels"),
+    "fourier": MethodInfo(fourier, "the spectrum padded with zeros, mirrored borders"),
+    "dcci": MethodInfo(dcci, "directional cubic convolution, along edges"),
+    "scale2x": MethodInfo(scale2x, "for drawings of few colours, by twos"),
+    "scale3x": MethodInfo(scale3x, "for drawings of few colours, by threes"),
 }
 DEFAULT_METHOD = "cubic"
 
