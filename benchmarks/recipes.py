@@ -1,6 +1,6 @@
 """What each ingredient of a recipe is worth: every variant trained alike, then judged.
 
-    python benchmarks/recipes.py FOLDER [--kimg 60] [--out runs-recipes] [--only NAME ...]
+    python benchmarks/recipes.py FOLDER [--kimg 60] [--size 56] [--out runs-recipes] [--only NAME ...]
 
 Each variant is one change to plain binary cross-entropy with an averaged generator, or the paper's
 recipe. Judged on the pictures kept for validation: FD-random with its real-against-real floor, and
@@ -51,11 +51,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kimg", type=float, default=60)
+    parser.add_argument("--size", type=int, default=56)
     parser.add_argument("--out", type=Path, default=Path("runs-recipes"))
     parser.add_argument("--only", nargs="*", default=list(VARIANTS))
     options = parser.parse_args()
 
-    data = load_dataset(options.folder, 56, CropConfig(), weights.cache_folder() / "datasets")
+    data = load_dataset(
+        options.folder, options.size, CropConfig(), weights.cache_folder() / "datasets"
+    )
     held_out = data.validation()
     faces = images.to_tensor(np.asarray(data.images[held_out]))
     photos = [options.folder / data.names[i] for i in held_out[:20]]
@@ -69,6 +72,7 @@ def main() -> None:
                 out=options.out,
                 name=name,
                 recipe=VARIANTS[name],
+                size=options.size,
                 kimg=options.kimg,
                 snapshot=options.kimg,
             )
