@@ -1,6 +1,6 @@
 """What each ingredient of a recipe is worth: every variant trained alike, then judged.
 
-    python benchmarks/recipes.py FOLDER [--kimg 60] [--size 56] [--out runs-recipes] [--only NAME ...]
+    python benchmarks/recipes.py FOLDER [--kimg 60] [--size 56] [--out runs-recipes] [--only ...]
 
 Each variant is one change to plain binary cross-entropy with an averaged generator, or the paper's
 recipe. Judged on the pictures kept for validation: FD-random with its real-against-real floor, and
