@@ -1,8 +1,9 @@
 """How much the exact fast forms gain: each against the paper's plain form, run in turn.
 
-    python benchmarks/speed.py [--batch 64] [--repeats 5]
+    python benchmarks/speed.py [--batch 64] [--repeats 5] [--precision fp32|bf16]
 
-Ratios of medians; the absolute times are this machine's.
+Ratios of medians; the absolute times are this machine's. The precision is that of training;
+drawing and inverting are in float32.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralid.config import ModelConfig, TrainConfig
-from neuralid.device import describe, keep_freed_memory, pick_device
+from neuralid.device import describe, keep_freed_memory, pick_device, pick_precision
 from neuralid.models.convolution import plain_upsample_conv
 from neuralid.models.dcgan import Conv7, Generator, UpConv, as_conv_kernel
 from neuralid.models.inference import FoldedGenerator
@@ -63,7 +64,7 @@ def report(name: str, batch: int, plain: float, fast: float) -> None:
     print(f"{name:34} {rates}   {plain / fast:5.2f}x")
 
 
-def training(batch: int, repeats: int, device: torch.device) -> None:
+def training(batch: int, repeats: int, device: torch.device, precision: str) -> None:
     config = TrainConfig(batch=batch)
     fast, plain = (TrainState.fresh(ModelConfig(), config, device) for _ in range(2))
     plainly(plain.generator)
@@ -74,9 +75,9 @@ def training(batch: int, repeats: int, device: torch.device) -> None:
     z = torch.randn(batch, 400, device=device) / 2
 
     def step(state: TrainState) -> Callable[[], object]:
-        return lambda: _train_step(state, faces, z, config, "fp32")
+        return lambda: _train_step(state, faces, z, config, precision)
 
-    report("training step", batch, *in_turn(repeats, step(plain), step(fast)))
+    report(f"training step, {precision}", batch, *in_turn(repeats, step(plain), step(fast)))
 
 
 def drawing(batch: int, repeats: int, device: torch.device) -> None:
@@ -106,11 +107,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     device = pick_device(options.device)
-    print(f"{describe(device)}, batch {options.batch}, float32")
+    print(f"{describe(device)}, batch {options.batch}")
     keep_freed_memory()
-    for measure in (drawing, inverting, training):
+    precision = pick_precision(options.precision, device)
+    training(options.batch, options.repeats, device, precision)
+    for measure in (drawing, inverting):
         measure(options.batch, options.repeats, device)
 
 
