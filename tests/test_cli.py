@@ -84,7 +84,7 @@ def test_truncation_pulls_faces_together_and_scale_enlarges(tiny: Path) -> None:
 def test_invert_writes_a_latent_and_a_picture_for_each_photo(tiny: Path, tmp_path: Path) -> None:
     run("sample", "--seeds", "1-3", "--outdir", "s", "--weights", tiny)
     photos = sorted(Path("s").glob("*.png"))
-    result = run("invert", *photos, "--outdir", "out", "--no-align", "--weights", tiny)
+    result = run("invert", *photos, "--outdir", "out", "--weights", tiny)
     assert result.exit_code == 0, result.stderr
     assert len(paths(result.stdout)) == 6 and all(path.exists() for path in paths(result.stdout))
     stored = load_latent(Path("out/seed0002.latent.safetensors"))

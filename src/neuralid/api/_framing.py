@@ -102,7 +102,8 @@ def frame_all(
 
     def add(photo: Path) -> None:
         image = images.load_rgb(photo)
-        face = _chosen(photo, image, framing, say) if framing.looks else None
+        looks = framing.looks and not (framing.face is None and _is_drawn(photo))
+        face = _chosen(photo, image, framing, say) if looks else None
         if face is not None:
             crop = frame_crop(face.eyes, image.shape[1], image.shape[0], studio.frame)
         else:
@@ -134,6 +135,12 @@ def _each(photos: Sequence[Path], do: Callable[[Path], None], on_failure: Failur
             if on_failure is None:
                 raise
             on_failure(photo, error)
+
+
+def _is_drawn(photo: Path) -> bool:
+    """Whether this program drew the picture: then it is framed, to the pixel."""
+    is_png = photo.suffix.lower() == ".png"
+    return is_png and images.read_text(photo, images.LATENT_KEY) is not None
 
 
 def _faces(photo: Path, image: np.ndarray) -> list[Face]:
