@@ -59,7 +59,7 @@ def test_broken_files_are_told_apart(tmp_path: Path) -> None:
         (bomb(tmp_path / "bomb.png"), "too many pixels"),
         (bomb(tmp_path / "small-bomb.png", 10_000, 10_000), "too many pixels"),
         (tmp_path / "missing.jpg", "does not exist"),
-        (tmp_path, "cannot be read"),
+        (tmp_path, "is a folder"),
     ]:
         with pytest.raises(ImageError, match=words):
             load_rgb(path)

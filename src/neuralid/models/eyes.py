@@ -18,6 +18,7 @@ class EyeLocator(nn.Module):
         - returns: eyes ``(N, 2, 2)``, the picture's left one first, (x, y) as fractions of the
           side; and logits ``(N,)``, above 0 for a face
 
+    >>> import torch
     >>> eyes, logits = EyeLocator()(torch.zeros(3, 1, 48, 48))
     >>> eyes.shape, logits.shape
     (torch.Size([3, 2, 2]), torch.Size([3]))
