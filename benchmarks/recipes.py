@@ -34,7 +34,8 @@ VARIANTS = {
         replace(PLAIN, name="smooth", real_label=0.9),
         replace(PLAIN, name="r1", r1=0.02),
         replace(PLAIN, name="augment", augment="color,translation"),
-        replace(PLAIN, name="ttur", learning_rate_d=4e-4),
+        replace(PLAIN, name="ttur", learning_rate_d=4e-4),  # now "stable"
+        replace(PLAIN, name="ttur-smooth", learning_rate_d=4e-4, real_label=0.9),
     )
 }
 

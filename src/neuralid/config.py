@@ -118,7 +118,7 @@ class Recipe:
 
 RECIPES = {
     "paper": Recipe("paper"),
-    "stable": Recipe("stable", ema=0.999, dropout_g=0.0, real_label=0.9),
+    "stable": Recipe("stable", ema=0.999, dropout_g=0.0, learning_rate_d=4e-4),
 }
 
 
