@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from neuralid import align, images
-from neuralid.config import CropConfig, Frame
+from neuralid.config import Frame
 from neuralid.dataset import is_held_out, list_pictures
 
 SIDE = 1000  # of a photo made here, pixels
@@ -77,20 +77,6 @@ def texture(rng: np.random.Generator) -> np.ndarray:
     return (photo + rng.uniform(60, 200)).clip(0, 255).astype(np.uint8)
 
 
-def landed(crop: CropConfig, shape: tuple[int, ...], frame: Frame) -> np.ndarray:
-    """Where a photo's pixels are that a crop brings to the frame's eyes: ``(2, 2)``."""
-    assert crop.face_size is not None
-    height, width = shape[:2]
-    corner = [
-        (width - crop.face_size) // 2 + crop.delta_j,
-        (height - crop.face_size) // 2 + crop.delta_i,
-    ]
-    turned = np.array(corner) + crop.face_size * np.array([frame.left_eye, frame.right_eye])
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), crop.rotation, 1.0)
-    back = cv2.invertAffineTransform(matrix)
-    return turned @ back[:, :2].T + back[:, 2]
-
-
 def measure(name: str, photos: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
     errors, seconds, frame = [], [], Frame()
     for photo, eyes in photos:
@@ -102,7 +88,9 @@ def measure(name: str, photos: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
             continue
         largest = max(faces, key=lambda face: face.distance)
         crop = align.frame_crop(largest.eyes, photo.shape[1], photo.shape[0], frame)
-        away = np.linalg.norm(landed(crop, photo.shape, frame) - eyes, axis=1).max()
+        places = np.array([frame.left_eye, frame.right_eye])
+        landed = align.in_photo(places, crop, photo.shape[1], photo.shape[0])
+        away = np.linalg.norm(landed - eyes, axis=1).max()
         errors.append(float(away / np.linalg.norm(eyes[1] - eyes[0])))
     near = statistics.mean(error <= 0.10 for error in errors)
     missed = sum(error == float("inf") for error in errors)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import neuralid
-from neuralid.align import find_faces, frame_crop, measure_frame
+from neuralid.align import find_faces, frame_crop, in_photo, measure_frame
 from neuralid.config import CropConfig, Frame
 from neuralid.crop import crop_face
 from neuralid.dataset import load_dataset
@@ -109,6 +109,7 @@ def test_the_four_numbers_bring_any_eyes_to_the_frame(
     )
     found = turned + np.array([width, height]) / 2 - corner
     assert np.abs(found - crop.face_size * PLACES).max() <= 1.2  # whole pixels, both ends
+    assert np.abs(in_photo(PLACES, crop, width, height) - eyes).max() <= 1.7
 
 
 def test_beyond_the_edge_the_edge_goes_on() -> None:

@@ -92,6 +92,18 @@ def frame_crop(eyes: np.ndarray, width: int, height: int, frame: Frame) -> CropC
     )
 
 
+def in_photo(places: np.ndarray, crop: CropConfig, width: int, height: int) -> np.ndarray:
+    """Where places in the square are in the photo, pixels: what `frame_crop` does, backwards.
+
+    Shape: ``(N, 2)``, fractions of the square's side -> ``(N, 2)``.
+    """
+    side = crop.face_size or default_face_size(width, height)
+    corner = [(width - side) // 2 + crop.delta_j, (height - side) // 2 + crop.delta_i]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), crop.rotation, 1.0)
+    back = cv2.invertAffineTransform(turn)
+    return np.asarray((np.array(corner) + side * places) @ back[:, :2].T + back[:, 2])
+
+
 def measure_frame(faces: np.ndarray) -> Frame | None:
     """Where framed faces have their eyes, the median; None if few of them look like faces.
 

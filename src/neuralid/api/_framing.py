@@ -18,6 +18,7 @@ from ..weights import load_weights
 from ._studio import Failure, Studio
 
 SHOWN = 448  # height of the photo and of the crop in the picture of a frame, pixels
+CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
 _MANUAL = "frame it by hand with --face-size, --delta-i, --delta-j and --rotation, or --no-align"
 
 
@@ -168,20 +169,9 @@ def _drawn(image: np.ndarray, face: Face | None, crop: CropConfig, cut: np.ndarr
     ratio = SHOWN / image.shape[0]
     size = (max(1, round(image.shape[1] * ratio)), SHOWN)
     photo = cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC)
-    square = _corners(image.shape, crop) * ratio
+    square = align.in_photo(CORNERS, crop, image.shape[1], image.shape[0]) * ratio
     cv2.polylines(photo, [square.round().astype(np.int32)], True, (0, 255, 0), 2, cv2.LINE_AA)
     for x, y in [] if face is None else (face.eyes * ratio).round().astype(int):
         cv2.circle(photo, (int(x), int(y)), 4, (255, 64, 64), 2, cv2.LINE_AA)
     large = cv2.resize(cut, (SHOWN, SHOWN), interpolation=cv2.INTER_CUBIC)
     return np.concatenate([photo, large], axis=1)
-
-
-def _corners(shape: tuple[int, ...], crop: CropConfig) -> np.ndarray:
-    """The corners of the square that is cut out, pixels of the photo: ``(4, 2)``."""
-    height, width = shape[:2]
-    side = crop.face_size or 0
-    corner = [(width - side) // 2 + crop.delta_j, (height - side) // 2 + crop.delta_i]
-    square = np.array(corner) + side * np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), crop.rotation, 1.0)
-    back = cv2.invertAffineTransform(turn)
-    return np.asarray(square @ back[:, :2].T + back[:, 2])
