@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from neuralid import align, images
+from neuralid import align, detect, images
 from neuralid.config import Frame
 from neuralid.dataset import is_held_out, list_pictures
 
@@ -81,7 +81,7 @@ def measure(name: str, photos: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
     errors, seconds, frame = [], [], Frame()
     for photo, eyes in photos:
         started = time.perf_counter()
-        faces = align.find_faces(photo)
+        faces = detect.find_faces(photo)
         seconds.append((time.perf_counter() - started) / (photo.size / 3e6))
         if not faces:
             errors.append(float("inf"))

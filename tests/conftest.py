@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 import neuralid
 from neuralid.cli import app
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 TINY: dict[str, Any] = {"size": 28, "latent_size": 16, "batch": 8}
 
 
@@ -78,8 +79,12 @@ def tiny(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
+    """A generated face in a picture of its own, without its latent."""
     path = tmp_path / "photo.png"
-    draw_face(np.random.default_rng(7), 80, 100).save(path)
+    face = Image.open(EXAMPLES / "ada.png").convert("RGB").resize((80, 80))
+    picture = Image.new("RGB", (100, 120), (120, 130, 140))
+    picture.paste(face, (8, 20))
+    picture.save(path)
     return path
 
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import neuralid
-from neuralid.align import find_faces, frame_crop, in_photo, measure_frame
+from neuralid.align import frame_crop, in_photo, measure_frame
 from neuralid.config import CropConfig, Frame
 from neuralid.crop import crop_face
 from neuralid.dataset import load_dataset
+from neuralid.detect import find_faces
 from neuralid.errors import ConfigError, ImageError
 from neuralid.images import load_rgb
 

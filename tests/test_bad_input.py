@@ -187,7 +187,7 @@ def test_what_is_no_png_loses_its_recipe_aloud(tiny: Path, photo: Path) -> None:
 
 
 def test_a_strip_is_nobodys_photo(tiny: Path, photo: Path) -> None:
-    run("mix", photo, photo, "-o", "strip.png", "--strip", "--weights", tiny)
+    run("mix", photo, photo, "-o", "strip.png", "--strip", 2, "--weights", tiny)
     fails(run("mix", photo, "strip.png", "--weights", tiny), 2, "is a strip", "without --strip")
 
 

@@ -100,7 +100,7 @@ def test_the_figures_of_an_inversion_as_json(tiny: Path, photo: Path) -> None:
     figures = json.loads(line)
     assert 5 < figures["psnr"] < 60 and -1 <= figures["ssim"] <= 1
     assert 1 <= figures["steps"] <= 5 and figures["latent_norm"] > 0 and figures["seconds"] > 0
-    assert figures["crop"] == {"face_size": 80, "delta_i": 0, "delta_j": 0, "rotation": 0.0}
+    assert figures["crop"] == {"face_size": 100, "delta_i": 0, "delta_j": 0, "rotation": 0.0}
     assert all(Path(file).is_file() for file in figures["files"])
 
 
@@ -147,7 +147,7 @@ def test_a_mix_is_the_papers_average_of_the_latents(tiny: Path) -> None:
 def test_a_strip_shows_a_the_mix_and_b(tiny: Path) -> None:
     run("sample", "--seeds", "4,5", "--outdir", "s", "--weights", tiny)
     files = ("s/seed0004.png", "s/seed0005.png")
-    run("mix", *files, "-o", "strip.png", "--strip", "--scale", 1, "--weights", tiny)
+    run("mix", *files, "-o", "strip.png", "--strip", 3, "--scale", 1, "--weights", tiny)
     run("mix", *files, "-o", "mix.png", "--scale", 1, "--weights", tiny)
     strip = load_rgb(Path("strip.png"))
     parts = [load_rgb(Path(p)) for p in (files[0], "mix.png", files[1])]

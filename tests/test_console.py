@@ -19,11 +19,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch, is_terminal: bool) -> io.StringIO:
 
 
 def show_a_run() -> None:
-    with console.training() as (on_load, on_step):
+    with console.training() as (on_load, on_step, on_encoder):
         on_load(1, 2)
         console.say("data: 2 faces")
         on_load(2, 2)
         on_step(Step(500, 1000, 1.25, 0.75, 0.5, 0.5, 20.0))
+        on_encoder(1, 4)
 
 
 def test_a_training_run_shows_kimg_losses_and_share_on_80_columns(
@@ -32,7 +33,7 @@ def test_a_training_run_shows_kimg_losses_and_share_on_80_columns(
     stream = terminal(monkeypatch, True)
     show_a_run()
     shown = stream.getvalue()
-    for part in ("0.5/1 kimg", "D 1.25 G 0.75", "50%", "data: 2 faces"):
+    for part in ("0.5/1 kimg", "D 1.25 G 0.75", "50%", "data: 2 faces", "encoder"):
         assert part in shown
 
 

@@ -13,7 +13,7 @@ from conftest import TINY
 
 import neuralid
 from neuralid import console
-from neuralid.api._train import Trained
+from neuralid.api._session import Trained
 from neuralid.config import ModelConfig, TrainConfig
 from neuralid.errors import ConfigError, TrainingError
 from neuralid.training.checkpoint import load_checkpoint, save_checkpoint

@@ -150,18 +150,39 @@ class TrainConfig:
         return cls(**{**values, "recipe": Recipe(**values["recipe"])})
 
 
+# Evaluations of the generator a face; the paper has 50 rounds of up to 20.
+FIDELITIES = {"fast": 6, "balanced": 50, "high": 80}
+
+
 @dataclass(frozen=True)
 class InvertConfig:
     """How a face's latent is searched for."""
 
-    steps: int = 50  # evaluations a face; the paper has 50 rounds of up to 20
+    fidelity: str = "balanced"  # "high" also tunes the generator to the faces
+    steps: int | None = None  # evaluations a face; None: the fidelity's
     memory: int = 40  # steps L-BFGS remembers
     prior: float = 0.02  # weight of the latent's squared length; 0 is the paper's objective
+    tuning: int = 60  # steps of the generator's own, at high fidelity
 
     def __post_init__(self) -> None:
-        check_range("steps", self.steps, 1, 100_000)
+        if self.fidelity not in FIDELITIES:
+            raise ConfigError(
+                f"no fidelity '{self.fidelity}'", hint=f"there are {', '.join(FIDELITIES)}"
+            )
+        if self.steps is not None:
+            check_range("steps", self.steps, 1, 100_000)
         check_range("memory", self.memory, 1, 1000)
         check_range("prior", self.prior, 0, 1000)
+        check_range("tuning", self.tuning, 1, 100_000)
+
+    @property
+    def evaluations(self) -> int:
+        """At most so many evaluations of the generator a face."""
+        return self.steps or FIDELITIES[self.fidelity]
+
+    @property
+    def tunes(self) -> bool:
+        return self.fidelity == "high"
 
 
 def recipe_named(name: str) -> Recipe:
@@ -172,6 +193,7 @@ def recipe_named(name: str) -> Recipe:
 
 
 __all__ = [
+    "FIDELITIES",
     "LATENT_STD",
     "RECIPES",
     "SIZES",

@@ -92,10 +92,15 @@ def counting(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def training() -> Iterator[tuple[Callable[[int, int], None], Callable[..., None]]]:
-    """The bars of a training run: hands out ``on_load(done, total)`` and ``on_step(Step)``."""
+def training() -> Iterator[
+    tuple[Callable[[int, int], None], Callable[..., None], Callable[[int, int], None]]
+]:
+    """The bars of a training run.
+
+    Hands out ``on_load(done, total)``, ``on_step(Step)`` and ``on_encoder(done, total)``.
+    """
     with _bar() as bar:
-        yield _counter(bar, "reading"), _trainer(bar)
+        yield _counter(bar, "reading"), _trainer(bar), _counter(bar, "encoder")
 
 
 def _counter(bar: Progress, label: str) -> Callable[[int, int], None]:

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .align import find_faces, frame_crop
+from .align import frame_crop
 from .config import CropConfig, Frame
 from .crop import crop_face, default_face_size
+from .detect import find_faces
 from .errors import DataError, ImageError
 from .files import make_folder, one_line_errors, write_atomically
 from .images import SUFFIXES, load_rgb

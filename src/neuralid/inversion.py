@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from .config import InvertConfig
+from .device import autocast
 from .lbfgs import minimize
-from .models.inference import FoldedGenerator
+from .models.encoder import Encoder
+from .models.inference import FoldedGenerator, even_coordinates
 from .quality import psnr, ssim
 
 
@@ -36,17 +38,20 @@ def invert(
     config: InvertConfig | None = None,
     *,
     metric: Tensor | None = None,
+    encoder: Encoder | None = None,
+    precision: str = "fp32",
     on_step: Callable[[int, int], None] | None = None,
 ) -> Inversion:
     """Minimise ``sum((target - G(z))^2) + prior * |z|^2`` over z for each face, by L-BFGS.
 
-    The paper starts from a random z and restarts its search 50 times; here every face starts
-    from z = 0, the mean of the latents, and keeps one search with its memory. With ``metric``
-    (of the weights), the search runs in coordinates in which every direction moves the pixels
-    about as much. Both spare most of the evaluations. Each face has its own step length and
-    stop, so the others do not matter to it. The small prior, which the paper does not
-    have, costs about 0.1 dB and keeps latents about as long as drawn ones, where their mixes look
-    like faces. ``on_step(done, total)`` hears of each round.
+    The paper starts from a random z and restarts its search 50 times; here every face starts from
+    what the ``encoder`` says of it (without one from z = 0, the mean of the latents), and keeps one
+    search with its memory. With ``metric`` (of the weights), the search runs in coordinates in
+    which every direction moves the pixels about as much. All three spare most of the
+    evaluations. Each face has its own step length and stop, so the others do not matter to it.
+    The small prior, which the paper does not have, costs about 0.1 dB and keeps latents about as
+    long as drawn ones, where their mixes look like faces. ``precision`` is the search's, "fp32" or
+    "bf16". ``on_step(done, total)`` hears of each round.
 
     Shape:
         - targets: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``
@@ -56,25 +61,27 @@ def invert(
     started = time.perf_counter()
     device = generator.dense_weight.device
     wanted = targets.to(device).contiguous(memory_format=torch.channels_last)
-
-    start = torch.zeros(len(targets), generator.config.latent_size, device=device)
-    to_latent = _coordinates(metric, start)
+    start = _start(generator, wanted, encoder)
+    to_latent, to_even = _coordinates(metric, start)
 
     def objective(u: Tensor) -> tuple[Tensor, Tensor]:
         u = u.detach().requires_grad_(True)
         with torch.enable_grad():
             z = u @ to_latent
-            losses = (wanted - generator(z)).square().flatten(1).sum(1)
+            with autocast(device, precision):
+                drawn = generator(z).float()
+            losses = (wanted - drawn).square().flatten(1).sum(1)
             losses = losses + config.prior * z.square().sum(1)
             (gradient,) = torch.autograd.grad(losses.sum(), u)
         return losses.detach(), gradient
 
+    total = config.evaluations
     found = minimize(
         objective,
-        start,
-        config.steps,
+        start @ to_even,
+        total,
         memory=config.memory,
-        on_round=None if on_step is None else lambda done, _: on_step(done, config.steps),
+        on_round=None if on_step is None else lambda done, _: on_step(done, total),
     )
     latents = found.x @ to_latent
     with torch.no_grad():
@@ -89,13 +96,17 @@ def invert(
     )
 
 
-def _coordinates(metric: Tensor | None, like: Tensor) -> Tensor:
-    """``(Z, Z)``: from coordinates of even effect to latents, the metric's inverse square root.
+@torch.no_grad()
+def _start(generator: FoldedGenerator, wanted: Tensor, encoder: Encoder | None) -> Tensor:
+    """Where each search starts: ``(N, Z)``, the encoder's guess or zero."""
+    zero = torch.zeros(len(wanted), generator.config.latent_size, device=wanted.device)
+    return zero if encoder is None else encoder.to(wanted.device)(wanted)
 
-    Directions that do next to nothing are held back by a tenth of the mean effect.
-    """
+
+def _coordinates(metric: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
+    """From coordinates to latents, and back."""
     if metric is None:
-        return torch.eye(like.shape[1]).to(like)
-    effects, directions = torch.linalg.eigh(metric.double().cpu())
-    lengths = (effects.clamp_min(0) + effects.mean() / 10).rsqrt()
-    return (directions * (lengths / lengths.mean()) @ directions.T).to(like)
+        same = torch.eye(like.shape[1]).to(like)
+        return same, same
+    to_latent = even_coordinates(metric)
+    return to_latent.to(like), torch.linalg.inv(to_latent.double()).to(like)

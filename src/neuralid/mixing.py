@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from .errors import ConfigError
 
-BLENDS = ("mean", "slerp")
+BLENDS = ("mean", "rescaled", "slerp")
 
 
 def mix_latents(
@@ -27,8 +28,8 @@ def mix_latents(
 ) -> Tensor:
     """Blend N latents into one. Weights are normalised to a sum of 1; None means equal ones.
 
-    "mean" is the paper's arithmetic mean [1]_; "slerp" goes along the arc between latents,
-    which keeps their length [3]_.
+    "mean" is the paper's arithmetic mean [1]_; "rescaled" is as long as the latents are on
+    average; "slerp" goes along the arc between latents, which keeps their length [3]_.
 
     Shape: ``(N, Z) -> (Z,)``. Raises `ConfigError`.
 
@@ -38,6 +39,8 @@ def mix_latents(
     shares = normalised(weights, len(latents))
     if blend == "mean":
         return (latents * shares[:, None].to(latents)).sum(0)
+    if blend == "rescaled":
+        return _rescaled(latents, shares.to(latents))
     if blend == "slerp":
         return _slerp_all(latents, shares)
     raise ConfigError(f"no blend '{blend}'", hint=f"there are {', '.join(BLENDS)}")
@@ -88,6 +91,43 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
         return torch.lerp(a, b, t)
     arc = ((1 - t) * angle).sin() / sine * u + (t * angle).sin() / sine * v
     return arc * torch.lerp(length_a, length_b, t)
+
+
+def along(latents: Tensor, count: int, blend: str = "mean") -> Tensor:
+    """``count`` latents at even distances on the way through N, the first and the last included.
+
+    Shape: ``(N, Z) -> (count, Z)``.
+    """
+    places = torch.linspace(0, len(latents) - 1, count).tolist()
+    return torch.stack([_at(latents, place, place % 1, blend) for place in places])
+
+
+def loop(latents: Tensor, count: int, blend: str = "mean") -> Tensor:
+    """``count`` latents on the way from each of N to the next and back to the first, for a film.
+
+    Slow at each of them, fast between (a cosine). With two it goes there and back.
+
+    Shape: ``(N, Z) -> (count, Z)``.
+    """
+    places = [i * len(latents) / count for i in range(count)]
+    eased = [(1 - math.cos(math.pi * (place % 1))) / 2 for place in places]
+    return torch.stack(
+        [_at(latents, place, share, blend) for place, share in zip(places, eased, strict=True)]
+    )
+
+
+def _at(latents: Tensor, place: float, share: float, blend: str) -> Tensor:
+    """Between the latent at a place in the list and the next one, which has the share."""
+    person = int(place)
+    pair = latents[[person, (person + 1) % len(latents)]]
+    return mix_latents(pair, [share], blend)
+
+
+def _rescaled(latents: Tensor, shares: Tensor) -> Tensor:
+    """The mean, as long as the latents on average; the mean itself where it has no direction."""
+    mean = (latents * shares[:, None]).sum(0)
+    length = (latents.norm(dim=1) * shares).sum()
+    return mean if mean.norm() < 1e-6 * length else mean * (length / mean.norm().clamp_min(1e-30))
 
 
 def _slerp_all(latents: Tensor, shares: Tensor) -> Tensor:

@@ -14,17 +14,21 @@ import platformdirs
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
+from .attributes import Direction
 from .config import Frame, ModelConfig
 from .errors import ConfigError, NeuralidError, WeightsError
 from .files import make_folder, write_atomically
 from .models import build_generator
 from .models.dcgan import Generator
+from .models.encoder import Encoder
 
 FORMAT = 1
 DEFAULT = "faces-56"  # ships with the package
 _METRIC = "latent_metric"  # name of the tensor
+_ENCODER = "encoder."  # the encoder's tensors are named so
+_DIRECTION = "direction."
 _KEY = "neuralid"  # of the JSON text in the file's metadata
 _HINT = "pass --weights FILE, the name of a run you trained, or nothing for the default"
 
@@ -41,6 +45,7 @@ class Description:
     recipe: str = ""
     licence: str = ""  # terms the weights are offered under
     version: str = ""  # of the program that wrote the file
+    directions: dict[str, Any] = field(default_factory=dict)  # facts of each, by attribute
     digest: str = ""  # SHA-256 of the tensors, so that damage inside them is noticed
     format: int = FORMAT
 
@@ -54,16 +59,28 @@ class Weights:
     id: str  # first 16 hex digits of the SHA-256 of the file's contents
     path: Path
     metric: Tensor | None = None  # (Z, Z), see models.inference.latent_metric
+    encoder: Encoder | None = None  # where inversion starts; None: it starts from zero
+    directions: dict[str, Direction] = field(default_factory=dict)  # by attribute
 
 
 def save_weights(
-    path: Path, generator: Generator, description: Description, metric: Tensor | None = None
+    path: Path,
+    generator: Generator,
+    description: Description,
+    metric: Tensor | None = None,
+    encoder: Encoder | None = None,
+    directions: dict[str, Direction] | None = None,
 ) -> None:
-    """Write a generator in half precision (batch norms and metric in full) as safetensors."""
+    """Write the networks in half precision (batch norms and metric in full) as safetensors."""
     tensors = {name: _stored(name, t) for name, t in generator.state_dict().items()}
     if metric is not None:
         tensors[_METRIC] = metric
-    description = replace(description, digest=_digest(tensors))
+    if encoder is not None:
+        tensors |= {_ENCODER + name: _stored(name, t) for name, t in encoder.state_dict().items()}
+    directions = directions or {}
+    tensors |= {_DIRECTION + name: each.vector for name, each in directions.items()}
+    facts = {name: each.facts() for name, each in directions.items()}
+    description = replace(description, digest=_digest(tensors), directions=facts)
     text = json.dumps({**asdict(description), "model": description.model.to_dict()})
     write_atomically(path, save(tensors, metadata={_KEY: text}))
 
@@ -81,10 +98,11 @@ def load_weights(name: str | Path | None = None) -> Weights:
         raise WeightsError(f"{path} is damaged: its numbers are not those written", hint=_HINT)
     generator = _build(description, path)
     metric = tensors.pop(_METRIC, None)
+    encoder = _encoder(tensors, description, path)
+    directions = _directions(tensors, description, path)
     _fill(generator, tensors, path)
     _check_metric(metric, description, path)
-    generator.eval().requires_grad_(False)
-    return Weights(generator, description, file_id(path), path, metric)
+    return Weights(generator, description, file_id(path), path, metric, encoder, directions)
 
 
 def find_weights(name: str | Path | None = None) -> Path:
@@ -108,11 +126,16 @@ def find_weights(name: str | Path | None = None) -> Path:
 
 
 def publish(
-    name: str, generator: Generator, description: Description, metric: Tensor | None = None
+    name: str,
+    generator: Generator,
+    description: Description,
+    metric: Tensor | None = None,
+    encoder: Encoder | None = None,
+    directions: dict[str, Direction] | None = None,
 ) -> Path:
     """Save weights in the cache under ``name``, for ``--weights name``; returns the path."""
     path = make_folder(weights_folder()) / f"{name}.safetensors"
-    save_weights(path, generator, description, metric)
+    save_weights(path, generator, description, metric, encoder, directions)
     return path
 
 
@@ -193,8 +216,34 @@ def _check_metric(metric: Tensor | None, description: Description, path: Path) -
         raise WeightsError(f"{path} is damaged: '{_METRIC}' is not a finite matrix", hint=_HINT)
 
 
-def _fill(generator: Generator, tensors: dict[str, Tensor], path: Path) -> None:
-    wanted = generator.state_dict()
+def _directions(
+    tensors: dict[str, Tensor], description: Description, path: Path
+) -> dict[str, Direction]:
+    """Take the directions' vectors out of the other tensors."""
+    found = {}
+    for name, facts in description.directions.items():
+        vector = tensors.pop(_DIRECTION + name, None)
+        size = (description.model.latent_size,)
+        if vector is None or vector.shape != size or not bool(vector.isfinite().all()):
+            raise WeightsError(f"{path} is damaged: no direction for '{name}'", hint=_HINT)
+        found[name] = Direction(vector, facts["unit"], facts["accuracy"], facts["effects"])
+    return found
+
+
+def _encoder(tensors: dict[str, Tensor], description: Description, path: Path) -> Encoder | None:
+    """Take the encoder's tensors out of the others."""
+    names = [name for name in tensors if name.startswith(_ENCODER)]
+    own = {name.removeprefix(_ENCODER): tensors.pop(name) for name in names}
+    if not own:
+        return None
+    encoder = Encoder(description.model)
+    _fill(encoder, own, path)
+    return encoder
+
+
+def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Give a network its tensors, and make it ready to use."""
+    wanted = network.state_dict()
     wrong = sorted(
         name
         for name in wanted.keys() | tensors.keys()
@@ -205,4 +254,5 @@ def _fill(generator: Generator, tensors: dict[str, Tensor], path: Path) -> None:
     broken = [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
     if broken:
         raise WeightsError(f"{path} is damaged: '{broken[0]}' is not finite", hint=_HINT)
-    generator.load_state_dict(tensors)
+    network.load_state_dict(tensors)
+    network.eval().requires_grad_(False)

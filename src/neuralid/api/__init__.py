@@ -4,7 +4,8 @@ from ._framing import Found, find_faces
 from ._invert import Inverted, invert
 from ._mix import Mixed, mix
 from ._sample import Sampled, sample
-from ._train import Trained, train
+from ._session import Trained
+from ._train import train
 from ._upscale import upscale
 
 __all__ = [

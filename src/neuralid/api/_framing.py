@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .. import align, images
-from ..align import Face, frame_crop
+from .. import align, detect, images
+from ..align import frame_crop
 from ..config import CropConfig, Frame, check_range
 from ..crop import crop_face, default_face_size
+from ..detect import Face
 from ..errors import ImageError, NeuralidError
 from ..weights import load_weights
 from ._studio import Failure, Studio
@@ -145,7 +146,7 @@ def _is_drawn(photo: Path) -> bool:
 
 
 def _faces(photo: Path, image: np.ndarray) -> list[Face]:
-    faces = align.find_faces(image)
+    faces = detect.find_faces(image)
     if not faces:
         raise ImageError(f"{photo}: no face found", hint=_MANUAL)
     return faces

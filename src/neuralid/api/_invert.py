@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from .. import images, latent
 from ..config import CropConfig, InvertConfig
+from ..device import pick_precision
+from ..errors import ConfigError
+from ..files import check_writable
 from ..inversion import invert as search
+from ..models.inference import draw_faces
+from ..quality import psnr, ssim
 from ._framing import Framed, Framing, frame_all, save_frames
 from ._studio import Failure, Studio, check_picture, enlarge, one_of, place_for, quiet, sibling
 
@@ -57,7 +64,8 @@ def invert(
     output: str | Path | None = None,
     outdir: str | Path | None = None,
     overwrite: bool = True,
-    steps: int = InvertConfig.steps,
+    fidelity: str = InvertConfig.fidelity,
+    steps: int | None = None,
     prior: float = InvertConfig.prior,
     face_size: int | None = None,
     delta_i: int = 0,
@@ -66,6 +74,7 @@ def invert(
     align: bool = True,
     face: int | None = None,
     show_crop: str | Path | None = None,
+    save_weights: str | Path | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
     on_message: Callable[[str], None] = quiet,
@@ -80,23 +89,38 @@ def invert(
     numbers (pixels and degrees), if given, frames by hand. ``show_crop`` is a picture to write of
     the frame in the photo. With ``output`` (one photo) or ``outdir``, a side-by-side picture and
     ``NAME.latent.safetensors`` are written; ``overwrite=False`` numbers names that are taken.
-    ``steps`` are evaluations a face; ``prior`` is the weight of the latent's squared length, 0 for
-    the paper's own objective.
+    ``fidelity`` is "fast" (the encoder's guess and a few steps), "balanced", or "high", which also
+    tunes the generator to each photo, in memory, or, with ``save_weights``, to all of them together
+    and writes it there. ``steps`` are evaluations a face, if not the fidelity's own; ``prior`` is
+    the weight of the latent's squared length, 0 for the paper's own objective.
 
     A photo that fails raises, or, with ``on_failure(photo, error)``, is passed over.
     Raises `ImageError`, `ConfigError`, `DeviceError`, `WeightsError` or `OutputError`.
     """
     paths = [Path(photo) for photo in photos]
-    config = InvertConfig(steps=steps, prior=prior)
+    config = InvertConfig(fidelity, steps, prior=prior)
     framing = Framing(CropConfig(face_size, delta_i, delta_j, rotation), align, face)
     one_of(output, outdir, len(paths))
     places = _places(paths, output, outdir, overwrite)
     check_picture(show_crop)
+    check_tuned(save_weights, config)
     studio = Studio.open(weights, device, on_message)
     framed = frame_all(paths, studio, framing, on_failure, on_message, show=bool(show_crop))
     save_frames(show_crop, framed)
-    found = invert_framed(studio, framed, config, on_step)
+    joint = save_weights is not None
+    found, studio = invert_framed(studio, framed, config, on_step, joint=joint)
+    if save_weights is not None:
+        studio = studio.saved(Path(save_weights))
     return [_write(item, places.get(item.photo), studio) for item in found]
+
+
+def check_tuned(save_weights: str | Path | None, config: InvertConfig) -> None:
+    """Raise now if tuned weights could not be written later, or there will be none."""
+    if save_weights is None:
+        return
+    if not config.tunes:
+        raise ConfigError("--save-weights is for tuned weights", hint="add --fidelity high")
+    check_writable(Path(save_weights))
 
 
 def invert_framed(
@@ -104,31 +128,56 @@ def invert_framed(
     framed: Sequence[Framed],
     config: InvertConfig,
     on_step: Callable[[int, int], None] | None,
-) -> list[Inverted]:
-    """Invert cropped photos, some at a time."""
-    total = config.steps * -(-len(framed) // CHUNK)
+    *,
+    joint: bool,
+) -> tuple[list[Inverted], Studio]:
+    """Invert cropped photos, some at a time, and at high fidelity tune the generator to them.
+
+    Returns what was found, and the studio to draw with: ``joint``, the one tuned to all of them.
+    """
+    parts = [framed[start : start + CHUNK] for start in range(0, len(framed), CHUNK)]
+    groups = 0 if not config.tunes else min(1, len(framed)) if joint else len(framed)
+    progress = _Progress(config.evaluations * len(parts) + config.tuning * groups, on_step)
     found: list[Inverted] = []
-    for start in range(0, len(framed), CHUNK):
-        part = framed[start : start + CHUNK]
-        before = config.steps * (start // CHUNK)
+    for part in parts:
+        found += _invert_batch(studio, part, config, progress)
+        progress.before += config.evaluations
+    if not groups:
+        return found, studio
+    tuned = []
+    for group in [found] if joint else [[item] for item in found]:
+        drawn, studio_ = _tuned(studio, group, config, progress)
+        tuned += drawn
+        progress.before += config.tuning
+    return tuned, studio_ if joint else studio
 
-        def report(done: int, _: int, before: int = before) -> None:
-            if on_step is not None:
-                on_step(before + done, total)
 
-        found += _invert_batch(studio, part, config, report)
-    return found
+@dataclass
+class _Progress:
+    """Steps of one stage, told as steps of the whole."""
+
+    total: int
+    on_step: Callable[[int, int], None] | None
+    before: int = 0
+
+    def __call__(self, done: int, _: int) -> None:
+        if self.on_step is not None:
+            self.on_step(self.before + done, self.total)
 
 
 def _invert_batch(
-    studio: Studio,
-    framed: Sequence[Framed],
-    config: InvertConfig,
-    on_step: Callable[[int, int], None],
+    studio: Studio, framed: Sequence[Framed], config: InvertConfig, on_step: _Progress
 ) -> list[Inverted]:
     targets = images.to_tensor(np.stack([item.face for item in framed]))
+    own = studio.weights
     result = search(
-        studio.generator, targets, config, metric=studio.weights.metric, on_step=on_step
+        studio.generator,
+        targets,
+        config,
+        metric=own.metric,
+        encoder=own.encoder,
+        precision=pick_precision("auto", studio.device),
+        on_step=on_step,
     )
     drawn = images.to_uint8(result.faces)
     return [
@@ -145,6 +194,31 @@ def _invert_batch(
         )
         for i, item in enumerate(framed)
     ]
+
+
+def _tuned(
+    studio: Studio, found: Sequence[Inverted], config: InvertConfig, on_step: _Progress
+) -> tuple[list[Inverted], Studio]:
+    """The same latents, drawn by a generator tuned to them together."""
+    started = time.perf_counter()
+    latents = torch.stack([item.latent for item in found])
+    targets = images.to_tensor(np.stack([item.target for item in found]))
+    tuned = studio.tuned(latents, targets, config.tuning, on_step)
+    faces = draw_faces(tuned.generator, latents)
+    seconds = (time.perf_counter() - started) / len(found)
+    figures = zip(
+        found, images.to_uint8(faces), psnr(faces, targets), ssim(faces, targets), strict=True
+    )
+    return [
+        replace(
+            item,
+            reconstruction=face,
+            psnr=float(decibels),
+            ssim=float(likeness),
+            seconds=item.seconds + seconds,
+        )
+        for item, face, decibels, likeness in figures
+    ], tuned
 
 
 def _places(
@@ -185,4 +259,4 @@ def _write(item: Inverted, place: tuple[Path, Path] | None, studio: Studio) -> I
     images.save_picture(
         picture, images.hstack(list(enlarge(pair, SHOWN))), {images.LATENT_KEY: line}
     )
-    return Inverted(**{**vars(item), "files": (file, picture)})
+    return replace(item, files=(file, picture))

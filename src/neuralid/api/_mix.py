@@ -1,9 +1,9 @@
-"""``mix``: photos, latent files and sampled pictures -> one face."""
+"""``mix``: photos, latent files and sampled pictures -> one face, or a picture of several."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,31 +11,69 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import __version__, images, latent
+from .. import __version__, animation, images, latent
 from ..config import InvertConfig, check_range
-from ..errors import ConfigError, LatentError
-from ..mixing import mix_latents, normalised
-from ._framing import Framing, frame_all, save_frames
-from ._invert import invert_framed
+from ..crop import default_face_size
+from ..errors import ConfigError
+from ..files import check_writable
+from ..mixing import along, loop, mix_latents, normalised
+from ..paste import put_back
+from ._framing import Framing
+from ._invert import check_tuned
+from ._people import Person, resolve
 from ._studio import Studio, check_picture, enlarge, quiet
+
+RATE = 20.0  # frames a second of a film
+LARGEST = 16.0  # a face that is put back is enlarged at most so many times before
 
 
 @dataclass(frozen=True)
 class Mixed:
     """One face made of several: its picture uint8 ``(H, W, 3)`` and its latent ``(Z,)``."""
 
-    image: np.ndarray
-    latent: Tensor
+    image: np.ndarray  # or the strip, the matrix, the photo; a film's first frame
+    latent: Tensor  # of the mix; of a film, its first frame's
     shares: list[float]  # of each input, summing to 1
     file: Path | None
+    frames: np.ndarray | None = None  # of a film, uint8 (N, H, W, 3)
 
 
 @dataclass(frozen=True)
-class _Person:
-    """One input, resolved."""
+class _Layout:
+    """What is drawn: one face, or one of these."""
 
-    latent: Tensor  # (Z,)
-    face: np.ndarray  # uint8 (S, S, 3): the cropped photo, or the face its latent draws
+    strip: int | None = None
+    matrix: int | None = None
+    frames: int | None = None
+    keep: Path | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name, value in vars(self).items() if value is not None]
+        if len(given) > 1:
+            both = " and ".join(f"--{name}" for name in given)
+            raise ConfigError(f"{both} exclude each other", hint="draw them one after the other")
+        for name in ("strip", "frames"):
+            if vars(self)[name] is not None:
+                check_range(name, vars(self)[name], 2, 1000)
+
+    @property
+    def one_face(self) -> bool:
+        return not any(value is not None for value in vars(self).values())
+
+    def check(self, paths: Sequence[Path], output: Path | None) -> None:
+        """Raise now what would be an error after minutes of work."""
+        if self.frames is None:
+            check_picture(output)
+        elif output is not None:
+            animation.check_film(output)
+            check_writable(output)
+        if self.matrix is not None and not 1 <= self.matrix < len(paths):
+            raise ConfigError(
+                f"--matrix {self.matrix} leaves no two groups of {len(paths)} people",
+                hint="the first N inputs are the rows, the others the columns",
+            )
+        if self.keep is not None and self.keep not in paths:
+            raise ConfigError(f"{self.keep} is not an input", hint="--keep names one of the photos")
 
 
 def mix(
@@ -44,11 +82,17 @@ def mix(
     output: str | Path | None = None,
     weight: Sequence[float] | None = None,
     blend: str = "mean",
-    strip: bool = False,
+    attribute: Mapping[str, float] | None = None,
+    strip: int | None = None,
+    matrix: int | None = None,
+    frames: int | None = None,
+    keep: str | Path | None = None,
     scale: float = 4.0,
     align: bool = True,
     face: int | None = None,
     show_crop: str | Path | None = None,
+    fidelity: str = InvertConfig.fidelity,
+    save_weights: str | Path | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
     on_message: Callable[[str], None] = quiet,
@@ -59,122 +103,140 @@ def mix(
     Each input is a photo, a latent file, or a picture this program drew, which carries its
     latent. Photos are framed as in `invert`: by the largest face, the ``face``-th from the left,
     or with ``align=False`` by the square in the middle; ``show_crop`` is a picture to write of it.
-    ``weight`` holds one number an input, or, for two, the second's share.
-    ``strip`` draws the paper's figure: A, the mix, B. ``scale`` enlarges the result.
+    ``weight`` holds one number an input, or, for two, the second's share. ``attribute`` moves the
+    result along directions of the weights, in standard deviations of the training faces:
+    ``{"age": 1.5}``; then a single input will do.
+
+    Instead of one face, ``strip`` draws so many on the way through the inputs; ``matrix`` crosses
+    the first so many inputs, the rows, with the others, the columns; ``frames`` makes a film of so
+    many, ``output`` being .gif, .webp or .mp4; ``keep`` puts the mix back into that input's photo.
+    ``scale`` enlarges the faces.
+
+    ``fidelity`` is that of `invert`; at "high" the generator is tuned to all photos together, and
+    draws the mix; ``save_weights`` keeps it.
 
     Raises `ConfigError`, `ImageError`, `LatentError`, `DeviceError`, `WeightsError` or
     `OutputError`.
     """
-    paths = [Path(each) for each in inputs]
-    if len(paths) < 2:
+    paths, place = [Path(each) for each in inputs], None if output is None else Path(output)
+    layout = _Layout(strip, matrix, frames, None if keep is None else Path(keep))
+    moves = dict(attribute or {})
+    if len(paths) < (1 if moves else 2):
         raise ConfigError(
             "mix needs at least two inputs", hint="neuralid mix A.jpg B.jpg -o out.png"
         )
-    shares = normalised(weight, len(paths)).tolist()
+    shares = normalised(weight, len(paths) if matrix is None else 2).tolist()
     check_range("scale", scale, 1, 64)
     mix_latents(torch.zeros(2, 1), None, blend)  # an unknown blend is known now, not after minutes
-    for place in (output, show_crop):
-        check_picture(place)
-    framing = Framing(align=align, face=face)
+    layout.check(paths, place)
+    check_picture(show_crop)
+    framing, config = Framing(align=align, face=face), InvertConfig(fidelity)
+    check_tuned(save_weights, config)
     studio = Studio.open(weights, device, on_message)
+    mixer = _Mixer(shares, blend, _moved(studio, moves))
 
-    people = _resolve(paths, studio, framing, show_crop, on_message, on_step)
-    mixed = mix_latents(torch.stack([person.latent for person in people]), shares, blend)
-    drawn = studio.draw(mixed[None])
-    shown = _strip(people, drawn) if strip else drawn
-    picture = images.hstack(list(enlarge(shown, scale)))
-    if output is not None:
-        text = _text(paths, shares, blend, mixed, studio, strip)
-        images.save_picture(Path(output), picture, text)
-        if Path(output).suffix.lower() != ".png":
-            on_message(f"{output}: only PNG keeps the recipe and the latent")
-    return Mixed(picture, mixed, shares, None if output is None else Path(output))
+    people, studio = resolve(paths, studio, framing, config, show_crop, on_message, on_step)
+    if save_weights is not None:
+        studio = studio.saved(Path(save_weights))
+    known = dict(zip(paths, people, strict=True))
+    mixed, picture, film = _drawn(layout, known, people, mixer, studio, scale)
+    if place is not None and film is not None:
+        animation.save_film(place, film, RATE)
+    elif place is not None:
+        facts = {"inputs": [p.name for p in paths], "shares": _rounded(shares), "blend": blend}
+        facts |= {"attributes": moves, "weights": studio.weights.id}
+        images.save_picture(place, picture, _text(facts, layout, mixed, studio))
+        if place.suffix.lower() != ".png":
+            on_message(f"{place}: only PNG keeps the recipe and the latent")
+    return Mixed(picture, mixed, shares, place, film)
 
 
-def _resolve(
-    paths: Sequence[Path],
+@dataclass(frozen=True)
+class _Mixer:
+    """How latents become one: shares, blend, and where the result moves."""
+
+    shares: list[float]
+    blend: str
+    moved: Tensor  # (Z,)
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        return mix_latents(latents, self.shares, self.blend) + self.moved
+
+
+def _drawn(
+    layout: _Layout,
+    known: Mapping[Path, Person],
+    people: Sequence[Person],
+    mixer: _Mixer,
     studio: Studio,
-    framing: Framing,
-    show_crop: str | Path | None,
-    say: Callable[[str], None],
-    on_step: Callable[[int, int], None] | None,
-) -> list[_Person]:
-    """The person behind each input; photos are inverted together."""
-    known = {path: _known_latent(path, studio, say) for path in dict.fromkeys(paths)}
-    people = {}
-    for path, z in known.items():
-        if z is not None:
-            people[path] = _Person(z, studio.draw(z[None])[0])
-    photos = [path for path, z in known.items() if z is None]
-    framed = frame_all(photos, studio, framing, None, say, show=show_crop is not None)
-    save_frames(show_crop, framed)
-    for found in invert_framed(studio, framed, InvertConfig(), on_step):
-        people[found.photo] = _Person(found.latent, found.target)
-        say(f"{found.photo}: inverted at {found.psnr:.1f} dB")
-    return [people[path] for path in paths]
+    scale: float,
+) -> tuple[Tensor, np.ndarray, np.ndarray | None]:
+    """The mix's latent, the picture, and a film's frames."""
+    latents = torch.stack([person.latent for person in people])
+    if layout.matrix is not None:
+        mixed = mixer(latents[[0, layout.matrix]])
+        return mixed, _matrix(people, layout.matrix, mixer, studio, scale), None
+    if layout.strip is not None:
+        way = along(latents, layout.strip, mixer.blend) + mixer.moved
+        return mixer(latents), images.hstack(list(enlarge(studio.draw(way), scale))), None
+    if layout.frames is not None:
+        way = loop(latents, layout.frames, mixer.blend) + mixer.moved
+        film = enlarge(studio.draw(way), scale)
+        return way[0], film[0], film
+    mixed = mixer(latents)
+    face = studio.draw(mixed[None])
+    if layout.keep is not None:
+        return mixed, _put_back(layout.keep, known[layout.keep], face), None
+    return mixed, enlarge(face, scale)[0], None
 
 
-def _known_latent(path: Path, studio: Studio, say: Callable[[str], None]) -> Tensor | None:
-    """The latent a file holds or carries; None for a photo."""
-    if path.suffix == ".safetensors":
-        stored = latent.load_latent(path)
-        latent.check_belongs(stored.weights_id, studio.weights.id, str(path))
-        return _checked(stored.latent, studio, path)
-    text = images.read_text(path, images.LATENT_KEY)
-    if text is None:
-        _refuse_several(path)
-        return None
-    z, weights_id = latent.from_text(text, str(path))
-    if weights_id != studio.weights.id:
-        say(f"{path}: drawn with other weights; inverting it as a photo")
-        return None
-    return _checked(z, studio, path)
+def _moved(studio: Studio, moves: Mapping[str, float]) -> Tensor:
+    """The sum of the directions asked for: ``(Z,)``."""
+    known, total = studio.weights.directions, torch.zeros(studio.latent_size)
+    for name, value in moves.items():
+        check_range(name, value, -100, 100)
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "train --attributes finds them"
+            raise ConfigError(f"these weights know no attribute '{name}'", hint=there)
+        total += value * known[name].vector
+    return total
 
 
-def _checked(z: Tensor, studio: Studio, path: Path) -> Tensor:
-    if z.shape != (studio.latent_size,) or not bool(z.isfinite().all()):
-        raise LatentError(f"the latent in {path} is damaged", hint="invert or sample it again")
-    return z
+def _matrix(
+    people: Sequence[Person], rows: int, mixer: _Mixer, studio: Studio, scale: float
+) -> np.ndarray:
+    """The columns' people above, the rows' at the left, and each pair's child where they meet."""
+    left, above = people[:rows], people[rows:]
+    pairs = [torch.stack([a.latent, b.latent]) for a in left for b in above]
+    children = studio.draw(torch.stack([mixer(pair) for pair in pairs]))
+    empty = np.full_like(children[0], 255)
+    cells = [empty, *(person.face for person in above)]
+    for index, person in enumerate(left):
+        cells += [person.face, *children[index * len(above) : (index + 1) * len(above)]]
+    return images.grid(enlarge(np.stack(cells), scale), columns=1 + len(above))
 
 
-def _refuse_several(path: Path) -> None:
-    """A grid made by `sample`, or a strip by `mix`, shows several faces: it is nobody's photo."""
-    try:
-        recipe = json.loads(images.read_text(path, images.RECIPE_KEY) or "{}")
-        faces = recipe["sample"]["seeds"] if "sample" in recipe else recipe["mix"]["inputs"]
-        count = len(faces)
-    except (ValueError, KeyError, TypeError):  # another program's text, or none
-        return
-    if "sample" not in recipe:
-        raise ConfigError(f"{path} is a strip of faces", hint="mix again without --strip")
-    if count > 1:
-        raise ConfigError(
-            f"{path} is a grid of {count} faces", hint="draw single files with --outdir"
-        )
+def _put_back(photo: Path, person: Person, drawn: np.ndarray) -> np.ndarray:
+    if person.crop is None:
+        raise ConfigError(f"{photo} is no photo to put a face into", hint="--keep names a photo")
+    image = images.load_rgb(photo)
+    side = person.crop.face_size or default_face_size(image.shape[1], image.shape[0])
+    large = enlarge(drawn, min(LARGEST, max(1.0, side / drawn.shape[1])))[0]
+    return put_back(image, large, person.crop)
 
 
-def _strip(people: Sequence[_Person], mixed: np.ndarray) -> np.ndarray:
-    """A, the mix, B; with more people, all of them and the mix last."""
-    faces = [person.face for person in people]
-    place = 1 if len(faces) == 2 else len(faces)
-    return np.stack([*faces[:place], mixed[0], *faces[place:]])
+def _rounded(shares: Sequence[float]) -> list[float]:
+    return [round(share, 6) for share in shares]
 
 
 def _text(
-    paths: Sequence[Path],
-    shares: Sequence[float],
-    blend: str,
-    mixed: Tensor,
-    studio: Studio,
-    strip: bool,
+    facts: dict[str, object], layout: _Layout, mixed: Tensor, studio: Studio
 ) -> dict[str, str]:
-    facts = {
-        "inputs": [path.name for path in paths],
-        "shares": [round(share, 6) for share in shares],
-        "blend": blend,
-        "weights": studio.weights.id,
-    }
+    """The recipe, and of one face the latent."""
+    for name in ("strip", "matrix"):
+        if vars(layout)[name] is not None:
+            facts[name] = vars(layout)[name]
     text = {images.RECIPE_KEY: json.dumps({"mix": facts, "version": __version__})}
-    if not strip:
+    if layout.one_face:
         text[images.LATENT_KEY] = latent.to_text(mixed, studio.weights.id)
     return text

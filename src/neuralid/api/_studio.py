@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from .. import images, upscaling, weights
 from ..config import Frame
-from ..device import describe, keep_freed_memory, pick_device
+from ..device import describe, keep_freed_memory, pick_device, pick_precision
 from ..errors import ConfigError
 from ..files import check_writable, free_name, make_folder
 from ..models.inference import FoldedGenerator, draw_faces
+from ..tuning import tune
 
 Failure = Callable[[Path, Exception], None]
 
@@ -50,6 +51,29 @@ class Studio:
     def frame(self) -> Frame:
         """Where the training faces had their eyes; UTKFace's places if the weights do not say."""
         return self.weights.description.frame or Frame()
+
+    def tuned(
+        self,
+        latents: Tensor,
+        targets: Tensor,
+        steps: int,
+        on_step: Callable[[int, int], None] | None,
+    ) -> Studio:
+        """One whose generator draws the targets better, see `tuning.tune`."""
+        precision = pick_precision("auto", self.device)
+        generator = tune(
+            self.weights.generator, latents, targets, steps, precision=precision, on_step=on_step
+        )
+        own = replace(self.weights, generator=generator)
+        return replace(self, generator=FoldedGenerator(generator), weights=own)
+
+    def saved(self, path: Path) -> Studio:
+        """Write the weights; the studio then speaks of those in the file."""
+        own = self.weights
+        weights.save_weights(
+            path, own.generator, own.description, own.metric, own.encoder, own.directions
+        )
+        return replace(self, weights=replace(own, id=weights.file_id(path), path=path))
 
     def draw(self, latents: Tensor, scale: float = 1.0) -> np.ndarray:
         """Faces as uint8 ``(N, H, W, 3)``, enlarged by the default upscaler."""

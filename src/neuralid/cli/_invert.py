@@ -17,10 +17,12 @@ from ._options import (
     Device,
     FaceNumber,
     FaceSize,
+    Fidelity,
     ListFaces,
     OutDir,
     Photos,
     Rotation,
+    SaveWeights,
     ShowCrop,
     Weights,
 )
@@ -34,9 +36,11 @@ def invert(
         typer.Option("-o", "--output", metavar="FILE", help="Side-by-side picture of one photo."),
     ] = None,
     outdir: OutDir = None,
+    fidelity: Fidelity = InvertConfig.fidelity,
     steps: Annotated[
-        int, typer.Option(metavar="N", help="Evaluations of the generator a photo.")
-    ] = InvertConfig.steps,
+        int | None,
+        typer.Option(metavar="N", help="Evaluations of the generator a photo, if not its own."),
+    ] = None,
     prior: Annotated[
         float, typer.Option(metavar="X", help="Hold latents short; 0: the paper's objective.")
     ] = InvertConfig.prior,
@@ -51,6 +55,7 @@ def invert(
     json_: Annotated[
         bool, typer.Option("--json", help="Print figures and files as JSON, a line each photo.")
     ] = False,
+    save_weights: SaveWeights = None,
     weights: Weights = None,
     device: Device = "auto",
 ) -> None:
@@ -73,6 +78,7 @@ def invert(
             output=output,
             outdir=outdir if named else Path(),
             overwrite=named,
+            fidelity=fidelity,
             steps=steps,
             prior=prior,
             face_size=face_size,
@@ -82,6 +88,7 @@ def invert(
             align=align,
             face=face,
             show_crop=show_crop,
+            save_weights=save_weights,
             weights=weights,
             device=device,
             on_message=console.say,

@@ -44,3 +44,13 @@ ShowCrop = Annotated[
 Rotation = Annotated[
     float, typer.Option(metavar="DEG", help="Turn the photo first, anticlockwise.")
 ]
+Fidelity = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="fast, balanced, or high, which also tunes the generator a little."
+    ),
+]
+SaveWeights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Keep the weights that --fidelity high tunes to the photos."),
+]

@@ -27,6 +27,13 @@ def train(
     licence: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Terms of the data, kept with the weights.")
     ] = None,
+    attributes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|utkface",
+            help="Find directions: a list like CelebA's, or UTKFace's file names.",
+        ),
+    ] = None,
     size: Annotated[int, typer.Option(metavar="PX", help="Side of a face: 28, 56 or 112.")] = (
         ModelConfig.size
     ),
@@ -84,12 +91,13 @@ def train(
     options = {k: v for k, v in everything.items() if _is_given(ctx, k)}
     with (
         console.stop_signals() as should_stop,
-        console.training() as (on_load, on_step),
+        console.training() as (on_load, on_step, on_encoder),
     ):
         result = api.train(
             **options,
             on_load=on_load,
             on_step=on_step,
+            on_encoder=on_encoder,
             on_message=console.say,
             should_stop=should_stop,
         )

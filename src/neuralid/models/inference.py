@@ -104,6 +104,16 @@ def latent_metric(generator: FoldedGenerator, batch: int = 32) -> Tensor:
     return (metric / (rounds * batch)).float()
 
 
+def even_coordinates(metric: Tensor) -> Tensor:
+    """``(Z, Z)``: from coordinates of even effect to latents, the metric's inverse square root.
+
+    Directions that do next to nothing are held back by a tenth of the mean effect.
+    """
+    effects, directions = torch.linalg.eigh(metric.double().cpu())
+    lengths = (effects.clamp_min(0) + effects.mean() / 10).rsqrt()
+    return (directions * (lengths / lengths.mean()) @ directions.T).float()
+
+
 def _fold(weight: Tensor, bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:
     """A layer and the batch norm after it as one layer; output channels lead ``weight``."""
     assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))

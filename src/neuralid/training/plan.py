@@ -12,7 +12,14 @@ from ..errors import ConfigError, NeuralidError, TrainingError
 from .runs import Run
 
 _NAME = re.compile(r"\w[\w .-]{0,99}")
-MAY_CHANGE = ("kimg", "snapshot", "precision", "data", "licence")  # on resume; all else may not
+MAY_CHANGE = (
+    "kimg",
+    "snapshot",
+    "precision",
+    "data",
+    "licence",
+    "attributes",
+)  # on resume; all else may not
 _PARTS = {"model": ModelConfig, "crop": CropConfig, "train": TrainConfig}
 
 
@@ -28,6 +35,7 @@ class Plan:
     licence: str = ""
     max_images: int | None = None
     align: bool = False  # find each picture's face and frame it
+    attributes: str = ""  # where directions come from: a list's path, or "utkface"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -1,0 +1,108 @@
+"""What the prior costs a reconstruction and does for a mix: the curve its weight is chosen from.
+
+    python benchmarks/prior_curve.py FOLDER --checkpoint RUN/checkpoint-N.pt [--count 64]
+        [--weights W] [--sheet mixes.png]
+
+FOLDER holds pictures framed as the training faces were; those kept out of training are taken.
+For each prior: the PSNR of their inversions, their latents' length, and how real their mixes look:
+the logit that the run's discriminator gives them (before it: those of drawn and real faces), and
+FD-random against the real ones. ``--sheet`` shows the first mixes, a row a prior.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuralid import images, weights
+from neuralid.config import CropConfig, InvertConfig
+from neuralid.crop import crop_face
+from neuralid.dataset import is_held_out, list_pictures
+from neuralid.device import keep_freed_memory, pick_precision
+from neuralid.inversion import invert
+from neuralid.latent import draw
+from neuralid.models import build_discriminator
+from neuralid.models.dcgan import Discriminator
+from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.training.metrics import fd_random
+
+PRIORS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+SHOWN = 10
+STEPS = (1, 5, 11, 17)  # how far the mixed photos are from each other in the list
+
+
+def mixed(latents: Tensor) -> Tensor:
+    """Means of each latent and a few others: ``(N, Z) -> (4 N, Z)``."""
+    return torch.cat([(latents + latents.roll(step, 0)) / 2 for step in STEPS])
+
+
+def judge(path: Path, loaded: weights.Weights) -> Discriminator:
+    discriminator = build_discriminator(loaded.description.model)
+    state = torch.load(path, map_location="cpu", weights_only=True)["discriminator"]
+    discriminator.load_state_dict(state)
+    return discriminator.eval().requires_grad_(False)
+
+
+def logit(discriminator: Discriminator, faces: Tensor) -> float:
+    return float(torch.cat([discriminator(part) for part in faces.split(64)]).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=64)
+    parser.add_argument("--weights")
+    parser.add_argument("--sheet", type=Path)
+    options = parser.parse_args()
+
+    keep_freed_memory()
+    loaded = weights.load_weights(options.weights)
+    generator, size = FoldedGenerator(loaded.generator), loaded.description.model.size
+    names = [entry.name for entry in list_pictures(options.folder) if is_held_out(entry.name)]
+    chosen = np.random.default_rng(1).permutation(names)
+    crops = [
+        crop_face(images.load_rgb(options.folder / n), size, CropConfig()) for n in chosen[:512]
+    ]
+    real = images.to_tensor(np.stack(crops))
+    discriminator = judge(options.checkpoint, loaded)
+    drawn = draw_faces(generator, draw(range(512), generator.config.latent_size))
+    print(f"logit of real faces {logit(discriminator, real):.2f}, ", end="")
+    print(f"of drawn ones {logit(discriminator, drawn):.2f}; FD {fd_random(real, drawn):.3f}")
+
+    precision, rows = pick_precision("auto", torch.device("cpu")), []
+    for prior in PRIORS:
+        parts = [
+            invert(
+                generator,
+                part,
+                InvertConfig(prior=prior),
+                metric=loaded.metric,
+                encoder=loaded.encoder,
+                precision=precision,
+            )
+            for part in real[: options.count].split(16)
+        ]
+        latents = torch.cat([part.latents for part in parts])
+        quality = torch.cat([part.psnr for part in parts])
+        between = mixed(latents)
+        mixes = draw_faces(generator, between)
+        rows.append(mixes[:SHOWN])
+        lengths = [float(z.norm(dim=1).mean()) for z in (latents, between)]
+        print(
+            f"prior {prior:5.3f}: {quality.mean():.2f} dB, length {lengths[0]:5.2f}; mixes: length "
+            f"{lengths[1]:5.2f}, logit {logit(discriminator, mixes):6.2f}, "
+            f"FD {fd_random(real, mixes):.3f}",
+            flush=True,
+        )
+    if options.sheet is not None:
+        faces = images.to_uint8(torch.cat([real[:SHOWN], *rows]))
+        images.save_picture(options.sheet, images.grid(faces, columns=SHOWN))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""One stretch of training, from start or resume to its end: the order of its stages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import __version__, images, latent, weights
+from ..align import measure_frame
+from ..attributes import Attributes, Direction
+from ..config import Frame
+from ..dataset import Dataset
+from ..device import peak_memory_mb, pick_precision
+from ..models.encoder import Encoder
+from ..models.inference import FoldedGenerator, draw_faces, latent_metric
+from ..training.batches import Batches
+from ..training.checkpoint import load_checkpoint, save_checkpoint
+from ..training.directions import find_directions
+from ..training.encoding import train_encoder
+from ..training.loop import Step, train_loop
+from ..training.plan import Plan
+from ..training.runs import Run
+from ..training.state import TrainState
+
+TICK = 1000  # pictures between two lines of the log
+SHOWN = 64  # faces in a snapshot's grid
+MEASURED = 256  # faces in which the places of the eyes are measured
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where the run is, and the averaged generator's weights (None for a dry run)."""
+
+    run: Path | None
+    weights: Path | None  # None too for a run that was stopped: its folder has its own
+    images: int  # real pictures shown
+    finished: bool = True
+
+
+class Session:
+    """One stretch of training, from start or resume to its end."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        run: Run,
+        device: torch.device,
+        attributes: Attributes | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self.plan, self.run, self.device, self.say = plan, run, device, say
+        self.attributes = attributes  # of all faces
+        self.precision = pick_precision(plan.train.precision, device)
+        self.state = TrainState.fresh(plan.model, plan.train, device)
+        self.ticks: list[Step] = []
+        self.frame: Frame | None = None
+
+    def run_to_the_end(
+        self,
+        faces: Dataset,
+        resuming: bool,
+        on_step: Callable[[Step], None],
+        on_encoder: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> Trained:
+        if resuming:
+            self._resume()
+        self.say(f"run: {self.run.folder}")
+        config = self.plan.train
+        self.frame = measure_frame(faces.images[faces.training()[:MEASURED]])
+
+        def step(report: Step) -> None:
+            self._tick(report)
+            on_step(report)
+
+        batches = Batches(faces.images, faces.training(), config.seed, config.mirror)
+        train_loop(
+            self.state,
+            batches,
+            config,
+            self.precision,
+            on_step=step,
+            on_snapshot=self._snapshot,
+            should_stop=should_stop,
+        )
+        if self.state.images < config.kimg * 1000:
+            return Trained(self.run.folder, None, self.state.images, finished=False)
+        published = self._published(faces, batches, on_encoder, should_stop)
+        return Trained(
+            self.run.folder, published, self.state.images, finished=published is not None
+        )
+
+    def _published(
+        self,
+        faces: Dataset,
+        batches: Batches,
+        on_encoder: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> Path | None:
+        """Give the finished generator its metric, encoder and directions, and publish it all.
+
+        None if it was stopped; a resumed run begins here again.
+        """
+        config, generator = self.plan.train, FoldedGenerator(self.state.average)
+        self.say("measuring the directions of latent space")
+        metric = latent_metric(generator)
+        self.say("training the encoder")
+        encoder = train_encoder(
+            generator,
+            metric,
+            batches,
+            config,
+            self.precision,
+            on_step=on_encoder,
+            should_stop=should_stop,
+        )
+        if encoder is None:
+            return None
+        directions = self._directions(faces, generator, metric, encoder, should_stop)
+        if directions is None:
+            return None
+        name = self.plan.name
+        if weights.is_published(name):
+            self.say(f"replacing the weights '{name}' in the cache")
+        described = self._description()
+        return weights.publish(name, self.state.average, described, metric, encoder, directions)
+
+    def _directions(
+        self,
+        faces: Dataset,
+        generator: FoldedGenerator,
+        metric: Tensor,
+        encoder: Encoder,
+        should_stop: Callable[[], bool],
+    ) -> dict[str, Direction] | None:
+        """The directions of the attributes asked for; None if it was stopped."""
+        if self.attributes is None:
+            return {}
+        names = ", ".join(self.attributes.names)
+        self.say(f"looking for the directions of {names}")
+        chosen = faces.training()
+        known = Attributes(self.attributes.names, self.attributes.values[chosen])
+        return find_directions(
+            generator,
+            metric,
+            encoder,
+            faces.images[chosen],
+            known,
+            seed=self.plan.train.seed,
+            precision=self.precision,
+            should_stop=should_stop,
+        )
+
+    def _resume(self) -> None:
+        load_checkpoint(
+            self.run.folder,
+            self.device,
+            self.state.unpack,
+            lambda path: self.say(f"{path.name} is damaged; going back to the one before"),
+        )
+        self.say(f"resumed after {self.state.images / 1000:.1f} kimg")
+
+    def _tick(self, report: Step) -> None:
+        """Log the mean of the steps of each `TICK` pictures, and of what is left at the end."""
+        self.ticks.append(report)
+        before = report.images - self.plan.train.batch
+        if report.images // TICK == before // TICK and report.images < report.total:
+            return
+        names = [f.name for f in fields(Step)][2:]
+        means = {n: round(float(np.mean([getattr(s, n) for s in self.ticks])), 5) for n in names}
+        self.ticks.clear()
+        self.run.log(
+            {
+                "kimg": report.images / 1000,
+                **means,
+                "memory_mb": peak_memory_mb(self.device),
+                "device": str(self.device),
+                "time": round(time.time(), 1),
+            }
+        )
+
+    def _snapshot(self, state: TrainState) -> None:
+        """Write a grid of the same latents as ever, the weights, and a checkpoint."""
+        kimg = f"{state.images // 1000:06d}"
+        z = latent.draw(range(SHOWN), self.plan.model.latent_size)
+        faces = images.to_uint8(draw_faces(FoldedGenerator(state.average), z))
+        images.save_picture(self.run.folder / f"fakes{kimg}.png", images.grid(faces))
+        path = self.run.folder / f"weights-{kimg}.safetensors"
+        weights.save_weights(path, state.average, self._description())
+        save_checkpoint(self.run.folder, state.images, state.pack())
+
+    def _description(self) -> weights.Description:
+        return weights.Description(
+            model=self.plan.model,
+            images_seen=self.state.images,
+            dataset=self.plan.data.name,
+            crop=vars(self.plan.crop),
+            frame=self.frame,
+            recipe=self.plan.train.recipe.name,
+            licence=self.plan.licence,
+            version=__version__,
+        )

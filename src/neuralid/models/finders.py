@@ -1,0 +1,122 @@
+"""Small networks that find faces: one proposes them, one finds their eyes, one centres each eye.
+
+Letters in shapes: N batch, H and W sides of a picture, P side of a patch.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+PATCH = 48  # P of `EyeLocator`, pixels
+EYE_PATCH = 32  # P of `EyeCentre`
+STRIDE = 4  # pixels from one cell of `FaceProposer` to the next
+WINDOW = 24  # side of the framed faces it is best at, pixels
+
+
+class FaceProposer(nn.Module):
+    """Whether a face is centred on each cell of a grey picture, and where its eyes then are.
+
+    Shape:
+        - pictures: ``(N, 1, H, W)``, of local mean 0 and spread 1
+        - returns: logits ``(N, h, w)`` and eyes ``(N, h, w, 2, 2)``, the picture's left one
+          first, (x, y) from the cell's centre in windows; ``h = ceil(H / 4)``, ``w`` likewise
+
+    >>> import torch
+    >>> logits, eyes = FaceProposer()(torch.zeros(1, 1, 40, 31))
+    >>> logits.shape, eyes.shape
+    (torch.Size([1, 10, 8]), torch.Size([1, 10, 8, 2, 2]))
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(
+            nn.Conv2d(1, 12, 3, stride=2, padding=1),  # (N, 12, H / 2, W / 2)
+            nn.ReLU(),
+            nn.Conv2d(12, 24, 3, stride=2, padding=1),  # (N, 24, H / 4, W / 4)
+            nn.ReLU(),
+            nn.Conv2d(24, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3, padding=2, dilation=2),  # a cell now sees 39 pixels
+            nn.ReLU(),
+            nn.Conv2d(32, 5, 1),
+        )
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.maps(pictures).permute(0, 2, 3, 1)
+        return x[..., 0], x[..., 1:].unflatten(3, (2, 2))
+
+
+class EyeLocator(nn.Module):
+    """Where the eyes are in a grey patch, and whether it shows a face at all.
+
+    Shape:
+        - patches: ``(N, 1, P, P)``, each of mean 0 and spread 1
+        - returns: eyes ``(N, 2, 2)``, the picture's left one first, (x, y) as fractions of the
+          side; and logits ``(N,)``, above 0 for a face
+
+    >>> import torch
+    >>> eyes, logits = EyeLocator()(torch.zeros(3, 1, 48, 48))
+    >>> eyes.shape, logits.shape
+    (torch.Size([3, 2, 2]), torch.Size([3]))
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(
+            nn.Conv2d(1, 16, 5, stride=2, padding=2),  # (N, 16, 24, 24)
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),  # (N, 32, 12, 12)
+            nn.ReLU(),
+            nn.Conv2d(32, 48, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(48, 64, 3, stride=2, padding=1),  # (N, 64, 6, 6)
+            nn.ReLU(),
+            nn.Conv2d(64, 24, 1),
+            nn.ReLU(),
+        )
+        self.hidden = nn.Sequential(nn.Linear(24 * 6 * 6, 64), nn.ReLU())
+        self.eyes = nn.Linear(64, 4)
+        self.is_face = nn.Linear(64, 1)
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.hidden(self.maps(patches).flatten(1))
+        return 0.5 + self.eyes(x).view(-1, 2, 2), self.is_face(x).squeeze(1)
+
+
+class EyeCentre(nn.Module):
+    """Where the centre of one eye is in a grey patch about it, and whether it is an eye.
+
+    It sees little more than the eye, so it can't guess the place from the rest of the face. The
+    patch shows the eye on the picture's left; the other one is mirrored.
+
+    Shape:
+        - patches: ``(N, 1, P, P)``, each of mean 0 and spread 1
+        - returns: centres ``(N, 2)``, (x, y) as fractions of the side; and logits ``(N,)``
+
+    >>> import torch
+    >>> centres, logits = EyeCentre()(torch.zeros(3, 1, 32, 32))
+    >>> centres.shape, logits.shape
+    (torch.Size([3, 2]), torch.Size([3]))
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(
+            nn.Conv2d(1, 16, 5, stride=2, padding=2),  # (N, 16, 16, 16)
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),  # (N, 32, 8, 8)
+            nn.ReLU(),
+            nn.Conv2d(32, 48, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(48, 32, 1),
+            nn.ReLU(),
+        )
+        self.hidden = nn.Sequential(nn.Linear(32 * 8 * 8, 32), nn.ReLU())
+        self.centre = nn.Linear(32, 2)
+        self.is_eye = nn.Linear(32, 1)
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.hidden(self.maps(patches).flatten(1))
+        return 0.5 + self.centre(x), self.is_eye(x).squeeze(1)

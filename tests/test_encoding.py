@@ -1,0 +1,141 @@
+"""The encoder: trained after the generator, shipped with it, and where inversion starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+
+import neuralid
+from neuralid import latent, weights
+from neuralid.config import InvertConfig, ModelConfig, TrainConfig
+from neuralid.errors import WeightsError
+from neuralid.inversion import invert
+from neuralid.models.encoder import Encoder
+from neuralid.models.inference import FoldedGenerator, even_coordinates, latent_metric
+from neuralid.training.batches import Batches
+from neuralid.training.encoding import train_encoder
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Path) -> weights.Weights:
+    return weights.load_weights(tiny)
+
+
+@pytest.fixture(scope="module")
+def generator(trained: weights.Weights) -> FoldedGenerator:
+    return FoldedGenerator(trained.generator)
+
+
+def batches(generator: FoldedGenerator) -> Batches:
+    """Faces the generator drew, as the real ones."""
+    with torch.no_grad():
+        faces = generator(latent.draw(range(500, 540), generator.config.latent_size))
+    pixels = ((faces + 0.5) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return Batches(np.ascontiguousarray(pixels), np.arange(40), seed=0, mirror=False)
+
+
+def encoder_of(generator: FoldedGenerator, kimg: float, seed: int = 0) -> Encoder:
+    config = TrainConfig(kimg=kimg, batch=16, seed=seed)
+    metric = latent_metric(generator)
+    encoder = train_encoder(generator, metric, batches(generator), config, "fp32")
+    assert encoder is not None
+    return encoder
+
+
+def test_it_guesses_better_the_longer_it_learns(generator: FoldedGenerator) -> None:
+    with torch.no_grad():
+        faces = generator(latent.draw(range(8), generator.config.latent_size))
+    errors = []
+    for kimg in (0.1, 12):
+        encoder = encoder_of(generator, kimg)
+        with torch.no_grad():
+            drawn = generator(encoder(faces))
+        errors.append(float((drawn - faces).square().mean()))
+    with torch.no_grad():
+        mean_face = generator(torch.zeros(1, generator.config.latent_size))
+    assert errors[1] < errors[0] / 2
+    assert errors[1] < float((mean_face - faces).square().mean()) / 2
+
+
+def test_it_is_a_function_of_the_seed(generator: FoldedGenerator) -> None:
+    first, again, other = (encoder_of(generator, 0.3, seed).dense.weight for seed in (0, 0, 1))
+    assert first.equal(again) and not first.equal(other)
+
+
+def test_it_stops_when_asked(generator: FoldedGenerator) -> None:
+    config = TrainConfig(kimg=1, batch=16)
+    heard: list[int] = []
+    stopped = train_encoder(
+        generator,
+        latent_metric(generator),
+        batches(generator),
+        config,
+        "fp32",
+        on_step=lambda done, total: heard.append(done),
+        should_stop=lambda: len(heard) == 3,
+    )
+    assert stopped is None and heard == [1, 2, 3]
+
+
+def test_weights_bring_it_along(trained: weights.Weights, tmp_path: Path) -> None:
+    assert trained.encoder is not None
+    path = tmp_path / "copy.safetensors"
+    arguments = (trained.generator, trained.description, trained.metric, trained.encoder)
+    weights.save_weights(path, *arguments)
+    again = weights.load_weights(path).encoder
+    assert again is not None and again.dense.weight.equal(trained.encoder.dense.weight)
+    weights.save_weights(path, trained.generator, trained.description, trained.metric)
+    assert weights.load_weights(path).encoder is None
+
+
+def test_an_encoder_of_another_shape_is_refused(trained: weights.Weights, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.safetensors"
+    other = Encoder(ModelConfig(size=56, latent_size=16))
+    weights.save_weights(path, trained.generator, trained.description, trained.metric, other)
+    with pytest.raises(WeightsError, match="of another architecture"):
+        weights.load_weights(path)
+
+
+@pytest.mark.parametrize("size", [28, 56, 112])
+def test_its_maps_fit_every_size(size: int) -> None:
+    encoder = Encoder(ModelConfig(size=size, latent_size=5))
+    assert encoder(torch.zeros(1, 3, size, size)).shape == (1, 5)
+
+
+def test_a_good_start_saves_evaluations(
+    generator: FoldedGenerator, trained: weights.Weights
+) -> None:
+    with torch.no_grad():
+        targets = generator(latent.draw(range(6), generator.config.latent_size))
+    encoder, few = encoder_of(generator, 12), InvertConfig("fast")
+    helped = invert(generator, targets, few, metric=trained.metric, encoder=encoder)
+    alone = invert(generator, targets, few, metric=trained.metric)
+    assert float(helped.psnr.mean()) > float(alone.psnr.mean()) + 1
+    assert int(helped.evaluations.max()) <= few.evaluations
+
+
+def test_coordinates_of_even_effect(generator: FoldedGenerator) -> None:
+    metric = latent_metric(generator)
+    to_latent = even_coordinates(metric)
+    effects = torch.linalg.eigvalsh(to_latent.T @ metric @ to_latent)
+    before = torch.linalg.eigvalsh(metric)
+    assert float(effects.max() / effects.min()) < float(before.max() / before.min())
+
+
+def test_a_run_stopped_at_its_encoder_goes_on(face_folder: Path, tmp_path: Path) -> None:
+    at_encoder: list[int] = []
+    options = {"out": tmp_path, "kimg": 0.1, "name": "late", **TINY}
+    stopped = neuralid.train(
+        face_folder,
+        **options,
+        on_encoder=lambda done, total: at_encoder.append(done),
+        should_stop=lambda: bool(at_encoder),
+    )
+    assert at_encoder and not stopped.finished and stopped.weights is None
+    resumed = neuralid.train(resume=str(stopped.run), out=tmp_path)
+    assert resumed.weights is not None
+    assert weights.load_weights(resumed.weights).encoder is not None

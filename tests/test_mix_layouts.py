@@ -1,0 +1,167 @@
+"""What `mix` draws besides one face: strips, matrices, films, faces put back, attributes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import fails, run
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import neuralid
+from neuralid import images, latent, weights
+from neuralid.attributes import Direction
+from neuralid.config import CropConfig
+from neuralid.crop import crop_face
+from neuralid.errors import ConfigError
+from neuralid.images import load_rgb
+from neuralid.mixing import along, loop
+from neuralid.paste import put_back
+
+SIDE = 28
+
+
+@pytest.fixture
+def drawn(tiny: Path) -> list[Path]:
+    """Three generated faces, which carry their latents."""
+    return list(neuralid.sample(seeds=range(3), outdir="drawn", weights=tiny).files)
+
+
+@pytest.fixture
+def with_direction(tiny: Path, tmp_path: Path) -> Path:
+    """The tiny weights, with two made-up directions."""
+    loaded = weights.load_weights(tiny)
+    found = {
+        name: Direction(torch.eye(16)[i] * 2, 20.0, 0.9, {"age": 1.0, "gender": 0.1})
+        for i, name in enumerate(("age", "gender"))
+    }
+    path = tmp_path / "directed.safetensors"
+    parts = (loaded.generator, loaded.description, loaded.metric, loaded.encoder)
+    weights.save_weights(path, *parts, found)
+    return path
+
+
+def test_a_strip_goes_evenly_from_a_to_b(tiny: Path, drawn: list[Path]) -> None:
+    result = neuralid.mix(drawn[:2], strip=5, scale=1, weights=tiny)
+    cells = np.split(result.image, 5, axis=1)
+    ends = [load_rgb(path) for path in drawn[:2]]
+    middle = neuralid.mix(drawn[:2], scale=1, weights=tiny).image
+    for cell, face in zip(cells[::2], (ends[0], middle, ends[1]), strict=True):
+        assert np.abs(cell.astype(int) - face).max() <= 1
+
+
+def test_a_matrix_crosses_two_groups(tiny: Path, drawn: list[Path]) -> None:
+    options = ("--matrix", 1, "--scale", 1, "--weights", tiny, "-o", "m.png", "--weight", 0.3)
+    assert run("mix", *drawn, *options).exit_code == 0
+    sheet = load_rgb(Path("m.png"))
+    assert sheet.shape == (2 * SIDE, 3 * SIDE, 3)
+    assert (sheet[:SIDE, :SIDE] == 255).all()
+    assert np.array_equal(sheet[SIDE:, :SIDE], load_rgb(drawn[0]))
+    assert np.array_equal(sheet[:SIDE, SIDE : 2 * SIDE], load_rgb(drawn[1]))
+    child = neuralid.mix([drawn[0], drawn[2]], weight=[0.3], scale=1, weights=tiny).image
+    assert np.abs(sheet[SIDE:, 2 * SIDE :].astype(int) - child).max() <= 1
+    fails(run("mix", drawn[0], "m.png", "--weights", tiny), 2, "is a matrix")
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
+def test_a_film_goes_there_and_back(tiny: Path, drawn: list[Path], suffix: str) -> None:
+    path = Path(f"film{suffix}")
+    result = neuralid.mix(drawn[:2], frames=8, output=path, scale=2, weights=tiny)
+    assert result.frames is not None and result.frames.shape == (8, 2 * SIDE, 2 * SIDE, 3)
+    assert np.array_equal(result.frames[1], result.frames[7])
+    if suffix == ".mp4":
+        film = cv2.VideoCapture(str(path))
+        assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 8
+        found, frame = film.read()
+        assert found and frame.shape == (2 * SIDE, 2 * SIDE, 3)
+        return
+    with Image.open(path) as film_:
+        assert film_.n_frames == 8 and film_.info["loop"] == 0  # type: ignore[attr-defined]
+        first = np.asarray(film_.convert("RGB")).astype(int)
+    assert np.abs(first - result.frames[0]).mean() < 12
+
+
+def test_a_film_without_a_name_is_a_gif(tiny: Path, drawn: list[Path]) -> None:
+    result = run("mix", *drawn, "--frames", 3, "--weights", tiny)
+    assert result.exit_code == 0 and result.stdout.strip() == "mix.gif"
+
+
+def test_layouts_that_make_no_sense_are_refused(tiny: Path, drawn: list[Path]) -> None:
+    a, b = drawn[:2]
+    refused = [
+        (("--frames", 4, "-o", "x.png"), "x.png is no film"),
+        (("--frames", 1), "frames must be from 2"),
+        (("--strip", 3, "--frames", 4), "--strip and --frames exclude each other"),
+        (("--matrix", 2), "no two groups of 2"),
+        (("--matrix", 0), "no two groups of 2"),
+        (("--keep", "other.png"), "other.png is not an input"),
+        (("--keep", a), "is no photo to put a face into"),
+        (("--attribute", "age"), "write it as age=+1.5"),
+        (("--attribute", "age=1"), "these weights know no attribute 'age'"),
+        (("--blend", "sum"), "rescaled"),
+    ]
+    for options, words in refused:
+        fails(run("mix", a, b, *options, "--weights", tiny), 2, words)
+    fails(run("mix", a, "--weights", tiny), 2, "at least two inputs")
+
+
+def test_attributes_move_the_mix(with_direction: Path) -> None:
+    (a,) = neuralid.sample(seeds=[4], outdir="a", weights=with_direction).files
+    moved = neuralid.mix([a], attribute={"age": 1.5}, weights=with_direction)
+    expected = latent.draw([4], 16)[0] + 3 * torch.eye(16)[0]
+    torch.testing.assert_close(moved.latent, expected)
+    options = ("--attribute", "age=+1.5", "--attribute", "gender=-1", "--weights", with_direction)
+    assert run("mix", a, *options, "-o", "both.png").exit_code == 0
+    recipe = json.loads(images.read_text(Path("both.png"), images.RECIPE_KEY) or "")
+    assert recipe["mix"]["attributes"] == {"age": 1.5, "gender": -1.0}
+    with pytest.raises(ConfigError, match="no attribute 'height'") as caught:
+        neuralid.mix([a], attribute={"height": 1}, weights=with_direction)
+    assert caught.value.hint == "there are age, gender"
+
+
+def test_a_face_is_put_back_into_its_photo(tiny: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    photo = tmp_path / "photo.png"
+    scene = Image.fromarray(rng.integers(60, 200, (9, 12, 3), dtype=np.uint8))
+    scene.resize((240, 180), Image.Resampling.BICUBIC).save(photo)
+    (other,) = neuralid.sample(seeds=[1], outdir="o", weights=tiny).files
+    options = ("--keep", photo, "--no-align", "--weights", tiny, "-o", "kept.png")
+    assert run("mix", photo, other, *options).exit_code == 0
+    before, after = load_rgb(photo).astype(int), load_rgb(Path("kept.png")).astype(int)
+    assert after.shape == before.shape
+    assert (after[:, :25] == before[:, :25]).all() and (after[:, -25:] == before[:, -25:]).all()
+    assert np.abs(after - before)[40:140, 80:160].mean() > 2
+    assert images.read_text(Path("kept.png"), images.LATENT_KEY) is None
+
+
+@pytest.mark.parametrize(
+    "crop", [CropConfig(80, 10, -20, 25.0), CropConfig(120, -60, 80, -10.0), CropConfig(90)]
+)
+def test_the_same_face_put_back_changes_next_to_nothing(crop: CropConfig) -> None:
+    rng = np.random.default_rng(3)
+    scene = Image.fromarray(rng.integers(90, 170, (7, 9, 3), dtype=np.uint8))
+    photo = np.asarray(scene.resize((260, 200), Image.Resampling.BICUBIC))
+    assert crop.face_size is not None
+    face = crop_face(photo, crop.face_size, crop, extend=True)
+    error = np.abs(put_back(photo, face, crop).astype(int) - photo)
+    assert error.max() <= 12 and error.mean() < 1
+
+
+@given(st.integers(0, 2**31), st.integers(2, 4), st.integers(2, 12))
+def test_the_way_through_the_latents(seed: int, people: int, count: int) -> None:
+    z = torch.randn(people, 8, generator=torch.Generator().manual_seed(seed))
+    way = along(z, count)
+    torch.testing.assert_close(way[0], z[0])
+    torch.testing.assert_close(way[-1], z[-1])
+    torch.testing.assert_close(along(z, people), z, rtol=1e-4, atol=1e-5)
+    film = loop(z, people * count)
+    torch.testing.assert_close(film[::count], z, rtol=1e-4, atol=1e-5)
+    steps = (film - film.roll(1, 0)).norm(dim=1)
+    largest = max(float((z - z.roll(1, 0)).norm(dim=1).max()), 1e-6)
+    assert float(steps.max()) <= 1.01 * largest
