@@ -46,12 +46,18 @@ def encoder_of(generator: FoldedGenerator, kimg: float, seed: int = 0) -> Encode
     return encoder
 
 
-def test_it_guesses_better_the_longer_it_learns(generator: FoldedGenerator) -> None:
+@pytest.fixture(scope="module")
+def taught(generator: FoldedGenerator) -> Encoder:
+    return encoder_of(generator, 5)
+
+
+def test_it_guesses_better_the_longer_it_learns(
+    generator: FoldedGenerator, taught: Encoder
+) -> None:
     with torch.no_grad():
         faces = generator(latent.draw(range(8), generator.config.latent_size))
     errors = []
-    for kimg in (0.1, 12):
-        encoder = encoder_of(generator, kimg)
+    for encoder in (encoder_of(generator, 0.1), taught):
         with torch.no_grad():
             drawn = generator(encoder(faces))
         errors.append(float((drawn - faces).square().mean()))
@@ -107,12 +113,12 @@ def test_its_maps_fit_every_size(size: int) -> None:
 
 
 def test_a_good_start_saves_evaluations(
-    generator: FoldedGenerator, trained: weights.Weights
+    generator: FoldedGenerator, trained: weights.Weights, taught: Encoder
 ) -> None:
     with torch.no_grad():
         targets = generator(latent.draw(range(6), generator.config.latent_size))
-    encoder, few = encoder_of(generator, 12), InvertConfig("fast")
-    helped = invert(generator, targets, few, metric=trained.metric, encoder=encoder)
+    few = InvertConfig("fast")
+    helped = invert(generator, targets, few, metric=trained.metric, encoder=taught)
     alone = invert(generator, targets, few, metric=trained.metric)
     assert float(helped.psnr.mean()) > float(alone.psnr.mean()) + 1
     assert int(helped.evaluations.max()) <= few.evaluations

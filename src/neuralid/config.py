@@ -151,7 +151,7 @@ class TrainConfig:
 
 
 # Evaluations of the generator a face; the paper has 50 rounds of up to 20.
-FIDELITIES = {"fast": 6, "balanced": 50, "high": 80}
+FIDELITIES = {"fast": 7, "balanced": 50, "high": 80}
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class InvertConfig:
     fidelity: str = "balanced"  # "high" also tunes the generator to the faces
     steps: int | None = None  # evaluations a face; None: the fidelity's
     memory: int = 40  # steps L-BFGS remembers
-    prior: float = 0.02  # weight of the latent's squared length; 0 is the paper's objective
+    prior: float = 0.01  # weight of the latent's squared length; 0 is the paper's objective
     tuning: int = 60  # steps of the generator's own, at high fidelity
 
     def __post_init__(self) -> None:
