@@ -212,3 +212,19 @@ def test_a_thin_picture_has_no_face(tmp_path: Path) -> None:
     Image.new("RGB", (400, 3), "white").save(thin)
     with pytest.raises(ImageError, match="no face found"):
         neuralid.invert([thin])
+
+
+def test_textures_without_a_face_show_none() -> None:
+    rng = np.random.default_rng(1)
+    for grain in (4, 12, 40, 120):
+        noise = Image.fromarray(rng.integers(0, 256, (grain, grain, 3), dtype=np.uint8))
+        assert find_faces(np.asarray(noise.resize((400, 400), Image.Resampling.BICUBIC))) == []
+
+
+@pytest.mark.parametrize("turn", [-30, 30])
+def test_a_leaning_face_is_found_at_its_size(turn: int) -> None:
+    canvas = backdrop(700, 500)
+    eyes = placed(canvas, "bruno", 200, 100, 160, turn)
+    faces = find_faces(np.asarray(canvas))
+    assert len(faces) == 1
+    assert worst(faces[0].eyes, eyes) < 0.15

@@ -81,7 +81,7 @@ def mix(
     *,
     output: str | Path | None = None,
     weight: Sequence[float] | None = None,
-    blend: str = "mean",
+    blend: str = "rescaled",
     attribute: Mapping[str, float] | None = None,
     strip: int | None = None,
     matrix: int | None = None,
@@ -99,6 +99,8 @@ def mix(
     on_step: Callable[[int, int], None] | None = None,
 ) -> Mixed:
     """Make one face of two or more, by averaging their latents (paper, section 5).
+
+    By default the average is made as long as the latents; ``blend="mean"`` is the paper's.
 
     Each input is a photo, a latent file, or a picture this program drew, which carries its
     latent. Photos are framed as in `invert`: by the largest face, the ``face``-th from the left,

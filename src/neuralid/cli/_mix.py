@@ -46,8 +46,8 @@ def mix(
         ),
     ] = None,
     blend: Annotated[
-        str, typer.Option(metavar="NAME", help="mean (the paper's), rescaled or slerp.")
-    ] = "mean",
+        str, typer.Option(metavar="NAME", help="rescaled, mean (the paper's) or slerp.")
+    ] = "rescaled",
     attribute: Annotated[
         list[str] | None,
         typer.Option(
