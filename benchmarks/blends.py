@@ -14,15 +14,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
-from prior_curve import STEPS, judge, logit
+from prior_curve import STEPS, held_out, judge, logit
 from torch import Tensor
 
 from neuralid import images, weights
-from neuralid.config import CropConfig
-from neuralid.crop import crop_face
-from neuralid.dataset import is_held_out, list_pictures
 from neuralid.device import keep_freed_memory, pick_precision
 from neuralid.inversion import invert
 from neuralid.mixing import BLENDS, mix_latents
@@ -50,10 +46,7 @@ def main() -> None:
     keep_freed_memory()
     loaded = weights.load_weights(options.weights)
     generator, size = FoldedGenerator(loaded.generator), loaded.description.model.size
-    names = [entry.name for entry in list_pictures(options.folder) if is_held_out(entry.name)]
-    chosen = np.random.default_rng(1).permutation(names)[:512]
-    crops = [crop_face(images.load_rgb(options.folder / n), size, CropConfig()) for n in chosen]
-    real, discriminator = images.to_tensor(np.stack(crops)), judge(options.checkpoint, loaded)
+    real, discriminator = held_out(options.folder, size), judge(options.checkpoint, loaded)
     latents = torch.cat(
         [
             invert(

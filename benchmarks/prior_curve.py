@@ -35,6 +35,14 @@ SHOWN = 10
 STEPS = (1, 5, 11, 17)  # how far the mixed photos are from each other in the list
 
 
+def held_out(folder: Path, size: int, count: int = 512) -> Tensor:
+    """Real faces kept out of training: ``(N, 3, S, S)``."""
+    names = [entry.name for entry in list_pictures(folder) if is_held_out(entry.name)]
+    chosen = np.random.default_rng(1).permutation(names)[:count]
+    crops = [crop_face(images.load_rgb(folder / n), size, CropConfig()) for n in chosen]
+    return images.to_tensor(np.stack(crops))
+
+
 def mixed(latents: Tensor) -> Tensor:
     """Means of each latent and a few others: ``(N, Z) -> (4 N, Z)``."""
     return torch.cat([(latents + latents.roll(step, 0)) / 2 for step in STEPS])
@@ -63,12 +71,7 @@ def main() -> None:
     keep_freed_memory()
     loaded = weights.load_weights(options.weights)
     generator, size = FoldedGenerator(loaded.generator), loaded.description.model.size
-    names = [entry.name for entry in list_pictures(options.folder) if is_held_out(entry.name)]
-    chosen = np.random.default_rng(1).permutation(names)
-    crops = [
-        crop_face(images.load_rgb(options.folder / n), size, CropConfig()) for n in chosen[:512]
-    ]
-    real = images.to_tensor(np.stack(crops))
+    real = held_out(options.folder, size)
     discriminator = judge(options.checkpoint, loaded)
     drawn = draw_faces(generator, draw(range(512), generator.config.latent_size))
     print(f"logit of real faces {logit(discriminator, real):.2f}, ", end="")

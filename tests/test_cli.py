@@ -136,8 +136,12 @@ def test_mix_takes_photos_latents_and_pictures_in_any_combination(tiny: Path, ph
 
 def test_a_mix_is_the_papers_average_of_the_latents(tiny: Path) -> None:
     drawn = neuralid.sample(seeds=[4, 5], outdir="s", weights=tiny)
-    mixed = neuralid.mix(drawn.files, weights=tiny, weight=[0.3])
-    torch.testing.assert_close(mixed.latent, 0.7 * drawn.latents[0] + 0.3 * drawn.latents[1])
+    mixed = neuralid.mix(drawn.files, weights=tiny, weight=[0.3], blend="mean")
+    mean = 0.7 * drawn.latents[0] + 0.3 * drawn.latents[1]
+    torch.testing.assert_close(mixed.latent, mean)
+    usual = neuralid.mix(drawn.files, weights=tiny, weight=[0.3]).latent
+    length = 0.7 * drawn.latents[0].norm() + 0.3 * drawn.latents[1].norm()
+    torch.testing.assert_close(usual, mean * length / mean.norm())
     again = neuralid.mix([*drawn.files], output="m.png", weights=tiny, weight=[0.3], blend="slerp")
     assert not again.latent.allclose(mixed.latent)
     twice = neuralid.mix(["m.png", "m.png"], weights=tiny)  # a mix carries its latent too
