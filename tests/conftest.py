@@ -12,7 +12,9 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner, Result
 
 import neuralid
+from neuralid import weights
 from neuralid.cli import app
+from neuralid.models.inference import FoldedGenerator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TINY: dict[str, Any] = {"size": 28, "latent_size": 16, "batch": 8}
@@ -75,6 +77,17 @@ def tiny(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             os.environ["NEURALID_CACHE_DIR"] = before
     assert result.weights is not None
     return result.weights
+
+
+@pytest.fixture(scope="session")
+def trained(tiny: Path) -> weights.Weights:
+    """The tiny weights, read; tests copy what they change."""
+    return weights.load_weights(tiny)
+
+
+@pytest.fixture(scope="session")
+def generator(trained: weights.Weights) -> FoldedGenerator:
+    return FoldedGenerator(trained.generator)
 
 
 @pytest.fixture

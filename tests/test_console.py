@@ -33,7 +33,7 @@ def test_a_training_run_shows_kimg_losses_and_share_on_80_columns(
     stream = terminal(monkeypatch, True)
     show_a_run()
     shown = stream.getvalue()
-    for part in ("0.5/1 kimg", "D 1.25 G 0.75", "50%", "data: 2 faces", "encoder"):
+    for part in ("0.5/1 kimg", "D 1.25 G 0.75", "50%", "data: 2 faces", "finishing"):
         assert part in shown
 
 

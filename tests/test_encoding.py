@@ -20,16 +20,6 @@ from neuralid.training.batches import Batches
 from neuralid.training.encoding import train_encoder
 
 
-@pytest.fixture(scope="module")
-def trained(tiny: Path) -> weights.Weights:
-    return weights.load_weights(tiny)
-
-
-@pytest.fixture(scope="module")
-def generator(trained: weights.Weights) -> FoldedGenerator:
-    return FoldedGenerator(trained.generator)
-
-
 def batches(generator: FoldedGenerator) -> Batches:
     """Faces the generator drew, as the real ones."""
     with torch.no_grad():

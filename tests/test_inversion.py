@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,16 +13,6 @@ from neuralid.config import InvertConfig
 from neuralid.inversion import invert
 from neuralid.models.inference import FoldedGenerator, latent_metric
 from neuralid.quality import psnr
-
-
-@pytest.fixture(scope="module")
-def trained(tiny: Path) -> weights.Weights:
-    return weights.load_weights(tiny)
-
-
-@pytest.fixture(scope="module")
-def generator(trained: weights.Weights) -> FoldedGenerator:
-    return FoldedGenerator(trained.generator)
 
 
 def faces(generator: FoldedGenerator, seeds: range) -> Tensor:

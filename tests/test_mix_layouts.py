@@ -99,6 +99,8 @@ def test_layouts_that_make_no_sense_are_refused(tiny: Path, drawn: list[Path]) -
         (("--frames", 1), "frames must be from 2"),
         (("--strip", 3, "--frames", 4), "--strip and --frames exclude each other"),
         (("--matrix", 2), "no two groups of 2"),
+        (("--strip", 3, "--weight", 0.3), "so --weight says nothing"),
+        (("--fidelity", "high", "--save-weights", "w.safetensors"), "no photo to tune"),
         (("--matrix", 0), "no two groups of 2"),
         (("--keep", "other.png"), "other.png is not an input"),
         (("--keep", a), "is no photo to put a face into"),

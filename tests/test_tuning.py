@@ -19,11 +19,6 @@ from neuralid.quality import psnr
 from neuralid.tuning import tune
 
 
-@pytest.fixture(scope="module")
-def trained(tiny: Path) -> weights.Weights:
-    return weights.load_weights(tiny)
-
-
 def test_tuning_brings_the_faces_nearer_and_leaves_others(trained: weights.Weights) -> None:
     generator = trained.generator
     before = {name: t.clone() for name, t in generator.state_dict().items()}

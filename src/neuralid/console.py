@@ -100,7 +100,7 @@ def training() -> Iterator[
     Hands out ``on_load(done, total)``, ``on_step(Step)`` and ``on_encoder(done, total)``.
     """
     with _bar() as bar:
-        yield _counter(bar, "reading"), _trainer(bar), _counter(bar, "encoder")
+        yield _counter(bar, "reading"), _trainer(bar), _counter(bar, "finishing")
 
 
 def _counter(bar: Progress, label: str) -> Callable[[int, int], None]:

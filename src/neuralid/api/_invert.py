@@ -108,9 +108,9 @@ def invert(
     framed = frame_all(paths, studio, framing, on_failure, on_message, show=bool(show_crop))
     save_frames(show_crop, framed)
     joint = save_weights is not None
-    found, studio = invert_framed(studio, framed, config, on_step, joint=joint)
-    if save_weights is not None:
-        studio = studio.saved(Path(save_weights))
+    found, tuned = invert_framed(studio, framed, config, on_step, joint=joint)
+    if found:  # else every photo failed, and was reported
+        studio = kept(studio, tuned, save_weights)
     return [_write(item, places.get(item.photo), studio) for item in found]
 
 
@@ -121,6 +121,18 @@ def check_tuned(save_weights: str | Path | None, config: InvertConfig) -> None:
     if not config.tunes:
         raise ConfigError("--save-weights is for tuned weights", hint="add --fidelity high")
     check_writable(Path(save_weights))
+
+
+def kept(studio: Studio, tuned: Studio, save_weights: str | Path | None) -> Studio:
+    """The studio to draw with, its weights written if asked for; an error if none were tuned."""
+    if save_weights is None:
+        return tuned
+    if tuned is studio:
+        raise ConfigError(
+            "no photo to tune the generator to, so --save-weights has nothing to keep",
+            hint="give at least one photo among the inputs",
+        )
+    return tuned.saved(Path(save_weights))
 
 
 def invert_framed(

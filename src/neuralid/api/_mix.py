@@ -19,7 +19,7 @@ from ..files import check_writable
 from ..mixing import along, loop, mix_latents, normalised
 from ..paste import put_back
 from ._framing import Framing
-from ._invert import check_tuned
+from ._invert import check_tuned, kept
 from ._people import Person, resolve
 from ._studio import Studio, check_picture, enlarge, quiet
 
@@ -60,8 +60,13 @@ class _Layout:
     def one_face(self) -> bool:
         return not any(value is not None for value in vars(self).values())
 
-    def check(self, paths: Sequence[Path], output: Path | None) -> None:
+    def check(self, paths: Sequence[Path], weight: object, output: Path | None) -> None:
         """Raise now what would be an error after minutes of work."""
+        if weight and (self.strip is not None or self.frames is not None):
+            raise ConfigError(
+                "a strip or a film goes all the way, so --weight says nothing",
+                hint="leave it out, or --strip and --frames",
+            )
         if self.frames is None:
             check_picture(output)
         elif output is not None:
@@ -130,16 +135,15 @@ def mix(
     shares = normalised(weight, len(paths) if matrix is None else 2).tolist()
     check_range("scale", scale, 1, 64)
     mix_latents(torch.zeros(2, 1), None, blend)  # an unknown blend is known now, not after minutes
-    layout.check(paths, place)
+    layout.check(paths, weight, place)
     check_picture(show_crop)
     framing, config = Framing(align=align, face=face), InvertConfig(fidelity)
     check_tuned(save_weights, config)
     studio = Studio.open(weights, device, on_message)
     mixer = _Mixer(shares, blend, _moved(studio, moves))
 
-    people, studio = resolve(paths, studio, framing, config, show_crop, on_message, on_step)
-    if save_weights is not None:
-        studio = studio.saved(Path(save_weights))
+    people, tuned = resolve(paths, studio, framing, config, show_crop, on_message, on_step)
+    studio = kept(studio, tuned, save_weights)
     known = dict(zip(paths, people, strict=True))
     mixed, picture, film = _drawn(layout, known, people, mixer, studio, scale)
     if place is not None and film is not None:

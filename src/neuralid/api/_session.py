@@ -122,7 +122,7 @@ class Session:
         )
         if encoder is None:
             return None
-        directions = self._directions(faces, generator, metric, encoder, should_stop)
+        directions = self._directions(faces, generator, metric, encoder, on_encoder, should_stop)
         if directions is None:
             return None
         name = self.plan.name
@@ -137,6 +137,7 @@ class Session:
         generator: FoldedGenerator,
         metric: Tensor,
         encoder: Encoder,
+        on_step: Callable[[int, int], None],
         should_stop: Callable[[], bool],
     ) -> dict[str, Direction] | None:
         """The directions of the attributes asked for; None if it was stopped."""
@@ -154,6 +155,7 @@ class Session:
             known,
             seed=self.plan.train.seed,
             precision=self.precision,
+            on_step=on_step,
             should_stop=should_stop,
         )
 

@@ -63,9 +63,9 @@ def train(
     names: the weights then hold a direction in latent space for each attribute.
 
     ``on_load(done, total)`` hears of pictures read, ``on_step`` of training steps,
-    ``on_encoder(done, total)`` of the encoder's, which come last, ``on_message`` of anything worth
-    a line. When ``should_stop()`` says so, the run saves and ends early,
-    and nothing is published; while pictures are read it ends in a `KeyboardInterrupt`.
+    ``on_encoder(done, total)`` of what comes after, the encoder's and then the directions',
+    ``on_message`` of anything worth a line. When ``should_stop()`` says so, the run saves and ends
+    early, and nothing is published; while pictures are read it ends in a `KeyboardInterrupt`.
 
     Raises `DataError`, `TrainingError`, `ConfigError`, `DeviceError` or `OutputError`.
     """
