@@ -58,8 +58,9 @@ def test_what_says_nothing_is_refused(tmp_path: Path) -> None:
         read_attributes("utkface", ["a.jpg"] * 40)
 
 
-def test_a_direction_does_what_it_says(tiny: Path) -> None:
+def test_a_direction_does_what_it_says(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Brightness and redness of drawn faces are attributes whose truth is known."""
+    monkeypatch.setattr("neuralid.training.reader.EPOCHS", 16)  # few faces: more rounds
     loaded = weights.load_weights(tiny)
     generator = FoldedGenerator(loaded.generator)
     drawn = draw_faces(generator, latent.draw(range(2000, 2400), 16))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -13,7 +14,9 @@ from neuralid.training.loop import Step
 
 def terminal(monkeypatch: pytest.MonkeyPatch, is_terminal: bool) -> io.StringIO:
     stream = io.StringIO()
-    fake = Console(file=stream, force_terminal=is_terminal, width=80, color_system=None)
+    fake = Console(
+        file=stream, force_terminal=is_terminal, width=80, color_system=None, soft_wrap=True
+    )
     monkeypatch.setattr(console, "stderr", fake)
     return stream
 
@@ -35,6 +38,44 @@ def test_a_training_run_shows_kimg_losses_and_share_on_80_columns(
     shown = stream.getvalue()
     for part in ("0.5/1 kimg", "D 1.25 G 0.75", "50%", "data: 2 faces", "finishing"):
         assert part in shown
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_bar_keeps_its_room_whatever_the_figures(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    fake = Console(file=stream, force_terminal=True, width=width, color_system=None)
+    monkeypatch.setattr(console, "stderr", fake)
+    with console.training() as (_, on_step, _):
+        for images in (999_000, 999_900):
+            on_step(Step(images, 1_000_000, 12.345, 10.123, 0.5, 0.5, 20.0))
+    frames = [line for line in re.split(r"[\r\n]", stream.getvalue()) if "kimg" in line]
+    bare = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frames[-1])
+    assert "999.9/1000 kimg D 12.35 G 10.12 " in bare and "100%" in bare
+    assert len(bare) <= width and bare.count("━") >= width // 8
+
+
+def test_a_long_line_is_broken_between_words_in_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = " ".join(f"metric{i} 0.{i}" for i in range(20))
+    stream = terminal(monkeypatch, True)
+    console.say(words)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) > 2 and " ".join(map(str.strip, lines)) == words
+    stream = terminal(monkeypatch, False)
+    console.say(words)
+    assert stream.getvalue() == words + "\n"
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream = terminal(monkeypatch, True)
+    show_a_run()
+    assert stream.getvalue() == "data: 2 faces\n"
 
 
 def test_bars_are_silent_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:

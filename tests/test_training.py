@@ -136,6 +136,7 @@ def test_the_log_has_a_line_each_tick(
     result = train(face_folder, tmp_path, kimg=0.05, snapshot=5)
     assert result.run is not None
     lines = [json.loads(line) for line in (result.run / "log.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if "loss_d" in line]
     assert [line["kimg"] for line in lines] == [0.024, 0.04, 0.056]
     for key in ("loss_d", "loss_g", "d_real", "d_fake", "images_per_second", "memory_mb"):
         assert lines[0][key] > 0
@@ -174,6 +175,7 @@ def test_a_short_run_is_logged_too(face_folder: Path, tmp_path: Path) -> None:
     result = train(face_folder, tmp_path, kimg=0.032)
     assert result.run is not None
     lines = [json.loads(line) for line in (result.run / "log.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if "loss_d" in line]
     assert [line["kimg"] for line in lines] == [0.032]
     assert lines[0]["memory_mb"] > 0 and lines[0]["images_per_second"] > 0
 

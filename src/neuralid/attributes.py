@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from .errors import DataError
@@ -28,6 +29,11 @@ class Attributes:
 
     names: list[str]
     values: np.ndarray  # (N, K), float32
+
+    def standardised(self) -> tuple[Tensor, np.ndarray]:
+        """Values of mean 0 and spread 1 ``(N, K)``, and the spreads ``(K,)``."""
+        spread = np.nanstd(self.values, axis=0)
+        return torch.from_numpy((self.values - np.nanmean(self.values, axis=0)) / spread), spread
 
 
 @dataclass(frozen=True)

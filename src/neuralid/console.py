@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,15 @@ def show_error(error: NeuralidError) -> None:
 
 
 def say(text: str) -> None:
+    """A line of talk. In a terminal a long one is broken between words; in a pipe it never is."""
+    if stderr.is_terminal and len(text) > stderr.width:
+        text = textwrap.fill(
+            text,
+            stderr.width,
+            subsequent_indent="  ",
+            break_long_words=False,  # a path stays whole
+            break_on_hyphens=False,
+        )
     stderr.print(escape(text))
 
 
@@ -81,7 +91,9 @@ class RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s")
+        if speed is None:
+            return Text("")
+        return Text(f"{speed:.0f}/s" if speed >= 100 else f"{speed:.1f}/s")
 
 
 @contextmanager
@@ -119,7 +131,8 @@ def _trainer(bar: Progress) -> Callable[..., None]:
 
     def on_step(step) -> None:  # type: ignore[no-untyped-def]  # a training.loop.Step
         if not tasks:
-            tasks.append(bar.add_task("training", total=step.total))
+            # What a resumed run had done before says nothing of how fast it goes now.
+            tasks.append(bar.add_task("training", total=step.total, completed=step.images))
         text = (
             f"{step.images / 1000:.1f}/{step.total / 1000:g} kimg "
             f"D {step.loss_d:.2f} G {step.loss_g:.2f}"
@@ -137,9 +150,8 @@ def _bar() -> Progress:
         RateColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    return Progress(
-        *columns, console=stderr, transient=True, expand=True, disable=not stderr.is_terminal
-    )
+    moves = stderr.is_terminal and not stderr.is_dumb_terminal  # the cursor can go back
+    return Progress(*columns, console=stderr, transient=True, expand=True, disable=not moves)
 
 
 @contextmanager

@@ -154,6 +154,13 @@ def save_picture(
     write_atomically(path, buffer.getvalue())
 
 
+def compress(picture: np.ndarray, quality: int = 80) -> bytes:
+    """A uint8 picture ``(H, W, 3)`` as a small WebP file, for a page that shows many."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", quality=quality)
+    return buffer.getvalue()
+
+
 def check_format(path: Path) -> str:
     """The format a suffix stands for; `ImageError` if none can be written under it."""
     format_ = Image.registered_extensions().get(path.suffix.lower())

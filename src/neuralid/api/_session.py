@@ -23,8 +23,10 @@ from ..training.batches import Batches
 from ..training.checkpoint import load_checkpoint, save_checkpoint
 from ..training.directions import find_directions
 from ..training.encoding import train_encoder
+from ..training.history import History
 from ..training.loop import Step, train_loop
 from ..training.plan import Plan
+from ..training.report import write_report
 from ..training.runs import Run
 from ..training.state import TrainState
 
@@ -192,10 +194,19 @@ class Session:
         kimg = f"{state.images // 1000:06d}"
         z = latent.draw(range(SHOWN), self.plan.model.latent_size)
         faces = images.to_uint8(draw_faces(FoldedGenerator(state.average), z))
-        images.save_picture(self.run.folder / f"fakes{kimg}.png", images.grid(faces))
+        grid = self.run.folder / f"fakes{kimg}.png"
+        images.save_picture(grid, images.grid(faces))
         path = self.run.folder / f"weights-{kimg}.safetensors"
         weights.save_weights(path, state.average, self._description())
         save_checkpoint(self.run.folder, state.images, state.pack())
+        self._tell(grid)
+
+    def _tell(self, grid: Path) -> None:
+        """Log the snapshot, write the report, and say in one line how the run stands."""
+        self.run.log({"kimg": self.state.images / 1000, "snapshot": grid.name})
+        history = History.read(self.run.folder / "log.jsonl")
+        write_report(self.run.folder, history)
+        self.say(history.line(self.plan.train.kimg))
 
     def _description(self) -> weights.Description:
         return weights.Description(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from .. import __version__, weights
@@ -14,6 +15,7 @@ from ..files import check_writable
 from ..training.loop import Step
 from ..training.plan import Plan, new_plan, resumed_plan
 from ..training.runs import Run
+from ..training.tensorboard import check_installed, event_files
 from ._session import Session, Trained
 from ._studio import quiet
 
@@ -45,6 +47,7 @@ def train(
     max_images: int | None = None,
     device: str = "auto",
     precision: str | None = None,
+    tensorboard: bool = False,
     dry_run: bool = False,
     on_load: Callable[[int, int], None] | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
@@ -60,7 +63,8 @@ def train(
     it. ``kimg`` and ``snapshot`` are thousands of pictures; ``face_size`` and the deltas pixels;
     ``rotation`` degrees. With ``align`` the largest face of each picture is found and framed, as
     `Frame` says. ``attributes`` is a list in CelebA's format, or "utkface" for that data set's file
-    names: the weights then hold a direction in latent space for each attribute.
+    names: the weights then hold a direction in latent space for each attribute. ``tensorboard``
+    writes event files into the run's folder; it needs the extra of that name.
 
     ``on_load(done, total)`` hears of pictures read, ``on_step`` of training steps,
     ``on_encoder(done, total)`` of what comes after, the encoder's and then the directions',
@@ -90,6 +94,7 @@ def train(
         "seed": seed,
         "precision": precision,
     }
+    check_installed(tensorboard)
     resumed = Run.find(Path(out), resume) if resume is not None else None
     plan = resumed_plan(resumed, options) if resumed else new_plan(options)
     where = pick_device(device)
@@ -107,13 +112,12 @@ def train(
     known = _attributes(plan, faces, on_message)
     if dry_run:
         return _not_trained(plan, faces, on_message)
-    run = resumed or Run.create(Path(out), plan.name)
+    run = resumed or _new_run(Path(out), plan, faces)
     run.write_options({**plan.to_dict(), "version": __version__})
-    if resumed is None:
-        _log_skipped(run, faces)
-    return Session(plan, run, where, known, on_message).run_to_the_end(
-        faces, resumed is not None, on_step, on_encoder, should_stop
-    )
+    with event_files(run) if tensorboard else nullcontext():
+        return Session(plan, run, where, known, on_message).run_to_the_end(
+            faces, resumed is not None, on_step, on_encoder, should_stop
+        )
 
 
 def _not_trained(plan: Plan, faces: Dataset, say: Callable[[str], None]) -> Trained:
@@ -154,9 +158,11 @@ def _sizes(counts: dict[str, int]) -> str:
     return ", ".join(f"{size} ({count} pictures)" for size, count in counts.items())
 
 
-def _log_skipped(run: Run, faces: Dataset) -> None:
+def _new_run(out: Path, plan: Plan, faces: Dataset) -> Run:
+    run = Run.create(out, plan.name)
     for name, why in faces.skipped.items():
         run.log({"skipped": name, "why": why})
+    return run
 
 
 def _source(attributes: str | Path | None) -> str | None:

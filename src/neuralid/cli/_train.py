@@ -77,6 +77,9 @@ def train(
     precision: Annotated[
         str, typer.Option(metavar="NAME", help="auto, fp32 or bf16.")
     ] = TrainConfig.precision,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard event files into the run.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-N", help="Check options and data, then stop.")
     ] = False,

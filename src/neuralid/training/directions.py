@@ -13,7 +13,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,18 +22,16 @@ from torch.nn import functional as F
 
 from ..attributes import Attributes, Direction
 from ..config import InvertConfig
-from ..device import autocast
 from ..images import to_tensor
 from ..inversion import invert
 from ..latent import draw
 from ..models.encoder import Encoder
 from ..models.inference import FoldedGenerator, draw_faces, even_coordinates
+from .reader import count_steps, read, train_reader
 
 INVERTED = 2048  # faces the linear model sees, at most
 TOGETHER = 32  # of them inverted at a time
 RIDGE = 0.03  # of the linear model, in the mean variance of its inputs
-EPOCHS = 4  # of the reader
-BATCH = 64
 MEASURED = 192  # drawn faces the effects are measured on
 FARTHEST = 12.0  # longest step tried; a drawn latent is 10 long
 
@@ -61,18 +59,27 @@ def find_directions(
 
     Shape: faces uint8 ``(N, S, S, 3)``, those the generator was trained on.
     """
-    mean = np.nanmean(attributes.values, axis=0)
-    spread = np.nanstd(attributes.values, axis=0)
-    labels = torch.from_numpy((attributes.values - mean) / spread)  # (N, K), NaN where unknown
+    labels, spread = attributes.standardised()
     order = np.random.default_rng(seed).permutation(len(faces))
     chosen = order[: min(INVERTED, len(faces))]
     work = _Work(-(-len(chosen) // TOGETHER), len(faces), on_step, should_stop)
 
     latents = _latents(generator, metric, encoder, faces[chosen], precision, work)
-    reader = None if latents is None else _reader(generator, faces, labels, seed, precision, work)
-    if latents is None or reader is None:
+    if latents is None:
         return None
-    network, accuracy = reader
+    device = generator.dense_weight.device
+    trained = train_reader(
+        generator.config,
+        faces,
+        labels,
+        seed=seed,
+        device=device,
+        precision=precision,
+        go_on=work.step,
+    )
+    if trained is None:
+        return None
+    network, accuracy = trained
     vectors = _orthonormal(_linear(latents, labels[chosen], metric))
     found = {}
     for index, name in enumerate(attributes.names):
@@ -96,7 +103,7 @@ class _Work:
     def step(self) -> bool:
         """Count one batch; whether to go on."""
         self.done += 1
-        self.on_step(self.done, self.inversions + EPOCHS * (self.faces // BATCH))
+        self.on_step(self.done, self.inversions + count_steps(self.faces))
         return not self.should_stop()
 
 
@@ -120,66 +127,6 @@ def _latents(
         if not work.step():
             return None
     return torch.cat(parts)
-
-
-def _reader(
-    generator: FoldedGenerator,
-    faces: np.ndarray,
-    labels: Tensor,
-    seed: int,
-    precision: str,
-    work: _Work,
-) -> tuple[Encoder, list[float]] | None:
-    """A network that reads the attributes off faces, and how well: ``(N, 3, S, S) -> (N, K)``.
-
-    It learns from nine tenths of the faces; the correlation with the truth is that on the rest.
-    """
-    device = generator.dense_weight.device
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        reader = Encoder(replace(generator.config, latent_size=labels.shape[1])).to(device)
-    rng = np.random.default_rng((seed, 1))
-    order = rng.permutation(len(faces))
-    learnt, kept = order[len(order) // 10 :], order[: max(2, len(order) // 10)]
-    steps = max(1, EPOCHS * (len(faces) // BATCH))
-    optimizer = torch.optim.AdamW(reader.parameters(), lr=1e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps + 1)
-    for _ in range(steps):
-        batch = rng.choice(learnt, min(BATCH, len(learnt)), replace=False)
-        pictures = to_tensor(faces[batch]).to(device)
-        if rng.random() < 0.5:
-            pictures = pictures.flip(3)
-        with autocast(device, precision):
-            read = reader(pictures).float()
-        loss = _error(read, labels[batch].to(device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        if not work.step():
-            return None
-    reader.eval().requires_grad_(False)
-    parts = [reader(to_tensor(faces[part]).to(device)).cpu() for part in _parts(kept)]
-    return reader, _correlations(torch.cat(parts), labels[kept])
-
-
-def _parts(indices: np.ndarray) -> list[np.ndarray]:
-    return [indices[i : i + 256] for i in range(0, len(indices), 256)]
-
-
-def _error(read: Tensor, labels: Tensor) -> Tensor:
-    """Mean square over what is known, robust against outliers."""
-    known = labels.isfinite()
-    return F.smooth_l1_loss(read[known], labels[known])
-
-
-def _correlations(read: Tensor, labels: Tensor) -> list[float]:
-    found = []
-    for a, b in zip(read.T, labels.T, strict=True):
-        known = b.isfinite()
-        pair = torch.stack([a[known], b[known]])
-        found.append(float(torch.corrcoef(pair)[0, 1].nan_to_num()) if known.sum() > 1 else 0.0)
-    return found
 
 
 def _linear(latents: Tensor, labels: Tensor, metric: Tensor) -> Tensor:
@@ -221,9 +168,8 @@ def _measure(
 
     def changes(length: float) -> Tensor:
         ends = [draw_faces(generator, z + sign * length * vector) for sign in (1, -1)]
-        device = generator.dense_weight.device
-        read = [reader(faces.to(device)).cpu().mean(0) for faces in ends]
-        return (read[0] - read[1]) / 2
+        forth, back = (read(reader, faces).mean(0) for faces in ends)
+        return (forth - back) / 2
 
     short, long = 0.0, FARTHEST
     for _ in range(8):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ class Run:
     """``runs/00000-name/``: options.json, log.jsonl, fakes, checkpoints and weights."""
 
     folder: Path
+    listeners: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)  # to the log
 
     @classmethod
     def create(cls, out: Path, name: str) -> Run:
@@ -57,10 +59,12 @@ class Run:
             ) from error
 
     def log(self, values: dict[str, Any]) -> None:
-        """Append one line to log.jsonl."""
+        """Append one line to log.jsonl, and tell it to those who listen."""
         path = self.folder / "log.jsonl"
         with one_line_errors(path), path.open("a") as file:
             file.write(json.dumps(values) + "\n")
+        for hear in self.listeners:
+            hear(values)
 
 
 def _numbered(out: Path) -> list[tuple[int, Path]]:
