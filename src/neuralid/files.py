@@ -14,6 +14,8 @@ from .errors import OutputError
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and try again",
     errno.EDQUOT: "the disk quota is used up: free some space and try again",
+    errno.EFBIG: "a file may not be that large here: choose another place",
+    errno.EIO: "the disk does not work as it should: choose another place",
     errno.EROFS: "the folder is read-only: choose another place",
     errno.EACCES: "the folder may not be written to: choose another place",
     errno.EPERM: "the folder may not be written to: choose another place",
@@ -23,6 +25,9 @@ _HINTS = {
     errno.EEXIST: "a file of that name is in the way: choose another place",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }
+_UNFINISHED = ".neuralid-tmp"  # suffix of what is being written
+# What a file system says that cannot sync a folder, or one that may be written to but not read.
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
 
 
 @contextlib.contextmanager
@@ -37,14 +42,14 @@ def one_line_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: bytes | memoryview | Callable[[Path], None]) -> None:
-    """Write ``content`` beside ``path``, sync it to disk, and rename it into place.
+    """Write ``content`` beside ``path``, sync it to disk, rename it into place, sync the folder.
 
     ``content`` is the bytes, or a function that writes them to the path it is given. Whatever
-    goes wrong, ``path`` holds what it held before. Raises `OutputError`.
+    goes wrong, ``path`` holds what it held before, whole. Raises `OutputError`.
     """
     with one_line_errors(path):
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent
+            prefix=f".{path.name[:40]}.", suffix=_UNFINISHED, dir=path.parent
         )
         os.close(handle)
         temporary = Path(name)
@@ -53,11 +58,22 @@ def write_atomically(path: Path, content: bytes | memoryview | Callable[[Path], 
                 content(temporary)
             else:
                 temporary.write_bytes(content)
-            _sync(temporary)
             temporary.chmod(0o666 & ~_umask())
+            _sync(temporary)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `write_atomically` left in ``folder`` when its process was killed.
+
+    Only for a folder in which nobody else writes at the moment. What cannot be removed stays.
+    """
+    for path in folder.glob(f".*{_UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def make_folder(path: Path) -> Path:
@@ -90,6 +106,21 @@ def free_name(
 def _sync(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in the folder outlast a loss of power; Windows does so by itself."""
+    if os.name == "nt":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
 
 
 def _umask() -> int:

@@ -12,15 +12,16 @@ import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
-from torch import Tensor
 
 from .errors import ImageError
 from .files import write_atomically
+
+if TYPE_CHECKING:  # torch takes a second; what only reads pictures does without it
+    from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
@@ -107,11 +108,15 @@ def from_array(array: np.ndarray, like: Image.Image) -> Image.Image:
 
 def to_tensor(images: np.ndarray) -> Tensor:
     """uint8 ``(N, H, W, 3)`` -> float32 ``(N, 3, H, W)`` in ``[-0.5, 0.5]``: the paper's load."""
+    import torch
+
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255 - 0.5
 
 
 def to_uint8(faces: Tensor) -> np.ndarray:
     """float ``(N, 3, H, W)`` in ``[-0.5, 0.5]`` -> uint8 ``(N, H, W, 3)``, rounded and clipped."""
+    import torch
+
     pixels = (faces.detach().float() + 0.5).mul(255).round().clamp(0, 255)
     return pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()
 
