@@ -12,7 +12,6 @@ import json
 import os
 import random
 import re
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,14 +21,13 @@ import numpy as np
 
 from .errors import ConfigError, OutputError
 from .files import make_folder, one_line_errors, remove_unfinished, write_atomically
-from .locks import Held, is_shared, locked, share
+from .locks import Held, in_turn, is_shared, locked, share
 
 LIMIT = "20GB"  # of all entries together, unless NEURALID_CACHE_LIMIT says otherwise
 BLOCK = 1 << 20  # bytes that have a checksum together
 CHECKED = 64  # blocks checked at each opening, at random: a moment's work
 _PIXELS, _INDEX = "images.u8", "index.json"
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_PAUSE = 0.2  # seconds between two looks whether an entry is prepared
 
 
 def limit_bytes() -> int:
@@ -67,14 +65,7 @@ def prepared_by_one(entry: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     What a killed one left is removed.
     """
     make_folder(entry.parent)
-    with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locked(_lock(entry)))
-                break
-            except Held:
-                on_wait()
-                time.sleep(_PAUSE)
+    with in_turn(_lock(entry), on_wait):
         remove_unfinished(make_folder(entry))
         yield
 

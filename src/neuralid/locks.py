@@ -10,13 +10,16 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .files import one_line_errors
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # some network file systems
 _FAR = 1 << 30  # the byte locked on Windows: what is before it can still be read
+
+_PAUSE = 0.2  # seconds between two looks whether a lock is free
 
 
 class Held(Exception):
@@ -36,6 +39,23 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def in_turn(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of the file ``path``, after all who had it before; ``on_wait`` is called then.
+
+    Raises `OutputError` if the file cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(path))
+                break
+            except Held:
+                on_wait()
+                time.sleep(_PAUSE)
+        yield
 
 
 def share(handle: int) -> None:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from .attributes import Direction
 from .config import Frame, ModelConfig
 from .errors import ConfigError, NeuralidError, WeightsError
-from .files import make_folder, write_atomically
+from .files import make_folder, remove_unfinished, write_atomically
+from .locks import in_turn
 from .models import build_generator
 from .models.dcgan import Generator
 from .models.encoder import Encoder
@@ -134,8 +135,11 @@ def publish(
     directions: dict[str, Direction] | None = None,
 ) -> Path:
     """Save weights in the cache under ``name``, for ``--weights name``; returns the path."""
-    path = make_folder(weights_folder()) / f"{name}.safetensors"
-    save_weights(path, generator, description, metric, encoder, directions)
+    folder = make_folder(weights_folder())
+    path = folder / f"{name}.safetensors"
+    with in_turn(folder / ".lock"):
+        remove_unfinished(folder)
+        save_weights(path, generator, description, metric, encoder, directions)
     return path
 
 

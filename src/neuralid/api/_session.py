@@ -23,7 +23,7 @@ from ..training.batches import Batches
 from ..training.checkpoint import load_checkpoint, save_checkpoint
 from ..training.directions import find_directions
 from ..training.encoding import train_encoder
-from ..training.history import History
+from ..training.history import RESUMED, History
 from ..training.loop import Step, train_loop
 from ..training.plan import Plan
 from ..training.report import write_report
@@ -162,13 +162,15 @@ class Session:
         )
 
     def _resume(self) -> None:
-        load_checkpoint(
+        found = load_checkpoint(
             self.run.folder,
             self.device,
             self.state.unpack,
             lambda path: self.say(f"{path.name} is damaged; going back to the one before"),
         )
-        self.say(f"resumed after {self.state.images / 1000:.1f} kimg")
+        kimg = self.state.images / 1000
+        self.run.log({"event": RESUMED, "kimg": kimg, "time": round(time.time(), 1)})
+        self.say(f"resumed after {kimg:.1f} kimg" if found else "no checkpoint yet: starting anew")
 
     def _tick(self, report: Step) -> None:
         """Log the mean of the steps of each `TICK` pictures, and of what is left at the end."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .. import __version__, weights
@@ -11,6 +11,7 @@ from ..attributes import UTKFACE, Attributes, read_attributes
 from ..config import Frame, Recipe
 from ..dataset import Dataset, load_dataset
 from ..device import describe, pick_device, pick_precision
+from ..errors import OutputError
 from ..files import check_writable
 from ..training.loop import Step
 from ..training.plan import Plan, new_plan, resumed_plan
@@ -106,18 +107,34 @@ def train(
         if on_load is not None:
             on_load(done, total)
 
-    if resumed is None:
-        check_writable(_nearest_folder(Path(out)) / "run")
-    faces = _load(plan, workers, loading, on_message)
-    known = _attributes(plan, faces, on_message)
-    if dry_run:
-        return _not_trained(plan, faces, on_message)
-    run = resumed or _new_run(Path(out), plan, faces)
-    run.write_options({**plan.to_dict(), "version": __version__})
-    with event_files(run) if tensorboard else nullcontext():
+    with ExitStack() as held:
+        if resumed is None:
+            check_writable(_nearest_folder(Path(out)) / "run")
+        else:
+            held.enter_context(resumed.locked())
+        faces = _load(plan, workers, loading, on_message)
+        known = _attributes(plan, faces, on_message)
+        if dry_run:
+            return _not_trained(plan, faces, on_message)
+        run = resumed or _new_run(Path(out), plan, faces, held)
+        held.enter_context(_told_how_to_go_on(run))
+        run.write_options({**plan.to_dict(), "version": __version__})
+        if tensorboard:
+            held.enter_context(event_files(run))
         return Session(plan, run, where, known, on_message).run_to_the_end(
             faces, resumed is not None, on_step, on_encoder, should_stop
         )
+
+
+@contextmanager
+def _told_how_to_go_on(run: Run) -> Iterator[None]:
+    """A file that cannot be written ends a run and loses nothing: the hint says so."""
+    try:
+        yield
+    except OutputError as error:
+        hint = error.hint or "make sure that the folder can be written to"
+        error.hint = f"{hint}; go on with --resume {run.folder}"
+        raise
 
 
 def _not_trained(plan: Plan, faces: Dataset, say: Callable[[str], None]) -> Trained:
@@ -158,8 +175,9 @@ def _sizes(counts: dict[str, int]) -> str:
     return ", ".join(f"{size} ({count} pictures)" for size, count in counts.items())
 
 
-def _new_run(out: Path, plan: Plan, faces: Dataset) -> Run:
+def _new_run(out: Path, plan: Plan, faces: Dataset, held: ExitStack) -> Run:
     run = Run.create(out, plan.name)
+    held.enter_context(run.locked())
     for name, why in faces.skipped.items():
         run.log({"skipped": name, "why": why})
     return run

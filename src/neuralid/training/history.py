@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PAUSE = 600.0  # seconds between two lines, beyond what training took, in which nothing ran
+RESUMED = "resumed"  # the event by which a run went back to the checkpoint of so many pictures
 RECENT = 30  # lines from which the speed is taken to tell how long the rest will take
 
 
@@ -42,6 +43,10 @@ class History:
         kimg = number(line.get("kimg"))
         if "event" in line:
             self.events.append({**line, "kimg": self.kimg if kimg is None else kimg})
+            if line["event"] == RESUMED and kimg is not None:
+                _leave(self.ticks, kimg, beyond=True)
+                _leave(self.measured, kimg, beyond=True)
+                self.kimg = kimg
         elif isinstance(line.get("floors"), dict):
             self.floors = line["floors"]
         elif kimg is not None and isinstance(line.get("metrics"), dict):
@@ -126,9 +131,9 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield values
 
 
-def _leave(lines: list[dict[str, Any]], kimg: float) -> None:
-    """Drop those from ``kimg`` on."""
-    while lines and lines[-1]["kimg"] >= kimg:
+def _leave(lines: list[dict[str, Any]], kimg: float, beyond: bool = False) -> None:
+    """Drop those from ``kimg`` on, or those ``beyond`` it."""
+    while lines and (lines[-1]["kimg"] > kimg or (lines[-1]["kimg"] == kimg and not beyond)):
         lines.pop()
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ..errors import TrainingError
-from ..files import make_folder, one_line_errors, write_atomically
+from ..errors import OutputError, TrainingError
+from ..files import make_folder, one_line_errors, remove_unfinished, write_atomically
+from ..locks import Held, locked
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,17 @@ class Run:
     @classmethod
     def create(cls, out: Path, name: str) -> Run:
         """A new folder numbered one above the highest there is."""
-        numbers = [number for number, _ in _numbered(make_folder(out))]
-        folder = out / f"{max(numbers, default=-1) + 1:05d}-{name}"
-        with one_line_errors(folder):
-            folder.mkdir()
-        return cls(folder)
+        make_folder(out)
+        while True:
+            number = max((number for number, _ in _numbered(out)), default=-1) + 1
+            folder = out / f"{number:05d}-{name}"
+            try:
+                with one_line_errors(folder):
+                    folder.mkdir()
+                return cls(folder)
+            except OutputError:
+                if not folder.exists():  # else another run was quicker
+                    raise
 
     @classmethod
     def find(cls, out: Path, which: str) -> Run:
@@ -45,6 +54,24 @@ class Run:
                 return cls(folder)
         raise TrainingError(f"{which} is not a training run", hint="name its folder, or 'latest'")
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder; what a killed one left unfinished is removed.
+
+        The lock ends with this process, even if that is killed. Raises `TrainingError` if another
+        has it.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.folder / "lock"))
+            except Held as error:
+                raise TrainingError(
+                    f"{self.folder} is in use by another run ({error})",
+                    hint="wait for its end, or stop it; without --resume a run gets its own folder",
+                ) from error
+            remove_unfinished(self.folder)
+            yield
+
     def write_options(self, options: dict[str, Any]) -> None:
         text = json.dumps(options, indent=2) + "\n"
         write_atomically(self.folder / "options.json", text.encode())
@@ -59,10 +86,14 @@ class Run:
             ) from error
 
     def log(self, values: dict[str, Any]) -> None:
-        """Append one line to log.jsonl, and tell it to those who listen."""
+        """Append one line to log.jsonl, and tell it to those who listen.
+
+        After a line that was cut short, by a kill or a full disk, it begins a new one.
+        """
         path = self.folder / "log.jsonl"
-        with one_line_errors(path), path.open("a") as file:
-            file.write(json.dumps(values) + "\n")
+        line = json.dumps(values).encode() + b"\n"
+        with one_line_errors(path), path.open("ab+") as file:
+            file.write(line if _ends_a_line(file) else b"\n" + line)
         for hear in self.listeners:
             hear(values)
 
@@ -71,4 +102,11 @@ def _numbered(out: Path) -> list[tuple[int, Path]]:
     if not out.is_dir():
         return []
     matches = [(re.match(r"(\d{5,})-", path.name), path) for path in out.iterdir()]
-    return [(int(match[1]), path) for match, path in matches if match and path.is_dir()]
+    return [(int(match[1]), path) for match, path in matches if match]
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
