@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import TINY
 
 import neuralid
-from neuralid import console
+from neuralid import console, weights
 from neuralid.api._session import Trained
-from neuralid.config import ModelConfig, TrainConfig
+from neuralid.config import ModelConfig, Recipe, TrainConfig
 from neuralid.errors import ConfigError, TrainingError
-from neuralid.training.checkpoint import load_checkpoint, save_checkpoint
+from neuralid.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from neuralid.training.loop import Step
 from neuralid.training.state import TrainState
 
@@ -47,24 +50,52 @@ def assert_same(a: Any, b: Any) -> None:
         assert a == b
 
 
+ROUGH = Recipe(  # all that draws random numbers
+    "rough", r1=0.1, r1_interval=3, augment="color,translation,cutout", ema=0.99, real_label=0.9
+)
+
+
+class Killed(Exception):
+    """The end of a process, as far as the run's folder can tell."""
+
+
 def test_a_run_stopped_and_resumed_is_bit_for_bit_the_run_in_one_go(
     face_folder: Path, tmp_path: Path
 ) -> None:
-    whole = train(face_folder, tmp_path / "whole")
+    options: dict[str, Any] = {"kimg": 0.096, "snapshot": 0.04, "recipe": ROUGH, "max_images": 64}
+    whole = train(face_folder, tmp_path / "whole", name="whole", **options)
+    out = tmp_path / "parts"
 
-    steps: list[Step] = []
-    first = train(
-        face_folder,
-        tmp_path / "parts",
-        on_step=steps.append,
-        should_stop=lambda: len(steps) >= 3,
-    )
-    assert first.images == 24 and first.weights is None
-    second = neuralid.train(out=tmp_path / "parts", resume="latest")
+    def stretch(steps: int, kill: bool, start: bool = False) -> int:
+        """Train some steps, then stop or be killed; returns the pictures of the last checkpoint."""
+        torch.manual_seed(steps), np.random.seed(steps), random.seed(steps)
+        taken: list[Step] = []
 
-    assert second.run == first.run
-    assert second.images == whole.images == 64
-    assert_same(last_state(whole), last_state(second))
+        def on_step(step: Step) -> None:
+            taken.append(step)
+            if kill and len(taken) == steps:
+                raise Killed
+
+        more: dict[str, Any] = {"on_step": on_step, "should_stop": lambda: len(taken) >= steps}
+        with suppress(Killed):
+            if start:
+                train(face_folder, out, name="parts", **options, **more)
+            else:
+                neuralid.train(out=out, resume="latest", **more)
+        return max([int(path.stem[11:]) for path in checkpoints(out / "00000-parts")], default=0)
+
+    assert stretch(2, kill=True, start=True) == 0  # before the first checkpoint
+    assert stretch(5, kill=False) == 40  # right after a snapshot
+    assert stretch(1, kill=False) == 48  # and the 64 faces are not all shown once
+    assert stretch(5, kill=True) == 80  # in the second epoch, after the snapshot there
+    assert stretch(1, kill=False) == 88  # between snapshots
+    last = neuralid.train(out=out, resume="latest")
+
+    assert last.images == whole.images == 96
+    assert_same(last_state(whole), last_state(last))
+    assert whole.weights is not None and last.weights is not None
+    published = [weights.load_weights(each.weights) for each in (whole, last)]
+    assert published[0].description.digest == published[1].description.digest
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -124,7 +155,7 @@ def test_a_foreign_newest_checkpoint_falls_back_too(
         out=tmp_path, resume=str(stopped.run), kimg=0.064, on_message=heard.append
     )
     assert any("checkpoint-000000999.pt is damaged" in line for line in heard)
-    (stopped.run / "checkpoint-000000999.pt").unlink()
+    assert not (stopped.run / "checkpoint-000000999.pt").exists()
     assert_same(last_state(resumed), last_state(whole))
 
 

@@ -17,7 +17,7 @@ import sys
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,7 +128,7 @@ def cores() -> int:
 
 def read_all(
     source: Path, entries: list[Entry], cutter: Cutter, workers: int | None = None
-) -> Iterator[Face | str]:
+) -> Generator[Face | str, None, None]:
     """Each picture's face, or why it cannot be read, in order; read ahead in parallel.
 
     ``workers`` threads or processes read, one a core if None. What is read ahead is bounded,

@@ -50,7 +50,7 @@ def train(
     precision: str | None = None,
     tensorboard: bool = False,
     dry_run: bool = False,
-    on_load: Callable[[int, int], None] | None = None,
+    on_load: Callable[[int, int], None] = lambda done, total: None,
     on_step: Callable[[Step], None] = lambda step: None,
     on_encoder: Callable[[int, int], None] = lambda done, total: None,
     on_message: Callable[[str], None] = quiet,
@@ -101,18 +101,12 @@ def train(
     where = pick_device(device)
     on_message(f"device: {describe(where)}, {pick_precision(plan.train.precision, where)}")
 
-    def loading(done: int, total: int) -> None:
-        if should_stop():
-            raise KeyboardInterrupt
-        if on_load is not None:
-            on_load(done, total)
-
     with ExitStack() as held:
         if resumed is None:
             check_writable(_nearest_folder(Path(out)) / "run")
         else:
             held.enter_context(resumed.locked())
-        faces = _load(plan, workers, loading, on_message)
+        faces = _load(plan, workers, _stoppable(on_load, should_stop), on_message)
         known = _attributes(plan, faces, on_message)
         if dry_run:
             return _not_trained(plan, faces, on_message)
@@ -135,6 +129,17 @@ def _told_how_to_go_on(run: Run) -> Iterator[None]:
         hint = error.hint or "make sure that the folder can be written to"
         error.hint = f"{hint}; go on with --resume {run.folder}"
         raise
+
+
+def _stoppable(
+    on_load: Callable[[int, int], None], should_stop: Callable[[], bool]
+) -> Callable[[int, int], None]:
+    def loading(done: int, total: int) -> None:
+        if should_stop():
+            raise KeyboardInterrupt
+        on_load(done, total)
+
+    return loading
 
 
 def _not_trained(plan: Plan, faces: Dataset, say: Callable[[str], None]) -> Trained:

@@ -1,0 +1,293 @@
+"""Whatever happens to a run or its disk: one line, nothing lost, and the run can go on."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TINY, fails, run
+from PIL import Image
+from test_resume import Killed, train
+
+import neuralid
+from neuralid import locks, weights
+from neuralid.errors import OutputError, TrainingError
+from neuralid.files import write_atomically
+from neuralid.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from neuralid.training.history import History
+from neuralid.training.loop import Step
+from neuralid.training.runs import Run
+
+
+def loaded(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """What is taken from a folder's checkpoints, and the names of those that were damaged."""
+    states: list[dict[str, Any]] = []
+    heard: list[str] = []
+    load_checkpoint(
+        folder, torch.device("cpu"), states.append, lambda path: heard.append(path.name)
+    )
+    return states, heard
+
+
+def test_one_flipped_bit_anywhere_in_a_checkpoint_is_noticed(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 100, {"x": torch.arange(1000.0)})
+    path = save_checkpoint(tmp_path, 200, {"x": torch.arange(1000.0)})
+    whole = path.read_bytes()
+    assert torch.load(path, weights_only=True)["x"].equal(
+        torch.arange(1000.0)
+    )  # torch's own format
+    for place in (*range(0, len(whole), 211), len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert loaded(tmp_path)[1] == [path.name], place
+    path.write_bytes(whole[:-1])
+    assert loaded(tmp_path)[1] == [path.name]
+
+
+def test_the_last_three_checkpoints_are_kept_and_none_of_a_stretch_that_was_left(
+    tmp_path: Path,
+) -> None:
+    mine = tmp_path / "checkpoint-mine.pt"
+    mine.touch()
+    for images in (10, 20, 30, 999_999_999, 1_000_000_000):
+        save_checkpoint(tmp_path, images, {"images": images})
+    names = [int(path.stem[11:]) for path in checkpoints(tmp_path)]
+    assert names == [30, 999_999_999, 1_000_000_000] and mine.exists()
+    checkpoints(tmp_path)[-1].write_bytes(b"damaged")
+    save_checkpoint(tmp_path, 40, {"images": 40})
+    assert [int(path.stem[11:]) for path in checkpoints(tmp_path)] == [30, 40]
+
+
+def test_a_torn_line_of_the_log_costs_no_other(tmp_path: Path) -> None:
+    log = Run(tmp_path)
+    tick = {"loss_d": 1.0, "loss_g": 1.0, "images_per_second": 10.0}
+    log.log({"kimg": 1.0, **tick})
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"kimg": 2.0, "lo')
+    log.log({"kimg": 3.0, **tick})
+    history = History.read(tmp_path / "log.jsonl")
+    assert [line["kimg"] for line in history.ticks] == [1.0, 3.0]
+
+
+def test_what_was_logged_after_the_checkpoint_resumed_from_is_not_the_past(tmp_path: Path) -> None:
+    log = Run(tmp_path)
+    tick = {"loss_d": 1.0, "loss_g": 1.0, "images_per_second": 10.0}
+    for kimg in (1.0, 2.0, 3.0):
+        log.log({"kimg": kimg, **tick})
+        log.log({"kimg": kimg, "metrics": {"swd": kimg}})
+    log.log({"event": "resumed", "kimg": 2.0})
+    history = History.read(tmp_path / "log.jsonl")
+    assert [line["kimg"] for line in history.ticks] == [1.0, 2.0] and history.kimg == 2.0
+    assert [line["kimg"] for line in history.measured] == [1.0, 2.0]
+    log.log({"kimg": 3.0, **tick})
+    history = History.read(tmp_path / "log.jsonl")
+    assert [line["kimg"] for line in history.ticks] == [1.0, 2.0, 3.0]
+
+
+def holder(path: Path) -> subprocess.Popen[str]:
+    """A process that holds a lock until it is killed."""
+    code = (
+        "import sys, time; from pathlib import Path; from neuralid.locks import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_run_in_the_folder_is_refused_until_the_first_has_ended(
+    face_folder: Path, tmp_path: Path
+) -> None:
+    first = train(face_folder, tmp_path, kimg=0.016)
+    assert first.run is not None
+    unfinished = first.run / ".checkpoint-000000016.pt.abc.neuralid-tmp"
+    unfinished.touch()
+    mine = first.run / ".mine.tmp"
+    mine.touch()
+    with holder(first.run / "lock") as process:
+        refused = run("train", "--resume", first.run, "--kimg", 0.032)
+        fails(refused, 1, f"in use by another run (process {process.pid})", "hint:")
+        assert unfinished.exists()
+        process.kill()
+    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.024).images == 24
+    assert not unfinished.exists() and mine.exists()
+
+
+def test_a_lock_whose_file_was_removed_is_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locks.locked(path):
+        with pytest.raises(locks.Held, match=f"process {os.getpid()}"), locks.locked(path):
+            pass
+        path.unlink()
+        with locks.locked(path):
+            assert path.exists()
+
+
+def test_two_runs_that_begin_at_once_get_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir = Path.mkdir
+
+    def late(path: Path, *arguments: Any, **more: Any) -> None:
+        if path.name == "00000-a":
+            mkdir(path)  # the other run's
+        mkdir(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    assert Run.create(tmp_path, "a").folder.name == "00001-a"
+
+
+def write_fails(name: str, code: int, after: int = 0) -> Callable[..., Any]:
+    """`os.replace`, which fails for files that are called ``name...``, after so many of them."""
+    replace, seen = os.replace, iter(range(1000))
+
+    def fail(source: Any, target: Any) -> None:
+        if Path(target).name.startswith(name) and next(seen) >= after:
+            raise OSError(code, os.strerror(code))
+        replace(source, target)
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("checkpoint", errno.ENOSPC, "the disk is full"),
+        ("weights", errno.EDQUOT, "quota"),
+        ("report", errno.EROFS, "read-only"),
+    ],
+)
+def test_a_write_that_fails_ends_the_run_in_a_line_and_the_run_goes_on_later(
+    face_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    code: int,
+    words: str,
+) -> None:
+    options = ("--size", 28, "--latent-size", 4, "--batch", 8, "--snapshot", 0.016)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", write_fails(name, code, after=1))
+        result = run("train", "--data", face_folder, "--out", tmp_path, "--kimg", 0.04, *options)
+    folder = tmp_path / "00000-faces"
+    shown = result.stderr.replace("\n", " ")
+    assert result.exit_code == 1 and "cannot write" in shown and words in shown
+    assert "go on with --resume" in shown and "Traceback" not in shown
+    states, damaged = loaded(tmp_path / next(tmp_path.glob("0*")).name)
+    assert states[0]["images"] >= 16 and not damaged
+    assert not list(folder.glob(".*neuralid-tmp"))
+    lines: list[str] = []
+    neuralid.train(out=tmp_path, resume="latest", should_stop=lambda: True, on_message=lines.append)
+    assert f"resumed after {states[0]['images'] / 1000:.1f} kimg" in lines
+
+
+def test_a_file_cut_short_by_a_full_disk_never_gets_its_name(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "file"
+    write_atomically(path, b"before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        with pytest.raises(OutputError, match="too large"):
+            write_atomically(path, b"x" * 1_000_000)
+        with pytest.raises(OutputError, match="too large"):
+            Run(tmp_path).log({"text": "x" * 1_000_000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == b"before"
+    assert not list(tmp_path.glob(".*"))
+    Run(tmp_path).log({"event": "after"})
+    last = (tmp_path / "log.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last) == {"event": "after"}
+
+
+def test_renames_are_made_to_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    sync = os.fsync
+
+    def listen(handle: int) -> None:
+        synced.append(os.path.samestat(os.fstat(handle), tmp_path.stat()))
+        sync(handle)
+
+    monkeypatch.setattr("os.fsync", listen)
+    write_atomically(tmp_path / "file", b"x")
+    assert synced == [False] if os.name == "nt" else synced == [False, True]
+
+
+def test_a_folder_that_cannot_be_synced_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(handle: int) -> None:
+        if os.path.samestat(os.fstat(handle), tmp_path.stat()):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    write_atomically(tmp_path / "file", b"x")
+    assert (tmp_path / "file").read_bytes() == b"x"
+
+
+def test_pictures_that_vanish_during_the_run_are_not_missed_until_it_is_resumed(
+    face_folder: Path, tmp_path: Path
+) -> None:
+    data, away = tmp_path / "data", tmp_path / "away"
+    data.mkdir()
+    for path in face_folder.rglob("*.png"):
+        (data / path.name).write_bytes(path.read_bytes())
+
+    def vanish(step: Step) -> None:
+        if data.exists():
+            data.rename(away)
+
+    result = train(data, tmp_path, kimg=0.032, on_step=vanish)
+    assert result.images == 32 and result.finished
+    fails(run("train", "--resume", result.run), 1, "data does not exist", "hint:")
+    away.rename(data)
+    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.04).images == 40
+
+
+def test_all_that_lies_in_the_folder_of_a_killed_run_can_be_read(
+    face_folder: Path, tmp_path: Path
+) -> None:
+    def kill(step: Step) -> None:
+        if step.images == 40:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(face_folder, tmp_path, kimg=0.1, snapshot=0.016, on_step=kill)
+    (folder,) = (path for path in tmp_path.iterdir() if path.name.startswith("0"))
+    assert loaded(folder)[0][0]["images"] == 32
+    for path in folder.glob("*.safetensors"):
+        assert weights.load_weights(path).description.model.size == TINY["size"]
+    for path in folder.glob("*.png"):
+        Image.open(path).load()
+
+
+def test_publishing_removes_what_a_killed_run_left_in_the_cache(
+    trained: weights.Weights,
+) -> None:
+    folder = weights.weights_folder()
+    folder.mkdir(parents=True)
+    left = folder / ".t.safetensors.abc.neuralid-tmp"
+    left.touch()
+    weights.publish("t", trained.generator, trained.description)
+    assert not left.exists() and weights.is_published("t")
+
+
+def test_when_all_checkpoints_are_damaged_the_hint_tells_what_is_left(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 10, {}).write_bytes(b"x")
+    with pytest.raises(TrainingError, match="no checkpoint that can be read") as caught:
+        loaded(tmp_path)
+    assert "the weights in the folder can still be used" in str(caught.value.hint)
