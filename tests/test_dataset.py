@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from conftest import fails, run
 
-from neuralid import dataset
+from neuralid import cache, locks, reading
 from neuralid.config import CropConfig
 from neuralid.crop import crop_face
 from neuralid.dataset import list_pictures, load_dataset
@@ -26,6 +32,10 @@ def archive(face_folder: Path, tmp_path: Path) -> Path:
         file.writestr("__MACOSX/face000.png", b"junk")
         file.writestr("readme.txt", b"hello")
     return path
+
+
+def entries(cache_folder: Path) -> list[Path]:
+    return [path for path in cache_folder.iterdir() if path.is_dir()]
 
 
 def test_every_level_of_a_folder_is_read_in_order(face_folder: Path, cache_folder: Path) -> None:
@@ -55,7 +65,7 @@ def test_the_second_time_nothing_is_read(
     def fail(*_: object) -> None:
         raise AssertionError("a picture was read again")
 
-    monkeypatch.setattr(dataset, "load_rgb", fail)
+    monkeypatch.setattr(reading, "load_rgb", fail)
     again = load_dataset(face_folder, 28, CropConfig(), cache_folder)
     assert np.array_equal(first.images, again.images)
     with pytest.raises(AssertionError):
@@ -64,8 +74,10 @@ def test_the_second_time_nothing_is_read(
 
 def test_a_damaged_cache_entry_is_made_again(face_folder: Path, cache_folder: Path) -> None:
     wanted = load_dataset(face_folder, 28, CropConfig(), cache_folder).images.copy()
-    (entry,) = cache_folder.iterdir()
-    for name, content in (("index.json", b"{"), ("images.u8", b"short")):
+    (entry,) = entries(cache_folder)
+    flipped = bytearray((entry / "images.u8").read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    for name, content in (("index.json", b"{"), ("images.u8", b"short"), ("images.u8", flipped)):
         (entry / name).write_bytes(content)
         again = load_dataset(face_folder, 28, CropConfig(), cache_folder)
         assert np.array_equal(again.images, wanted)
@@ -137,3 +149,156 @@ def test_a_link_that_leads_back_adds_nothing(face_folder: Path, tmp_path: Path) 
     before = len(list_pictures(folder))
     (folder / "loop").symlink_to(folder)
     assert len(list_pictures(folder)) == before
+
+
+def test_processes_read_what_threads_read(
+    face_folder: Path, archive: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = cache_folder.parent / "data"
+    shutil.copytree(face_folder, data)
+    (data / "bad.png").write_text("no picture")
+    wanted = load_dataset(data, 28, CropConfig(rotation=3), cache_folder / "a", workers=1)
+    monkeypatch.setattr(reading, "MANY", 1)
+    found = load_dataset(data, 28, CropConfig(rotation=3), cache_folder / "b", workers=2)
+    assert found.names == wanted.names and found.skipped == wanted.skipped != {}
+    assert np.array_equal(found.images, wanted.images)
+    zipped = load_dataset(archive, 28, CropConfig(rotation=3), cache_folder / "b", workers=2)
+    assert np.array_equal(zipped.images, wanted.images)
+
+
+def test_a_reading_process_that_dies_is_one_line(
+    face_folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MANY", 1)
+    monkeypatch.setattr(reading, "_START", "import sys; sys.stdin.buffer.read(100)")
+    with pytest.raises(DataError, match="has ended"):
+        load_dataset(face_folder, 28, CropConfig(), cache_folder, workers=2)
+
+
+@pytest.mark.parametrize("many", [1, 1000])  # read by processes, by threads
+def test_pictures_that_vanish_while_they_are_read_are_an_error_and_not_skipped(
+    face_folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    data, away = cache_folder.parent / "data", cache_folder.parent / "away"
+    shutil.copytree(face_folder, data)
+    monkeypatch.setattr(reading, "MANY", many)
+    monkeypatch.setattr(reading, "CHUNK", 1)
+
+    def vanish(done: int, total: int) -> None:
+        if data.exists() and done:
+            data.rename(away)
+
+    with pytest.raises(DataError, match=f"{data} vanished while it was read"):
+        load_dataset(data, 28, CropConfig(), cache_folder, workers=2, on_step=vanish)
+    away.rename(data)
+    assert load_dataset(data, 28, CropConfig(), cache_folder).images.shape[0] == 96
+
+
+def test_two_who_want_the_same_read_it_once(
+    face_folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, read = threading.Event(), threading.Event()
+    count: list[object] = []
+
+    def slow(*arguments: Any) -> Any:
+        began.set()
+        read.wait(10)
+        count.append(arguments)
+        return load_rgb(*arguments)
+
+    monkeypatch.setattr(reading, "load_rgb", slow)
+    waited: list[int] = []
+
+    def hear(done: int, total: int) -> None:
+        waited.append(done)
+        read.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(load_dataset, face_folder, 28, CropConfig(), cache_folder)
+        began.wait(10)
+        second = pool.submit(
+            load_dataset, face_folder, 28, CropConfig(), cache_folder, on_step=hear
+        )
+        assert np.array_equal(first.result().images, second.result().images)
+    assert len(count) == 96 and set(waited) == {0}
+
+
+def test_what_a_killed_preparation_left_is_removed(face_folder: Path, cache_folder: Path) -> None:
+    for key in ("a" * 24, "b" * 24):
+        (cache_folder / key).mkdir(parents=True)
+        (cache_folder / key / ".images.u8.x.neuralid-tmp").write_bytes(b"half")
+    mine = cache_folder / "mine"
+    mine.mkdir()
+    with locks.locked(cache_folder / ("b" * 24 + ".lock")):  # this one is at work
+        load_dataset(face_folder, 28, CropConfig(), cache_folder)
+        assert not (cache_folder / ("a" * 24)).exists()
+        assert (cache_folder / ("b" * 24)).exists() and mine.exists()
+    load_dataset(face_folder, 28, CropConfig(), cache_folder)
+    assert not (cache_folder / ("b" * 24)).exists() and mine.exists()
+
+
+def test_the_longest_unused_entries_make_room(
+    face_folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(rotation: float) -> tuple[np.ndarray, Path]:
+        before = set(entries(cache_folder)) if cache_folder.exists() else set()
+        images = load_dataset(face_folder, 28, CropConfig(rotation=rotation), cache_folder).images
+        return images, next(iter(set(entries(cache_folder)) - before), Path())
+
+    in_use, first = load(1)
+    gone = [load(rotation)[1] for rotation in (2, 3)]
+    for seconds, entry in enumerate([first, *gone]):
+        os.utime(entry / "index.json", (1000 + seconds, 1000 + seconds))
+    load(2)  # used again: now the third is older
+    monkeypatch.setenv("NEURALID_CACHE_LIMIT", "750KB")  # three of 228 KB
+    _, newest = load(4)
+    assert set(entries(cache_folder)) == {first, gone[0], newest}
+    assert np.array_equal(load(1)[0], in_use)
+    del in_use
+    gc.collect()
+    monkeypatch.setenv("NEURALID_CACHE_LIMIT", "1")
+    load(4)
+    assert entries(cache_folder) == [newest]
+    assert [path.stem for path in cache_folder.glob("*.lock")] == [newest.name]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("20GB", 20e9), ("1.5 tb", 1.5e12), ("300M", 3e8), ("7", 7), ("", 20e9), ("0", 0)],
+)
+def test_limits_are_sizes(text: str, size: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEURALID_CACHE_LIMIT", text)
+    assert cache.limit_bytes() == size
+
+
+@pytest.mark.parametrize("text", ["much", "-1GB", "20XB", "1e9"])
+def test_a_limit_that_is_no_size_is_named(
+    text: str, face_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEURALID_CACHE_LIMIT", text)
+    fails(run("train", "--data", face_folder, "--size", 28), 2, "NEURALID_CACHE_LIMIT", "20GB")
+
+
+def test_a_cache_that_may_only_be_read_is_read(
+    face_folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = load_dataset(face_folder, 28, CropConfig(), cache_folder).images
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for name in ("os.utime", "os.mkdir", "tempfile.mkstemp"):
+        monkeypatch.setattr(name, refused)
+    found = load_dataset(face_folder, 28, CropConfig(), cache_folder)
+    assert np.array_equal(found.images, wanted)
+
+
+def test_a_disk_that_fails_while_pictures_are_listed_is_one_line(
+    face_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.scandir", fail)
+    with pytest.raises(DataError, match="cannot be listed"):
+        list_pictures(face_folder)

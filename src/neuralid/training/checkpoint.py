@@ -64,8 +64,7 @@ def load_checkpoint(
     for path in reversed(found):
         # A damaged file makes torch raise nearly anything; so does one of another program.
         try:
-            content = io.BytesIO(_unsealed(path.read_bytes()))
-            accept(dict(torch.load(content, map_location=device, weights_only=True)))
+            accept(read_checkpoint(path, device))
             return True
         except Exception:
             on_damaged(path)
@@ -77,9 +76,9 @@ def load_checkpoint(
     return False
 
 
-def _unsealed(content: bytes) -> bytes:
-    """The content without its checksum. Raises `ValueError` if that is not its own."""
-    values, seal, digest = content.rpartition(_SEAL)
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """What `save_checkpoint` was given. A damaged file raises `ValueError`, or what torch does."""
+    values, seal, digest = path.read_bytes().rpartition(_SEAL)
     if not seal or hashlib.sha256(values).hexdigest().encode() != digest:
         raise ValueError("the checksum is not that of the content")
-    return values
+    return dict(torch.load(io.BytesIO(values), map_location=device, weights_only=True))
