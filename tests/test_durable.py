@@ -189,7 +189,7 @@ def test_a_write_that_fails_ends_the_run_in_a_line_and_the_run_goes_on_later(
     assert not list(folder.glob(".*neuralid-tmp"))
     lines: list[str] = []
     neuralid.train(out=tmp_path, resume="latest", should_stop=lambda: True, on_message=lines.append)
-    assert f"resumed after {states[0]['images'] / 1000:.1f} kimg" in lines
+    assert f"resumed after {states[0]['images'] / 1000:g} kimg" in lines
 
 
 def test_a_file_cut_short_by_a_full_disk_never_gets_its_name(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ class Session:
         )
         kimg = self.state.images / 1000
         self.run.log({"event": RESUMED, "kimg": kimg, "time": round(time.time(), 1)})
-        self.say(f"resumed after {kimg:.1f} kimg" if found else "no checkpoint yet: starting anew")
+        self.say(f"resumed after {kimg:g} kimg" if found else "no checkpoint yet: starting anew")
 
     def _tick(self, report: Step) -> None:
         """Log the mean of the steps of each `TICK` pictures, and of what is left at the end."""

@@ -1,0 +1,376 @@
+"""What a training run survives: real runs, killed and hindered; prints tables.
+
+    python benchmarks/faults.py [--times 100] [--work FOLDER] [--seed 0]
+
+A tiny run (28 pixels, drawn pictures, a checkpoint every second step) is killed with SIGKILL at a
+random instant and resumed, again and again. After each kill every file that is there is read, and
+the next start must go on from the newest checkpoint. In the end the run must have, bit for bit, the
+networks of one that was never killed. Then the other scenes, by the command line.
+
+For the real full disk and the real read-only folder it must be root on Linux (tmpfs, chattr);
+elsewhere a limit on the size of files and the folder's permissions stand in. POSIX only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mmap
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+import neuralid
+from neuralid import weights
+from neuralid.training.checkpoint import checkpoints, read_checkpoint
+from neuralid.training.history import History
+
+BATCH, INTERVAL = 8, 16  # pictures a step, and between two checkpoints
+TINY: dict[str, Any] = {"size": 28, "latent_size": 16, "batch": BATCH, "name": "t"}
+LONG = 1000.0  # kimg of a run that ends by being killed
+AFTER = 4.0  # seconds after its start within which a run is killed
+CPU = torch.device("cpu")
+ROOT = sys.platform == "linux" and os.geteuid() == 0
+
+
+def draw_pictures(folder: Path, count: int = 96) -> Path:
+    """Simple faces of random colours."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        back, skin, eyes = (tuple(map(int, rng.integers(0, 255, 3))) for _ in range(3))
+        picture = Image.new("RGB", (64, 64), back)
+        pen = ImageDraw.Draw(picture)
+        pen.ellipse((6, 6, 58, 58), fill=skin)
+        for x in (20, 38):
+            pen.ellipse((x, 22, x + 6, 28), fill=eyes)
+        picture.save(folder / f"face{number:03d}.png")
+    return folder
+
+
+def child(data: str, out: str, seen: str, kimg: str) -> None:
+    """The run that is killed: it notes each step where a kill cannot undo it."""
+    with open(seen, "r+b") as file:
+        note = mmap.mmap(file.fileno(), 8)
+
+    def on_step(step: Any) -> None:
+        note[:8] = struct.pack("<q", step.images)
+
+    begun = any(Path(out).glob("*/options.json"))
+    options: dict[str, Any] = {"resume": "latest"} if begun else {"snapshot": INTERVAL / 1000}
+    neuralid.train(
+        data,
+        out=out,
+        kimg=float(kimg),
+        **(options if begun else {**TINY, **options}),
+        on_step=on_step,
+        on_message=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+
+
+class Process:
+    """A process whose stderr is read as it comes."""
+
+    def __init__(self, *command: object, before: Callable[[], None] | None = None) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=before,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    def wait_for(self, words: str, seconds: float = 120) -> bool:
+        """Until it has said so; False if it ended before."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if any(words in line for line in list(self.lines)):
+                return True
+            if self.process.poll() is not None:
+                return False
+            time.sleep(0.005)
+        raise TimeoutError("".join(self.lines))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.end()
+
+    def end(self) -> int:
+        code = self.process.wait(timeout=300)
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+    @property
+    def said(self) -> str:
+        return "".join(self.lines)
+
+
+def cli(out: Path, *more: object, before: Callable[[], None] | None = None) -> Process:
+    """``neuralid train`` into ``out``, as a process."""
+    return Process("-m", "neuralid", "train", "--out", out, *more, before=before)
+
+
+def begun(data: Path, out: Path, kimg: float = 0.032) -> Path:
+    """A finished small run, to be damaged; returns its folder."""
+    result = neuralid.train(data, out=out, kimg=kimg, snapshot=INTERVAL / 1000, **TINY)
+    assert result.run is not None
+    return result.run
+
+
+def check(folder: Path) -> int:
+    """Read all that lies in a run's folder; returns the pictures of its newest checkpoint.
+
+    Raises whatever is wrong with a file.
+    """
+    for path in folder.iterdir():
+        if path.name.startswith("checkpoint-"):
+            values = read_checkpoint(path, CPU)
+            assert values["images"] == int(path.stem[11:]), path
+        elif path.suffix == ".safetensors" and not path.name.startswith("."):
+            weights.load_weights(path)
+        elif path.suffix == ".png":
+            Image.open(path).load()
+        elif path.suffix == ".json":
+            json.loads(path.read_text())
+        elif path.suffix == ".html":
+            assert path.read_text().rstrip().endswith("</html>"), path
+    History.read(folder / "log.jsonl")
+    assert len(checkpoints(folder)) <= 3
+    return max((int(path.stem[11:]) for path in checkpoints(folder)), default=0)
+
+
+def kills(data: Path, work: Path, times: int, rng: random.Random) -> list[str]:
+    """Kill and resume; returns the lines of the table."""
+    out, seen = work / "killed", work / "seen"
+    facts: Counter[str] = Counter()
+    lost: list[int] = []
+    startup, known = 5.0, 0
+    for number in range(times):
+        seen.write_bytes(struct.pack("<q", known))
+        started = time.monotonic()
+        run = Process(__file__, "--child", data, out, seen, LONG)
+        if rng.random() < 0.2:
+            time.sleep(rng.uniform(0, startup))
+        elif run.wait_for("run: "):
+            startup = time.monotonic() - started
+            time.sleep(rng.uniform(0, AFTER))
+        assert run.process.poll() is None, run.said
+        run.kill()
+        went_on = re.search(r"resumed after ([\d.]+) kimg", run.said)
+        if went_on:
+            assert went_on[1] == f"{known / 1000:g}", run.said
+        folder = next((path.parent for path in out.glob("*/options.json")), None)
+        if folder is None:
+            facts["before there was a run"] += 1
+            continue
+        newest = check(folder)
+        shown = struct.unpack("<q", seen.read_bytes())[0]
+        lost.append(shown - newest)
+        assert newest >= known and 0 <= lost[-1] <= INTERVAL, (newest, known, shown)
+        known = newest
+        facts["left a half-written file (removed at the next start)"] += bool(
+            list(folder.glob(".*neuralid-tmp"))
+        )
+        facts["before its first step, in the start"] += "run: " not in run.said
+        print(f"kill {number + 1}: {newest} pictures kept, {lost[-1]} lost", file=sys.stderr)
+    return [
+        f"| kills | {times} |",
+        *(f"| of these {what} | {count} |" for what, count in facts.items()),
+        "| files that could not be read | 0 |",
+        f"| pictures lost by a kill, mean and most (a checkpoint every {INTERVAL}) | "
+        f"{np.mean(lost or [0]):.1f}, {max(lost, default=0)} |",
+        f"| pictures shown in the end | {known + INTERVAL} |",
+        f"| the same as a run that was never killed | {compare(data, work, known + INTERVAL)} |",
+    ]
+
+
+def compare(data: Path, work: Path, images: int) -> str:
+    """Finish the killed run, run another in one go, and compare all tensors bit for bit."""
+    killed = neuralid.train(out=work / "killed", resume="latest", kimg=images / 1000)
+    whole = neuralid.train(data, out=work / "whole", kimg=images / 1000, snapshot=LONG, **TINY)
+    folders = [each.run for each in (killed, whole) if each.run is not None]
+    a, b = (read_checkpoint(checkpoints(folder)[-1], CPU) for folder in folders)
+    return "bit for bit" if same(a, b) else "NO"
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a.equal(b) if isinstance(a, torch.Tensor) else bool(a == b)
+
+
+def told(run: Process, *words: str) -> str:
+    """What the user saw of a run that failed as it should: one line of error, exit code 1."""
+    code = run.end()
+    errors = [line.strip() for line in run.lines if line.startswith("error: ")]
+    assert code == 1 and len(errors) == 1 and "Traceback" not in run.said, run.said
+    assert "hint: " in run.said and all(word in run.said for word in words), run.said
+    return re.sub(r"/\S*/", "", errors[0])
+
+
+def resumes(out: Path, folder: Path, newest: int) -> None:
+    """Go on with a run for another 16 pictures; it must begin at its newest checkpoint."""
+    run = cli(out, "--resume", folder, "--kimg", (newest + INTERVAL) / 1000)
+    assert run.end() == 0, run.said
+    assert f"resumed after {newest / 1000:g} kimg" in run.said, run.said
+    assert check(folder) == newest + INTERVAL
+
+
+def full_disk(data: Path, work: Path) -> str:
+    out = work / "small"
+    out.mkdir()
+    size = 2 * checkpoints(begun(data, work / "probe"))[-1].stat().st_size
+    if ROOT:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", out], check=True)
+    before = None if ROOT else limited(size // 3)
+    options = ("--size", 28, "--latent-size", 16, "--batch", BATCH, "--snapshot", INTERVAL / 1000)
+    try:
+        run = cli(out, "--data", data, *options, "--kimg", LONG, before=before)
+        line = told(run, "cannot write", "go on with --resume")
+        (folder,) = out.glob("0*")
+        newest = check(folder)
+        assert not list(folder.glob(".*neuralid-tmp"))
+        if ROOT:
+            subprocess.run(["mount", "-o", f"remount,size={8 * size}", out], check=True)
+        if newest:
+            resumes(out, folder, newest)
+        return line
+    finally:
+        if ROOT:
+            subprocess.run(["umount", out], check=True)
+
+
+def limited(size: int) -> Callable[[], None]:
+    import resource
+
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def read_only(data: Path, work: Path) -> str:
+    """The folder becomes read-only in the middle of a run."""
+    out = work / "locked"
+    folder = begun(data, out)
+    run = cli(out, "--resume", folder, "--kimg", LONG)
+    assert run.wait_for("run: "), run.said
+    lock = ["chattr", "+i"] if ROOT else ["chmod", "a-w"]
+    subprocess.run([*lock, folder], check=True)
+    try:
+        line = told(run, "cannot write", "may not be written to")
+        newest = check(folder)
+    finally:
+        subprocess.run([*(["chattr", "-i"] if ROOT else ["chmod", "u+w"]), folder], check=True)
+    resumes(out, folder, newest)
+    return line
+
+
+def vanished(data: Path, work: Path) -> str:
+    """The pictures vanish while a run trains, which goes on; it cannot be resumed without them."""
+    mine, out, away = work / "mine", work / "vanished", work / "away"
+    shutil.copytree(data, mine)
+    folder = begun(mine, out)
+    run = cli(out, "--resume", folder, "--kimg", 0.064)
+    assert run.wait_for("run: "), run.said
+    mine.rename(away)
+    assert run.end() == 0, run.said
+    line = told(cli(out, "--resume", folder, "--kimg", 0.08), "--data")
+    away.rename(mine)
+    resumes(out, folder, check(folder))
+    return line
+
+
+def damaged(data: Path, work: Path) -> str:
+    """A bit of the newest checkpoint flips."""
+    out = work / "damaged"
+    folder = begun(data, out, 0.048)
+    newest = checkpoints(folder)[-1]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    run = cli(out, "--resume", folder)
+    assert run.end() == 0 and "resumed after 0.032 kimg" in run.said, run.said
+    assert check(folder) == 48
+    return next(line.strip() for line in run.lines if "damaged" in line)
+
+
+def all_damaged(data: Path, work: Path) -> str:
+    out = work / "all"
+    folder = begun(data, out)
+    for path in checkpoints(folder):
+        path.write_bytes(path.read_bytes()[:-1000])
+    return told(cli(out, "--resume", folder), "start a new run")
+
+
+def second_run(data: Path, work: Path) -> str:
+    """A second process wants the folder of a run; the first is killed, and the second may go on."""
+    out = work / "second"
+    folder = begun(data, out)
+    with ExitStack() as stack:
+        first = cli(out, "--resume", folder, "--kimg", LONG)
+        stack.callback(first.kill)
+        assert first.wait_for("run: "), first.said
+        line = told(cli(out, "--resume", folder, "--kimg", LONG), "in use by another run")
+    resumes(out, folder, check(folder))
+    return line
+
+
+SCENES: dict[str, Callable[[Path, Path], str]] = {
+    "full disk" if ROOT else "a limit on the size of files": full_disk,
+    "folder becomes read-only": read_only,
+    "pictures vanish, then a resume": vanished,
+    "newest checkpoint damaged": damaged,
+    "all checkpoints damaged": all_damaged,
+    "second run in the folder": second_run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=100, help="kills")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, help="folder for the runs; default: a temporary one")
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(*options.child)
+        return
+    with tempfile.TemporaryDirectory(dir=options.work) as name:
+        work = Path(name)
+        os.environ["NEURALID_CACHE_DIR"] = str(work / "cache")
+        os.environ["COLUMNS"] = "1000"
+        data = draw_pictures(work / "data")
+        print("| what happens | what the user sees | files whole, run goes on |\n|---|---|---|")
+        for title, scene in SCENES.items():
+            print(f"| {title} | `{scene(data, work)}` | yes |", flush=True)
+        print("\n| killed with SIGKILL | |\n|---|---|")
+        print("\n".join(kills(data, work, options.times, random.Random(options.seed))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
