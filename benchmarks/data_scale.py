@@ -1,0 +1,177 @@
+"""200,000 pictures: how fast they are read, opened again, and how much memory that takes.
+
+    python benchmarks/data_scale.py [--images 200000] [--size 56] [--work FOLDER]
+
+Makes that many JPEG files of 64x64 pixels in a temporary folder (2,000 different ones, 500 MB), and
+measures in processes of their own: reading them all into an empty cache, with processes and with
+threads, in turn with Pillow alone in one thread; opening the cache again; one epoch of batches
+from it, in which every picture is touched. Ratios count: the speeds are this machine's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from neuralid import reading
+from neuralid.config import CropConfig
+from neuralid.dataset import load_dataset
+from neuralid.listing import list_pictures
+from neuralid.reading import Cutter, cores, read_all
+
+DIFFERENT = 2000
+SAMPLE = 20_000  # pictures in each round of the comparison
+ROUNDS = 3
+PER_FOLDER = 10_000
+
+
+def make_pictures(folder: Path, count: int) -> None:
+    """Gradients with noise, as JPEG files of about 2 kB."""
+    rng = np.random.default_rng(0)
+    contents = []
+    for _ in range(min(DIFFERENT, count)):
+        ramp = np.add.outer(*rng.uniform(0, 127, (2, 64)).cumsum(1) / 64)
+        noise = rng.normal(0, 8, (64, 64, 1))
+        pixels = (ramp[..., None] * rng.uniform(0.5, 1.5, 3) + noise).clip(0, 255)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels.astype(np.uint8)).save(buffer, "JPEG", quality=90)
+        contents.append(buffer.getvalue())
+    for number in range(count):
+        place = folder / f"{number // PER_FOLDER:02d}"
+        if number % PER_FOLDER == 0:
+            place.mkdir()
+        (place / f"{number:06d}.jpg").write_bytes(contents[number % len(contents)])
+
+
+def speeds(data: Path, size: int) -> dict[str, float]:
+    """Pictures a second, medians of rounds in which each way is tried once."""
+    entries = list_pictures(data)[:SAMPLE]
+    cutter = Cutter(size, CropConfig(), None)
+
+    def pillow() -> None:
+        for entry in entries:
+            with Image.open(data / entry.name) as picture:
+                np.asarray(picture.convert("RGB"))
+
+    def read(many: int, workers: int | None) -> Callable[[], None]:
+        def run() -> None:
+            reading.MANY = many
+            for _ in read_all(data, entries, cutter, workers):
+                pass
+
+        return run
+
+    ways = {
+        "Pillow alone, one thread": pillow,
+        "one thread": read(sys.maxsize, 1),
+        f"{cores()} threads": read(sys.maxsize, None),
+        f"{cores()} processes, their start included": read(1, None),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            times[name].append(time.perf_counter() - started)
+    return {name: len(entries) / statistics.median(taken) for name, taken in times.items()}
+
+
+def child(task: str, data: Path, size: int, cache: Path) -> dict[str, Any]:
+    """What is measured in a process of its own: seconds, and memory in MB."""
+    started = time.perf_counter()
+    faces = load_dataset(data, size, CropConfig(), cache)
+    seconds = time.perf_counter() - started
+    if task == "epoch":
+        from neuralid.training.batches import Batches
+
+        chosen = np.arange(len(faces.names))
+        batches = Batches(faces.images, chosen, seed=0, mirror=True)
+        started = time.perf_counter()
+        for seen in range(0, len(chosen), 64):
+            batches.after(seen, 64)
+        seconds = time.perf_counter() - started
+    return {"seconds": seconds, "array": faces.images.nbytes / 1e6, **memory()}
+
+
+def memory() -> dict[str, float]:
+    """Most memory held so far, and of what is held now the part that is not a mapped file, MB."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"peak": peak / (1e6 if sys.platform == "darwin" else 1e3), "own": float("nan")}
+    values = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return {
+        name: float(values[key].split()[0]) * 1.024e-3
+        for name, key in (("peak", "VmHWM"), ("own", "RssAnon"))
+    }
+
+
+def measured(task: str, data: Path, size: int, cache: Path) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--child", task, str(data), str(cache)]
+    done = subprocess.run(
+        [*command, "--size", str(size)], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+def report(data: Path, cache: Path, count: int, size: int) -> None:
+    print("| reading | pictures/s | against Pillow alone |\n|---|---|---|")
+    found = speeds(data, size)
+    alone = next(iter(found.values()))
+    for name, speed in found.items():
+        print(f"| {name} | {speed:,.0f} | {speed / alone:.2f} |", flush=True)
+    print(f"\n| {count:,} pictures at {size}x{size} | seconds | most memory | of it its own |")
+    print("|---|---|---|---|")
+    first = measured("prepare", data, size, cache)
+    again = sorted((measured("open", data, size, cache) for _ in range(5)), key=_seconds)[2]
+    epoch = measured("epoch", data, size, cache)
+    for name, values in (
+        ("read into an empty cache", first),
+        ("opened again", again),
+        ("one epoch of batches", epoch),
+    ):
+        print(
+            f"| {name} | {values['seconds']:.2f} | {values['peak']:,.0f} MB "
+            f"| {values['own']:,.0f} MB |"
+        )
+    print(f"\nThe array has {first['array']:,.0f} MB.")
+
+
+def _seconds(values: dict[str, Any]) -> float:
+    return float(values["seconds"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=200_000)
+    parser.add_argument("--size", type=int, default=56)
+    parser.add_argument("--work", type=Path, help="folder for the files; default: a temporary one")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        task, data, cache = options.child
+        print(json.dumps(child(task, Path(data), options.size, Path(cache))))
+        return
+    with tempfile.TemporaryDirectory(dir=options.work) as name:
+        data = Path(name) / "data"
+        data.mkdir()
+        make_pictures(data, options.images)
+        report(data, Path(name) / "cache", options.images, options.size)
+
+
+if __name__ == "__main__":
+    main()
