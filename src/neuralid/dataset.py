@@ -96,9 +96,8 @@ def load_dataset(
 def _key(source: Path, entries: list[Entry], cutter: Cutter) -> str:
     """A name for what comes of these settings and files: their names, sizes and times."""
     digest = hashlib.sha256(json.dumps([_VERSION, str(source.resolve()), asdict(cutter)]).encode())
-    for entry in entries:
-        fact = f"\0{entry.name}\0{entry.bytes}\0{entry.changed}"
-        digest.update(fact.encode("utf-8", "surrogateescape"))
+    for name, size, changed in entries:
+        digest.update(f"\0{name}\0{size}\0{changed}".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:24]
 
 
