@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -169,17 +170,24 @@ def test_a_run_stopped_before_its_first_step_can_be_resumed(
     assert_same(last_state(resumed), last_state(whole))
 
 
-def test_moved_data_are_found_again_from_any_folder(
+def test_moved_data_are_found_again_from_any_folder_and_other_ones_told_of(
     face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    heard: list[str] = []
+    others = "these are not the 96 pictures the run began with"
+    moved = tmp_path / "moved"
+    shutil.copytree(face_folder, moved)
     first = train(face_folder, tmp_path, kimg=0.016)
-    monkeypatch.chdir(face_folder.parent)
-    neuralid.train(face_folder.name, out=tmp_path, resume="latest", kimg=0.032)
     monkeypatch.chdir(tmp_path)
-    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.064).images == 64
+    neuralid.train("moved", out=tmp_path, resume="latest", kimg=0.032, on_message=heard.append)
+    assert others not in heard
+    monkeypatch.chdir(face_folder.parent)
+    (moved / "face000.png").unlink()
+    resumed = neuralid.train(out=tmp_path, resume="latest", kimg=0.064, on_message=heard.append)
+    assert resumed.images == 64 and others in heard
     assert first.run is not None
     options = json.loads((first.run / "options.json").read_text())
-    assert options["data"] == str(face_folder.resolve())
+    assert options["data"] == str(moved.resolve()) and options["pictures"]["count"] == 95
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from .. import __version__, weights
 from ..attributes import UTKFACE, Attributes, read_attributes
@@ -112,12 +114,23 @@ def train(
             return _not_trained(plan, faces, on_message)
         run = resumed or _new_run(Path(out), plan, faces, held)
         held.enter_context(_told_how_to_go_on(run))
-        run.write_options({**plan.to_dict(), "version": __version__})
+        facts = {"version": __version__, "pictures": _pictures(resumed, faces, on_message)}
+        run.write_options({**plan.to_dict(), **facts})
         if tensorboard:
             held.enter_context(event_files(run))
         return Session(plan, run, where, known, on_message).run_to_the_end(
             faces, resumed is not None, on_step, on_encoder, should_stop
         )
+
+
+def _pictures(resumed: Run | None, faces: Dataset, say: Callable[[str], None]) -> dict[str, Any]:
+    """What tells one set of pictures from another; says so if the run began with others."""
+    names = "\0".join(faces.names).encode("utf-8", "surrogateescape")
+    now = {"count": len(faces.names), "names": hashlib.sha256(names).hexdigest()[:16]}
+    before = resumed.read_options().get("pictures", now) if resumed else now
+    if before != now:
+        say(f"these are not the {before.get('count')} pictures the run began with")
+    return now
 
 
 @contextmanager
