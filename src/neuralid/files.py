@@ -63,7 +63,7 @@ def write_atomically(path: Path, content: bytes | memoryview | Callable[[Path], 
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -74,6 +74,21 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.glob(f".*{_UNFINISHED}"):
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in the folder outlast a loss of power; Windows does so by itself."""
+    if os.name == "nt":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
 
 
 def make_folder(path: Path) -> Path:
@@ -106,21 +121,6 @@ def free_name(
 def _sync(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder outlast a loss of power; Windows does so by itself."""
-    if os.name == "nt":
-        return
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
 
 
 def _umask() -> int:

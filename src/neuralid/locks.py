@@ -66,7 +66,7 @@ def share(handle: int) -> None:
 
 def is_shared(path: Path) -> bool:
     """Whether a process has marked the file. Never on Windows, which refuses to remove one open."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:
         try:
             _lock(file.fileno())
         except OSError:

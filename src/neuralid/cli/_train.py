@@ -68,7 +68,7 @@ def train(
     ] = TrainConfig.seed,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Threads that read pictures. Default: one a core."),
+        typer.Option(min=1, metavar="N", help="How many read pictures. Default: one a core."),
     ] = None,
     max_images: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Use only the first so many pictures.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import OutputError, TrainingError
-from ..files import make_folder, one_line_errors, remove_unfinished, write_atomically
+from ..files import make_folder, one_line_errors, remove_unfinished, sync_folder, write_atomically
 from ..locks import Held, locked
 
 
@@ -33,9 +33,10 @@ class Run:
             try:
                 with one_line_errors(folder):
                     folder.mkdir()
+                    sync_folder(out)
                 return cls(folder)
-            except OutputError:
-                if not folder.exists():  # else another run was quicker
+            except OutputError as error:
+                if not isinstance(error.__cause__, FileExistsError):  # else another was quicker
                     raise
 
     @classmethod
