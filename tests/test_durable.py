@@ -16,7 +16,7 @@ import pytest
 import torch
 from conftest import TINY, fails, run
 from PIL import Image
-from test_resume import Killed, train
+from test_resume import Killed, small_snapshots, train
 
 import neuralid
 from neuralid import locks, weights
@@ -26,6 +26,8 @@ from neuralid.training.checkpoint import checkpoints, load_checkpoint, save_chec
 from neuralid.training.history import History
 from neuralid.training.loop import Step
 from neuralid.training.runs import Run
+
+__all__ = ["small_snapshots"]  # a fixture of this module too
 
 
 def loaded(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -109,18 +111,23 @@ def holder(path: Path) -> subprocess.Popen[str]:
 def test_a_second_run_in_the_folder_is_refused_until_the_first_has_ended(
     face_folder: Path, tmp_path: Path
 ) -> None:
-    first = train(face_folder, tmp_path, kimg=0.016)
-    assert first.run is not None
+    taken: list[Step] = []
+    first = train(face_folder, tmp_path, on_step=taken.append, should_stop=lambda: bool(taken))
+    assert first.run is not None and first.images == 8
     unfinished = first.run / ".checkpoint-000000016.pt.abc.neuralid-tmp"
     unfinished.touch()
     mine = first.run / ".mine.tmp"
     mine.touch()
     with holder(first.run / "lock") as process:
-        refused = run("train", "--resume", first.run, "--kimg", 0.032)
+        refused = run("train", "--resume", first.run)
         fails(refused, 1, f"in use by another run (process {process.pid})", "hint:")
         assert unfinished.exists()
         process.kill()
-    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.024).images == 24
+    taken.clear()
+    second = neuralid.train(
+        out=tmp_path, resume="latest", on_step=taken.append, should_stop=lambda: bool(taken)
+    )
+    assert second.images == 16
     assert not unfinished.exists() and mine.exists()
 
 
@@ -164,7 +171,6 @@ def write_fails(name: str, code: int, after: int = 0) -> Callable[..., Any]:
     ("name", "code", "words"),
     [
         ("checkpoint", errno.ENOSPC, "the disk is full"),
-        ("weights", errno.EDQUOT, "quota"),
         ("report", errno.EROFS, "read-only"),
     ],
 )
@@ -255,7 +261,7 @@ def test_pictures_that_vanish_during_the_run_are_not_missed_until_it_is_resumed(
     assert result.images == 32 and result.finished
     fails(run("train", "--resume", result.run), 1, "data does not exist", "hint:")
     away.rename(data)
-    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.04).images == 40
+    assert neuralid.train(out=tmp_path, resume="latest", should_stop=lambda: True).images == 32
 
 
 def test_all_that_lies_in_the_folder_of_a_killed_run_can_be_read(

@@ -25,6 +25,13 @@ from neuralid.training.loop import Step
 from neuralid.training.state import TrainState
 
 
+@pytest.fixture(autouse=True)
+def small_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of these runs would go into pictures for people."""
+    for name in ("SHOWN", "MEASURED"):
+        monkeypatch.setattr(f"neuralid.api._session.{name}", 4)
+
+
 def train(data: Path, out: Path, **options: Any) -> Trained:
     return neuralid.train(data, out=out, **{"kimg": 0.064, "name": "t", **TINY, **options})
 

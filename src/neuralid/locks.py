@@ -18,7 +18,6 @@ from .files import one_line_errors
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # some network file systems
 _FAR = 1 << 30  # the byte locked on Windows: what is before it can still be read
-
 _PAUSE = 0.2  # seconds between two looks whether a lock is free
 
 
@@ -83,7 +82,7 @@ def _acquire(path: Path) -> int:
         except OSError as error:
             holder = _read(handle)
             os.close(handle)
-            raise Held(holder) from error
+            raise Held(holder or "process unknown") from error
         if _is_still(handle, path):
             return handle
         os.close(handle)  # the file was removed in between: once more, with the new one
