@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from neuralid.training.checkpoint import checkpoints, load_checkpoint, save_chec
 from neuralid.training.history import History
 from neuralid.training.loop import Step
 from neuralid.training.runs import Run
+from neuralid.training.tensorboard import EventFiles, event_files
 
 __all__ = ["small_snapshots"]  # a fixture of this module too
 
@@ -198,26 +200,45 @@ def test_a_write_that_fails_ends_the_run_in_a_line_and_the_run_goes_on_later(
     assert f"resumed after {states[0]['images'] / 1000:g} kimg" in lines
 
 
-def test_a_file_cut_short_by_a_full_disk_never_gets_its_name(tmp_path: Path) -> None:
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Writes are cut short at so many bytes, as they are on a disk that becomes full."""
     resource = pytest.importorskip("resource")
-    path = tmp_path / "file"
-    write_atomically(path, b"before")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_file_cut_short_by_a_full_disk_never_gets_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"before")
+    with no_file_larger_than(100_000):
         with pytest.raises(OutputError, match="too large"):
             write_atomically(path, b"x" * 1_000_000)
         with pytest.raises(OutputError, match="too large"):
             Run(tmp_path).log({"text": "x" * 1_000_000})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)
     assert path.read_bytes() == b"before"
     assert not list(tmp_path.glob(".*"))
     Run(tmp_path).log({"event": "after"})
     last = (tmp_path / "log.jsonl").read_text().splitlines()[-1]
     assert json.loads(last) == {"event": "after"}
+
+
+def test_event_files_that_cannot_be_written_are_one_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(EventFiles, "_writer_at", full)
+    log = Run(tmp_path)
+    with pytest.raises(OutputError, match="No space left"), event_files(log):
+        log.log({"kimg": 1.0, "loss_d": 1.0})
 
 
 def test_renames_are_made_to_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

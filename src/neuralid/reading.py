@@ -136,7 +136,7 @@ def read_all(
     """
     workers = workers or cores()
     with contextlib.ExitStack() as stack:
-        if workers > 1 and len(entries) >= MANY:
+        if workers > 1 and len(entries) >= MANY and not getattr(sys, "frozen", False):
             read = _by_processes(source, cutter, workers, stack)
         else:
             read = stack.enter_context(contextlib.closing(Reader(source, cutter))).read_chunk
@@ -177,20 +177,18 @@ class _Process:
             [sys.executable, "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # there is one process a core
             start_new_session=True,  # Ctrl-C is for the parent
         )
-        self._send(sys.path)
-        self._send((reader.source, reader.cutter))
+        with _ended():
+            self._send(sys.path)
+            self._send((reader.source, reader.cutter))
 
     def read_chunk(self, entries: list[Entry]) -> list[Face | str]:
         assert self._process.stdout is not None
-        try:
+        with _ended():
             self._send(entries)
             answer = pickle.load(self._process.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
-            raise DataError(
-                "a process that reads pictures has ended", hint="out of memory? try --workers 1"
-            ) from error
         if isinstance(answer, Exception):
             raise answer
         return list(answer)
@@ -203,6 +201,16 @@ class _Process:
     def close(self) -> None:
         self._process.kill()  # it writes nothing that could be lost
         self._process.communicate()
+
+
+@contextlib.contextmanager
+def _ended() -> Generator[None, None, None]:
+    try:
+        yield
+    except (OSError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(
+            "a process that reads pictures has ended", hint="out of memory? try --workers 1"
+        ) from error
 
 
 def serve() -> None:

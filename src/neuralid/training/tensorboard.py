@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..files import one_line_errors
 from ..images import load_rgb
 from .history import number
 from .runs import Run
@@ -60,6 +61,15 @@ class EventFiles:
         kimg = number(line.get("kimg"))
         if kimg is None or "event" in line:
             return
+        with one_line_errors(self.folder):
+            self._write(line, kimg)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            with one_line_errors(self.folder):
+                self._writer.close()
+
+    def _write(self, line: dict[str, Any], kimg: float) -> None:
         writer = self._writer_at(round(kimg * 1000))
         values = {tag: line.get(key) for key, tag in _TAGS.items()}
         values |= {f"metrics/{name}": value for name, value in line.get("metrics", {}).items()}
@@ -70,10 +80,6 @@ class EventFiles:
             grid = load_rgb(self.folder / line["snapshot"])
             writer.add_image("faces", grid, self._step, dataformats="HWC")
         writer.flush()  # a run that is killed loses none of them
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
 
     def _writer_at(self, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
