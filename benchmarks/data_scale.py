@@ -32,7 +32,7 @@ from neuralid.listing import list_pictures
 from neuralid.reading import Cutter, cores, read_all
 
 DIFFERENT = 2000
-SAMPLE = 20_000  # pictures in each round of the comparison
+SAMPLE = 10_000  # pictures in each round of the comparison
 ROUNDS = 3
 PER_FOLDER = 10_000
 
