@@ -52,7 +52,7 @@ TINY: dict[str, Any] = {
 }
 LONG = 1000.0  # kimg of a run that ends by being killed
 START = 4.0  # seconds within which some runs are killed, most of them while they start
-AFTER = 3.0  # seconds after its first step within which the others are
+STEPS = 5  # after at most so many steps the others are, some way into what follows
 CPU = torch.device("cpu")
 ROOT = sys.platform == "linux" and os.geteuid() == 0
 
@@ -187,13 +187,10 @@ def kills(data: Path, work: Path, times: int, rng: random.Random) -> list[str]:
         talk.touch()
         run = fork.Process(target=child, args=(data, out, seen, talk))
         run.start()
-        in_the_start = rng.random() < 0.15
-        until = time.monotonic() + rng.uniform(0, START)
-        while noted(seen) == known and run.is_alive():
-            if in_the_start and time.monotonic() > until:
-                break
-            time.sleep(0.002)
-        time.sleep(0 if in_the_start else rng.uniform(0, AFTER))
+        if rng.random() < 0.15:
+            run.join(rng.uniform(0, START))
+        else:
+            wait_for_steps(run, seen, known + BATCH * rng.randint(1, STEPS), rng)
         assert run.is_alive(), talk.read_text()
         run.kill()
         run.join()
@@ -219,6 +216,17 @@ def kills(data: Path, work: Path, times: int, rng: random.Random) -> list[str]:
         f"| pictures shown in the end | {known + INTERVAL} |",
         f"| all tensors of a run that was never killed | {compare(data, work, known + INTERVAL)} |",
     ]
+
+
+def wait_for_steps(run: Any, seen: Path, target: int, rng: random.Random) -> None:
+    """Until so many pictures were shown, and then for a part of the time to the next step."""
+    now, changed, gap = noted(seen), time.monotonic(), 0.0
+    while now < target and run.is_alive():
+        time.sleep(0.002)
+        if noted(seen) != now:
+            gap = max(gap, time.monotonic() - changed) if gap else 1.0
+            now, changed = noted(seen), time.monotonic()
+    run.join(rng.uniform(0, gap))
 
 
 def noted(seen: Path) -> int:
