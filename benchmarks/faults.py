@@ -389,9 +389,10 @@ def main() -> None:
         os.environ["NEURALID_CACHE_DIR"] = str(work / "cache")
         os.environ["COLUMNS"] = "1000"
         data = draw_pictures(work / "data")
-        print("| what happens | what the user sees | files whole, run goes on |\n|---|---|---|")
+        print("| what happens | what the user sees | and then |\n|---|---|---|")
         for title, scene in SCENES.items():
-            print(f"| {title} | `{scene(data, work)}` | yes |", flush=True)
+            then = "a new run" if scene is all_damaged else "the run goes on"
+            print(f"| {title} | `{scene(data, work)}` | {then} |", flush=True)
         print("\n| killed with SIGKILL | |\n|---|---|")
         print("\n".join(kills(data, work, options.times, random.Random(options.seed))), flush=True)
 
