@@ -20,15 +20,18 @@ from ..device import peak_memory_mb, pick_precision
 from ..models.encoder import Encoder
 from ..models.inference import FoldedGenerator, draw_faces, latent_metric
 from ..training.batches import Batches
-from ..training.checkpoint import load_checkpoint, save_checkpoint
+from ..training.checkpoint import save_checkpoint
 from ..training.directions import find_directions
+from ..training.distributed import World
 from ..training.encoding import train_encoder
+from ..training.health import spread
 from ..training.history import History
 from ..training.loop import Step, train_loop
 from ..training.plan import Plan
 from ..training.report import write_report
 from ..training.runs import Run
 from ..training.state import TrainState
+from ._recovery import Recovery
 
 TICK = 1000  # pictures between two lines of the log
 SHOWN = 64  # faces in a snapshot's grid
@@ -55,13 +58,17 @@ class Session:
         device: torch.device,
         attributes: Attributes | None,
         say: Callable[[str], None],
+        world: World,
     ) -> None:
         self.plan, self.run, self.device, self.say = plan, run, device, say
+        self.world = world  # of its processes the first alone writes
         self.attributes = attributes  # of all faces
-        self.precision = pick_precision(plan.train.precision, device)
+        self.precision = world.lowest(pick_precision(plan.train.precision, device))
         self.state = TrainState.fresh(plan.model, plan.train, device)
+        self.recovery = Recovery(plan, run, self.state, device, world, say)
         self.ticks: list[Step] = []
         self.frame: Frame | None = None
+        self.spread = 0.0  # of real faces
 
     def run_to_the_end(
         self,
@@ -72,10 +79,12 @@ class Session:
         should_stop: Callable[[], bool],
     ) -> Trained:
         if resuming:
-            self._resume()
+            self.recovery.restore()
+            self.say(f"resumed after {self.state.images / 1000:.1f} kimg")
         self.say(f"run: {self.run.folder}")
         config = self.plan.train
-        self.frame = measure_frame(faces.images[faces.training()[:MEASURED]])
+        some = faces.images[faces.training()[:MEASURED]]
+        self.frame, self.spread = measure_frame(some), spread(images.to_tensor(some))
 
         def step(report: Step) -> None:
             self._tick(report)
@@ -87,13 +96,17 @@ class Session:
             batches,
             config,
             self.precision,
-            on_step=step,
-            on_snapshot=self._snapshot,
+            on_step=step if self.world.is_first else lambda report: None,
+            on_snapshot=self._snapshot if self.world.is_first else lambda state: None,
+            go_back=self._go_back,
             should_stop=should_stop,
+            world=self.world,
         )
         if self.state.images < config.kimg * 1000:
             return Trained(self.run.folder, None, self.state.images, finished=False)
-        published = self._published(faces, batches, on_encoder, should_stop)
+        published = self.world.first(
+            lambda: self._published(faces, batches, on_encoder, should_stop)
+        )
         return Trained(
             self.run.folder, published, self.state.images, finished=published is not None
         )
@@ -110,6 +123,7 @@ class Session:
         None if it was stopped; a resumed run begins here again.
         """
         config, generator = self.plan.train, FoldedGenerator(self.state.average)
+        self.world.take_threads()
         self.say("measuring the directions of latent space")
         metric = latent_metric(generator)
         self.say("training the encoder")
@@ -161,22 +175,17 @@ class Session:
             should_stop=should_stop,
         )
 
-    def _resume(self) -> None:
-        load_checkpoint(
-            self.run.folder,
-            self.device,
-            self.state.unpack,
-            lambda path: self.say(f"{path.name} is damaged; going back to the one before"),
-        )
-        self.say(f"resumed after {self.state.images / 1000:.1f} kimg")
+    def _go_back(self) -> None:
+        self.ticks.clear()
+        self.recovery.go_back()
 
     def _tick(self, report: Step) -> None:
         """Log the mean of the steps of each `TICK` pictures, and of what is left at the end."""
         self.ticks.append(report)
-        before = report.images - self.plan.train.batch
+        before = report.images - report.new
         if report.images // TICK == before // TICK and report.images < report.total:
             return
-        names = [f.name for f in fields(Step)][2:]
+        names = [f.name for f in fields(Step)][2:-1]
         means = {n: round(float(np.mean([getattr(s, n) for s in self.ticks])), 5) for n in names}
         self.ticks.clear()
         self.run.log(
@@ -193,12 +202,13 @@ class Session:
         """Write a grid of the same latents as ever, the weights, and a checkpoint."""
         kimg = f"{state.images // 1000:06d}"
         z = latent.draw(range(SHOWN), self.plan.model.latent_size)
-        faces = images.to_uint8(draw_faces(FoldedGenerator(state.average), z))
+        faces = draw_faces(FoldedGenerator(state.average), z)
         grid = self.run.folder / f"fakes{kimg}.png"
-        images.save_picture(grid, images.grid(faces))
+        images.save_picture(grid, images.grid(images.to_uint8(faces)))
         path = self.run.folder / f"weights-{kimg}.safetensors"
         weights.save_weights(path, state.average, self._description())
         save_checkpoint(self.run.folder, state.images, state.pack())
+        self.recovery.watch(spread(faces), self.spread)
         self._tell(grid)
 
     def _tell(self, grid: Path) -> None:

@@ -45,6 +45,17 @@ class Run:
                 return cls(folder)
         raise TrainingError(f"{which} is not a training run", hint="name its folder, or 'latest'")
 
+    @classmethod
+    def launched_by(cls, out: Path, launch: str | None) -> Run | None:
+        """The newest run that this start of torchrun made or went on with; None if it made none."""
+        for _, folder in sorted(_numbered(out), reverse=True):
+            try:
+                if json.loads((folder / "options.json").read_text()).get("launch") == launch:
+                    return cls(folder)
+            except (OSError, ValueError, AttributeError):
+                continue
+        return None
+
     def write_options(self, options: dict[str, Any]) -> None:
         text = json.dumps(options, indent=2) + "\n"
         write_atomically(self.folder / "options.json", text.encode())
