@@ -16,10 +16,9 @@ import torch.distributed as dist
 from torch import multiprocessing
 
 from neuralid.config import ModelConfig, Recipe, TrainConfig
-from neuralid.errors import ConfigError, DataError
-from neuralid.models.share import Share
+from neuralid.errors import DataError
 from neuralid.training.batches import Batches
-from neuralid.training.distributed import World, check_shares, joined
+from neuralid.training.distributed import World, joined
 from neuralid.training.loop import train_loop
 from neuralid.training.state import TrainState
 
@@ -118,7 +117,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(work, (port, folder), nprocs=2)
+    multiprocessing.spawn(work, (port, folder), nprocs=2)  # type: ignore
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 

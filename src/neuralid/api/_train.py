@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,14 +16,8 @@ from ..dataset import Dataset, load_dataset
 from ..device import describe, pick_device, pick_precision
 from ..files import check_writable
 from ..training.checkpoint import checkpoints
-from ..training.distributed import (
-    World,
-    check_shares,
-    joined,
-    launch_name,
-    was_launched,
-    was_restarted,
-)
+from ..training.distributed import World, check_shares, joined
+from ..training.launch import launch_name, launch_time, was_launched
 from ..training.loop import Step
 from ..training.plan import Plan, new_plan, resumed_plan
 from ..training.runs import Run
@@ -181,7 +176,7 @@ def _resumed(start: _Start) -> Run | None:
     """The run to go on with: the one asked for, or that of this torchrun before a restart."""
     if start.resume is not None:
         return Run.find(start.out, start.resume)
-    return Run.launched_by(start.out, launch_name()) if was_restarted() else None
+    return Run.launched_by(start.out, launch_name(), launch_time()) if was_launched() else None
 
 
 def _has_state(resumed: Run | None, start: _Start) -> bool:
@@ -191,7 +186,7 @@ def _has_state(resumed: Run | None, start: _Start) -> bool:
 
 
 def _begun(run: Run, plan: Plan) -> Run:
-    launch = {"launch": launch_name()} if was_launched() else {}
+    launch = {"launch": {"name": launch_name(), "time": time.time()}} if was_launched() else {}
     run.write_options({**plan.to_dict(), "version": __version__, **launch})
     return run
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from ..config import TrainConfig
 from ..errors import ConfigError, NeuralidError, TrainingError
 from ..models.share import Share
 from .batchnorm import synchronise
+from .launch import meet, was_launched
 
 T = TypeVar("T")
 # The others wait for the first while it reads pictures, measures, or trains the encoder. A process
@@ -158,8 +158,7 @@ def joined() -> Iterator[World]:
         yield World()
         return
     if not theirs:
-        with_gpus = torch.cuda.is_available() and dist.is_nccl_available()
-        dist.init_process_group("cpu:gloo,cuda:nccl" if with_gpus else "gloo", timeout=PATIENCE)
+        meet(PATIENCE)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Grad strides do not match")  # of a single row
@@ -186,25 +185,6 @@ def check_shares(config: TrainConfig, size: int) -> None:
             f"{option} {pictures} cannot be shared out evenly among {size} processes",
             hint=f"it is for all processes together: take a multiple of {size}",
         )
-
-
-def was_launched() -> bool:
-    """Whether torchrun started this process."""
-    return dist.is_available() and dist.is_torchelastic_launched()
-
-
-def was_restarted() -> bool:
-    """Whether torchrun started this process again, after one was lost."""
-    return was_launched() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-
-
-def launch_name() -> str | None:
-    """What names this start of torchrun, the same after restarts; None without torchrun."""
-    if not was_launched():
-        return None
-    name = os.environ["TORCHELASTIC_RUN_ID"]
-    # Without --rdzv-id or --standalone all are called "none"; torchrun itself is the parent.
-    return f"{socket.gethostname()}-{os.getppid()}" if name == "none" else name
 
 
 def _world() -> World:

@@ -46,13 +46,14 @@ class Run:
         raise TrainingError(f"{which} is not a training run", hint="name its folder, or 'latest'")
 
     @classmethod
-    def launched_by(cls, out: Path, launch: str | None) -> Run | None:
-        """The newest run that this start of torchrun made or went on with; None if it made none."""
+    def launched_by(cls, out: Path, name: str | None, since: float) -> Run | None:
+        """The newest run that a start of torchrun made or went on with; None if it made none."""
         for _, folder in sorted(_numbered(out), reverse=True):
             try:
-                if json.loads((folder / "options.json").read_text()).get("launch") == launch:
+                launch = json.loads((folder / "options.json").read_text())["launch"]
+                if launch["name"] == name and launch["time"] >= since:
                     return cls(folder)
-            except (OSError, ValueError, AttributeError):
+            except (OSError, ValueError, LookupError, TypeError):
                 continue
         return None
 
