@@ -68,7 +68,7 @@ class Recovery:
 
     def watch(self, drawn: float, real: float) -> None:
         """Tell, once, of a generator that has collapsed, by the `spread` of its faces."""
-        if not has_collapsed(drawn, real, self.state.images):
+        if not has_collapsed(drawn, real, self.state.step):
             return
         history = History.read(self.run.folder / "log.jsonl")
         if any(event["event"] == "collapsed" for event in history.events):

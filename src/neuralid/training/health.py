@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-COLLAPSED = 0.25  # of the data's spread; a trained generator has about as much as the data
-SOONEST = 5000  # pictures shown; untrained weights draw nearly the same picture always
+# Of the data's spread. On UTKFace the weights that ship have 0.95 of it, and a run at 28 pixels had
+# 0.51 after 31 steps, 0.73 after 62, 0.87 after 94; fresh weights have next to none.
+COLLAPSED = 0.25
+SOONEST = 200  # steps
 
 
 def spread(faces: Tensor) -> float:
@@ -16,6 +18,6 @@ def spread(faces: Tensor) -> float:
     return float(faces.float().std(0).mean())
 
 
-def has_collapsed(drawn: float, real: float, images: int) -> bool:
-    """Whether the `spread` of drawn faces says so, ``images`` pictures into the run."""
-    return images >= SOONEST and drawn < COLLAPSED * real
+def has_collapsed(drawn: float, real: float, steps: int) -> bool:
+    """Whether the `spread` of drawn faces says so, ``steps`` steps into the run."""
+    return steps >= SOONEST and drawn < COLLAPSED * real
