@@ -19,7 +19,8 @@ from .state import TrainState
 from .step import Engine, passes, train_step
 
 ROLLBACKS = 3  # times a run that diverges goes back, each time to half the learning rates
-LOOK = 16  # steps from one look at the losses to the next, where looking makes the device wait
+LOOK = 16  # steps from one look at the losses to the next, where a look makes the device wait
+LOOKS = {"cpu": 1}  # where it does not
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def train_loop(
     device = state.generator.dense.weight.device
     if device.type == "cpu":
         keep_freed_memory()
+    every = LOOKS.get(device.type, LOOK)
     engine = Engine.start(state, config, precision, world)
     look, saved = _Look(world, total), -1
     stop = world.any(should_stop())
@@ -73,7 +75,7 @@ def train_loop(
             state.images += config.batch
             state.step += 1
             save = before // interval != state.images // interval or state.images >= total
-            if not save and device.type != "cpu" and state.step % LOOK:
+            if not save and state.step % every:
                 continue
 
             # Look at how it goes; on a GPU this waits until all of it is computed.
