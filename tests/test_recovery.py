@@ -46,7 +46,7 @@ def poison(
         values = train_step(state, *rest)
         return how(state, values) if wrong else values
 
-    patch.setattr("neuralid.training.loop.train_step", step)
+    monkeypatch.setattr("neuralid.training.loop.train_step", step)
 
 
 def not_finite(state: TrainState, values: torch.Tensor) -> torch.Tensor:
