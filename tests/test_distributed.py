@@ -26,6 +26,7 @@ from neuralid.training.batches import Batches
 from neuralid.training.checkpoint import checkpoints
 from neuralid.training.distributed import World, check_shares, joined
 from neuralid.training.loop import train_loop
+from neuralid.training.runs import Run
 from neuralid.training.state import TrainState
 
 MODEL = ModelConfig(size=28, latent_size=16)
@@ -246,6 +247,18 @@ def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
         check_shares(TrainConfig(batch=6, micro_batch=3), 2)
 
 
+def test_only_a_run_of_the_same_start_of_torchrun_is_gone_on_with(tmp_path: Path) -> None:
+    runs = [Run.create(tmp_path, name) for name in ("theirs", "ours", "without")]
+    runs[0].write_options({"launch": {"name": "job", "time": 50.0}})
+    runs[1].write_options({"launch": {"name": "job", "time": 150.0}})
+    runs[2].write_options({"name": "without"})
+    (tmp_path / "00007-damaged").mkdir()
+    found = Run.launched_by(tmp_path, "job", since=100.0)
+    assert found is not None and found.folder == runs[1].folder
+    assert Run.launched_by(tmp_path, "job", since=200.0) is None  # a new start, of the same name
+    assert Run.launched_by(tmp_path, "another", since=0.0) is None
+
+
 def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     second = World(1, 2, 1, 2)
@@ -253,6 +266,8 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     assert World().device("cuda:3") == "cuda:3"
     with pytest.raises(ConfigError, match="cuda:0 is one device for 2 processes"):
         second.device("cuda:0")
+    with pytest.raises(ConfigError, match="cpu or cuda, not on mps"):
+        second.device("mps")
 
 
 if __name__ == "__main__":

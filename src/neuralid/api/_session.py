@@ -83,8 +83,9 @@ class Session:
             self.say(f"resumed after {self.state.images / 1000:.1f} kimg")
         self.say(f"run: {self.run.folder}")
         config = self.plan.train
-        some = faces.images[faces.training()[:MEASURED]]
-        self.frame, self.spread = measure_frame(some), spread(images.to_tensor(some))
+        if self.world.is_first:
+            some = faces.images[faces.training()[:MEASURED]]
+            self.frame, self.spread = measure_frame(some), spread(images.to_tensor(some))
 
         def step(report: Step) -> None:
             self._tick(report)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from .. import __version__, weights
 from ..attributes import UTKFACE, Attributes, read_attributes
 from ..config import Frame, Recipe
@@ -152,6 +154,8 @@ def _train(options: dict[str, Any], start: _Start, talk: _Talk, world: World) ->
     plan = world.first(lambda: resumed_plan(resumed, options) if resumed else new_plan(options))
     check_shares(plan.train, world.size)
     where = world.each(lambda: pick_device(world.device(start.device)))
+    if world.size > 1 and where.type == "cuda":
+        torch.cuda.set_device(where)
     many = f"{world.size} processes on " if world.size > 1 else ""
     precision = world.lowest(pick_precision(plan.train.precision, where))
     talk.say(f"device: {many}{describe(where)}, {precision}")

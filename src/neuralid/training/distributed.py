@@ -134,7 +134,10 @@ class World:
             return DistributedDataParallel(network, broadcast_buffers=False)
 
     def device(self, name: str) -> str:
-        """The device of this process, where ``name`` does not say which: each has its own GPU."""
+        """The device of this process, where ``name`` does not say which: each has its own GPU.
+
+        Raises `ConfigError` for one that several processes cannot train on.
+        """
         if self.size == 1:
             return name
         if name.startswith("cuda:"):
@@ -142,6 +145,8 @@ class World:
                 f"--device {name} is one device for {self.size} processes",
                 hint="leave --device out: each process takes a GPU of its own",
             )
+        if name == "mps":
+            raise ConfigError(f"{self.size} processes train on cpu or cuda, not on mps")
         if torch.cuda.is_available() and name in ("auto", "cuda"):
             return f"cuda:{self.local_rank}"
         return "cpu" if name == "auto" else name
