@@ -249,14 +249,20 @@ def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
 
 def test_only_a_run_of_the_same_start_of_torchrun_is_gone_on_with(tmp_path: Path) -> None:
     runs = [Run.create(tmp_path, name) for name in ("theirs", "ours", "without")]
-    runs[0].write_options({"launch": {"name": "job", "time": 50.0}})
-    runs[1].write_options({"launch": {"name": "job", "time": 150.0}})
-    runs[2].write_options({"name": "without"})
+    runs[0].write_options({"size": 56, "launch": {"name": "job", "time": 50.0}})
+    runs[1].write_options({"size": 28, "launch": {"name": "job", "time": 150.0}})
+    runs[2].write_options({"size": 28})
     (tmp_path / "00007-damaged").mkdir()
-    found = Run.launched_by(tmp_path, "job", since=100.0)
-    assert found is not None and found.folder == runs[1].folder
-    assert Run.launched_by(tmp_path, "job", since=200.0) is None  # a new start, of the same name
-    assert Run.launched_by(tmp_path, "another", since=0.0) is None
+
+    def found(name: str, since: float, size: int) -> Path | None:
+        run = Run.launched_by(tmp_path, name, since, {"size": size})
+        return run.folder if run else None
+
+    assert found("job", 100.0, 28) == runs[1].folder
+    assert found("job", 0.0, 56) == runs[0].folder
+    assert found("job", 100.0, 56) is None  # other options: another run of the same program
+    assert found("job", 200.0, 28) is None  # a new start, of the same name
+    assert found("another", 0.0, 28) is None
 
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ class _Talk:
 
 def _train(options: dict[str, Any], start: _Start, talk: _Talk, world: World) -> Trained:
     """The first process finds, reads and makes the files of the run; the others hear of it."""
-    resumed = world.alone(lambda: _resumed(start))
+    resumed = world.alone(lambda: _resumed(start, options))
     plan = world.first(lambda: resumed_plan(resumed, options) if resumed else new_plan(options))
     check_shares(plan.train, world.size)
     where = world.each(lambda: pick_device(world.device(start.device)))
@@ -176,11 +176,14 @@ def _train(options: dict[str, Any], start: _Start, talk: _Talk, world: World) ->
         )
 
 
-def _resumed(start: _Start) -> Run | None:
+def _resumed(start: _Start, options: dict[str, Any]) -> Run | None:
     """The run to go on with: the one asked for, or that of this torchrun before a restart."""
     if start.resume is not None:
         return Run.find(start.out, start.resume)
-    return Run.launched_by(start.out, launch_name(), launch_time()) if was_launched() else None
+    if not was_launched():
+        return None
+    wanted = new_plan(options).to_dict()
+    return Run.launched_by(start.out, launch_name(), launch_time(), wanted)
 
 
 def _has_state(resumed: Run | None, start: _Start) -> bool:

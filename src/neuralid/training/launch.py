@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-_KEY = "neuralid/port"
+_meetings = itertools.count()  # of this process; the others have had as many
 
 
 def was_launched() -> bool:
@@ -54,23 +55,24 @@ def meet(patience: timedelta) -> None:
     # torchrun's store outlives a restart, and addresses of processes that died are still in it: a
     # restarted group would wait for them for ever (pytorch issue 135712). So each start has a store
     # of its own, and torchrun's tells only where.
+    key = f"neuralid/port/{next(_meetings)}"
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store_at: Any = dist.TCPStore  # type: ignore[attr-defined]
     torchruns = store_at(host, port, is_master=False)
     if rank == 0:
         store = store_at(host, 0, size, is_master=True, wait_for_workers=False)
-        torchruns.set(_KEY, str(store.port))
+        torchruns.set(key, str(store.port))
     else:
-        port = _open_port(host, torchruns)
+        port = _open_port(host, torchruns, key)
         store = store_at(host, port, size, is_master=False)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
 
 
-def _open_port(host: str, torchruns: Any) -> int:
+def _open_port(host: str, torchruns: Any, key: str) -> int:
     """Where the first process listens; until it does, there may be an earlier one's dead port."""
     while True:
-        port = int(torchruns.get(_KEY))
+        port = int(torchruns.get(key))
         try:
             socket.create_connection((host, port), timeout=5).close()
             return port
