@@ -74,11 +74,11 @@ Point = tuple[float, float]
 class Frame:
     """Where framed faces have their eyes: (x, y), fractions of the square's side from its corner.
 
-    The defaults are UTKFace's.
+    The defaults are UTKFace's, as people would label its eyes.
     """
 
-    left_eye: Point = (0.295, 0.301)  # the one on the picture's left
-    right_eye: Point = (0.695, 0.301)
+    left_eye: Point = (0.302, 0.296)  # the one on the picture's left
+    right_eye: Point = (0.684, 0.296)
 
     def __post_init__(self) -> None:
         for place in (*self.left_eye, *self.right_eye):
