@@ -112,7 +112,7 @@ def test_dcci_keeps_a_diagonal_edge_smoother_than_cubic_does() -> None:
 
     wanted = step(32)[4:-4, 4:-4]
     errors = {
-        method: np.square(upscale_planes(step(16), 2, method, 0)[4:-4, 4:-4] - wanted).mean()
+        method: np.square(upscale_planes(step(16), 2, method)[4:-4, 4:-4] - wanted).mean()
         for method in ("dcci", "cubic")
     }
     assert errors["dcci"] < errors["cubic"]
