@@ -24,7 +24,7 @@ from .picture import join, luma, split
 from .resample import lanczos
 
 TURN = 2 * math.sqrt(2)  # the factor above which the network enlarges four times, not two
-TILE = 128  # side of what the network enlarges at a time, pixels of the small picture
+TILE = 192  # side of what the network enlarges at a time, pixels of the small picture
 AROUND = 5  # side of the window of small pixels that bounds a large one
 BEYOND = 0.5  # how far a pixel may leave the range in its window, in sizes of the range
 
