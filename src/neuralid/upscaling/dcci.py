@@ -11,6 +11,7 @@ References
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from .picture import luma
 
 EXPONENT = 5  # k in [1]_: how sharply smooth places prefer the direction that changes less
 THRESHOLD = 1.15  # T in [1]_: how much more one direction must change than the other at an edge
+ROWS = 128  # pixels of a stripe
+REACH = 8  # pixels above and below it that it can depend on, however often it is doubled
 BORDER = 6  # pixels the picture is continued by on each side before it is doubled
 DIFFERENCE = np.array([[-1, 0, 1]], np.float32)  # of two pixels in a row, at the place between
 # Of the differences in a row that the direction of a place is judged by: those in its row, in the
@@ -27,20 +30,36 @@ NEAR = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0]], np.floa
 MIDDLE = np.array([[-1, 0, 9, 0, 9, 0, -1]], np.float32) / 16  # cubic convolution halfway, in a row
 
 
-def dcci(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+def dcci(planes: np.ndarray, height: int, width: int, rows: int = ROWS) -> np.ndarray:
     """Double as often as it takes, then resample: float32 ``(H, W, C)`` -> ``(height, width, C)``.
 
     Doubling keeps every pixel where it is, on the even places of the larger grid, half a pixel from
-    where other methods put it; the resampling at the end takes that back.
+    where other methods put it; the resampling at the end takes that back. Stripes of ``rows``
+    pixels, with those around that they depend on, are done side by side, in bounded memory.
     """
     factors = height / planes.shape[0], width / planes.shape[1]
     levels = math.ceil(math.log2(max(factors)))
-    grid = np.pad(planes, ((BORDER, BORDER), (BORDER, BORDER), (0, 0)), mode="edge")
-    for _ in range(levels):
-        grid = double(grid)
+    small = np.pad(planes, ((BORDER, BORDER), (BORDER, BORDER), (0, 0)), mode="edge")
     steps = [(1 << levels) / factor for factor in factors]
     shifts = [(0.5 / factor - 0.5 + BORDER) * (1 << levels) for factor in factors]
-    matrix = np.array([[steps[1], 0, shifts[1]], [0, steps[0], shifts[0]]])
+
+    def stripe(top: int) -> np.ndarray:
+        bottom = min(top + tall, height)
+        above, below = (steps[0] * row + shifts[0] for row in (top, bottom - 1))
+        first = max(0, math.floor(above / (1 << levels)) - REACH)
+        grid = small[first : math.ceil(below / (1 << levels)) + REACH + 1]
+        for _ in range(levels):
+            grid = double(grid)
+        matrix = np.array([[steps[1], 0, shifts[1]], [0, steps[0], above - (first << levels)]])
+        return _resampled(grid, matrix, bottom - top, width)
+
+    tall = max(1, round(rows * factors[0]))
+    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+        return np.concatenate(list(pool.map(stripe, range(0, height, tall))))
+
+
+def _resampled(grid: np.ndarray, matrix: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The grid at the places that a matrix ``(2, 3)`` makes of (x, y)."""
     large = cv2.warpAffine(
         grid,
         matrix,
