@@ -60,11 +60,10 @@ def enlarged(
         for columns, seen_columns in _tiles(width, tile):
             seen = np.ascontiguousarray(light[seen_rows, seen_columns])
             found = network(torch.from_numpy(seen).to(device)[None, None], factor)
+            part = _bounded(found[0, 0].float().cpu().numpy(), seen)
             inner = _scaled(rows, factor, seen_rows), _scaled(columns, factor, seen_columns)
-            large[_scaled(rows, factor), _scaled(columns, factor)] = (
-                found[0, 0].float().cpu().numpy()[inner]
-            )
-    return _bounded(large, light)
+            large[_scaled(rows, factor), _scaled(columns, factor)] = part[inner]
+    return large
 
 
 @lru_cache(maxsize=2)
@@ -103,4 +102,4 @@ def _bounded(large: np.ndarray, light: np.ndarray) -> np.ndarray:
     low, high = cv2.erode(light, kernel), cv2.dilate(light, kernel)
     room = BEYOND * (high - low)
     bounds = (nearest(bound, *large.shape)[..., 0] for bound in (low - room, high + room))
-    return np.clip(large, *bounds, out=large)
+    return np.clip(large, *bounds)
