@@ -40,7 +40,8 @@ def face(
     factor = 2 if max(height / planes.shape[0], width / planes.shape[1]) < TURN else 4
     light = lanczos(enlarged(luma(colours), factor, device), height, width)
     large = cubic(colours, height, width)
-    large = (large + (light - luma(large))[..., None]).clip(0, 1)
+    large += (light - luma(large))[..., None]
+    np.clip(large, 0, 1, out=large)
     return join(large, None if alpha is None else cubic(alpha, height, width).clip(0, 1))
 
 
