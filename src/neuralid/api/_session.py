@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from ..training.plan import Plan
 from ..training.report import write_report
 from ..training.runs import Run
 from ..training.state import TrainState
+from ._quality import Quality
 
 TICK = 1000  # pictures between two lines of the log
 SHOWN = 64  # faces in a snapshot's grid
@@ -62,6 +63,8 @@ class Session:
         self.state = TrainState.fresh(plan.model, plan.train, device)
         self.ticks: list[Step] = []
         self.frame: Frame | None = None
+        self.quality: Quality | None = None
+        self.should_stop: Callable[[], bool] = lambda: False
 
     def run_to_the_end(
         self,
@@ -76,6 +79,8 @@ class Session:
         self.say(f"run: {self.run.folder}")
         config = self.plan.train
         self.frame = measure_frame(faces.images[faces.training()[:MEASURED]])
+        self.quality = Quality(self.run, faces, self.device, self.precision, self.say)
+        self.should_stop = should_stop
 
         def step(report: Step) -> None:
             self._tick(report)
@@ -93,6 +98,7 @@ class Session:
         )
         if self.state.images < config.kimg * 1000:
             return Trained(self.run.folder, None, self.state.images, finished=False)
+        self.quality.finish(self.state.images)
         published = self._published(faces, batches, on_encoder, should_stop)
         return Trained(
             self.run.folder, published, self.state.images, finished=published is not None
@@ -130,7 +136,8 @@ class Session:
         name = self.plan.name
         if weights.is_published(name):
             self.say(f"replacing the weights '{name}' in the cache")
-        described = self._description()
+        scores = self.quality.scores if self.quality is not None else {}
+        described = replace(self._description(), scores=scores)
         return weights.publish(name, self.state.average, described, metric, encoder, directions)
 
     def _directions(
@@ -193,13 +200,20 @@ class Session:
         """Write a grid of the same latents as ever, the weights, and a checkpoint."""
         kimg = f"{state.images // 1000:06d}"
         z = latent.draw(range(SHOWN), self.plan.model.latent_size)
-        faces = images.to_uint8(draw_faces(FoldedGenerator(state.average), z))
+        faces = draw_faces(FoldedGenerator(state.average), z)
         grid = self.run.folder / f"fakes{kimg}.png"
-        images.save_picture(grid, images.grid(faces))
+        images.save_picture(grid, images.grid(images.to_uint8(faces)))
         path = self.run.folder / f"weights-{kimg}.safetensors"
         weights.save_weights(path, state.average, self._description())
         save_checkpoint(self.run.folder, state.images, state.pack())
+        self._measure(faces)  # after all that must not be lost
         self._tell(grid)
+
+    def _measure(self, faces: Tensor) -> None:
+        """Measure the averaged generator, but not where somebody waits for the run to stop."""
+        finished = self.state.images >= self.plan.train.kimg * 1000
+        if self.quality is not None and (finished or not self.should_stop()):
+            self.quality.measure(self.state.average, faces, self._description(), must=finished)
 
     def _tell(self, grid: Path) -> None:
         """Log the snapshot, write the report, and say in one line how the run stands."""
