@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .. import images
 from ..files import write_atomically
-from .neighbours import Comparison, Nearest, Study
+from .neighbours import FEWEST, Comparison, Nearest, Study
 
 NAME = "neighbours.html"
 PAIRS = 24  # shown of each kind
@@ -61,15 +61,25 @@ def write_neighbours(
 
 def _summary(found: Study) -> str:
     shares = [share for each in found.comparisons for share in (each.near(), each.alone())]
-    verdict = (
-        "Nothing here looks like copying."
-        if max(shares) <= 0.03
-        else "More drawn faces are near a training face than photographs are: look at the pairs."
-    )
+    if found.held_out < FEWEST:
+        verdict = (
+            "Too few photographs were held out to tell whether any are copies: look at the pairs."
+        )
+    elif max(shares) <= _by_chance(found):
+        verdict = "Nothing here looks like copying."
+    else:
+        verdict = (
+            "More drawn faces are near a training face than photographs are: look at the pairs."
+        )
     return (
         f"{len(found.drawn)} drawn faces, and {len(found.real)} photographs kept for comparison, "
         f"looked for among {found.comparisons[0].searched:,} training faces. {verdict}"
     )
+
+
+def _by_chance(found: Study) -> float:
+    """The largest share that is no sign of copying: four standard errors above 0.01."""
+    return 0.01 + 4 * (0.01 / len(found.drawn) + 0.01 / len(found.real)) ** 0.5
 
 
 def _table(found: Study) -> str:
