@@ -54,8 +54,7 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("snapshot", "wanted"),
-    [(15, {0, 1}), (40, {1, len(METRICS)}), (100, {len(METRICS)})],  # drawing and the best's: 2 s
+    ("snapshot", "wanted"), [(40, {0, 1}), (100, {0, 1, len(METRICS)}), (400, {1, len(METRICS)})]
 )
 def test_metrics_stay_within_their_share_of_the_time(
     snapshot: float, wanted: set[int], real: RealFaces, generator: FoldedGenerator
@@ -63,26 +62,23 @@ def test_metrics_stay_within_their_share_of_the_time(
     clock = Clock()
     judge = Judge(real, clock=clock)
     spent, measured = 0.0, []
-    for _ in range(8):
+    for _ in range(7):
         clock.now += snapshot
         verdict = judge.measure(generator)
         spent += verdict.seconds
         assert {*verdict.values, *verdict.skipped} == METRICS.keys()
-        assert spent <= SHARE * clock.now + 1  # a second: what no part takes more than here
+        assert spent <= max(SHARE * clock.now, 6)  # what finding out the costs takes here
         measured.append(len(verdict.values))
-    assert spent > 0.5 * SHARE * clock.now  # and the time there is is used
-    assert set(measured) == wanted
-    verdict = judge.measure(generator, must=True)
-    assert verdict.values.keys() == METRICS.keys() == judge.floors.keys()
+    assert set(measured) == wanted and measured == sorted(measured)
 
 
 def test_a_resumed_run_still_owes_the_time_it_spent(
     real: RealFaces, generator: FoldedGenerator
 ) -> None:
-    judge = Judge(real, ran=100, spent=9.5, clock=Clock())
+    judge = Judge(real, ran=1000, spent=95, clock=Clock())
     assert not judge.measure(generator).values
     assert judge.measure(generator, must=True).values.keys() == METRICS.keys()
-    assert Judge(real, ran=100, spent=2, clock=Clock()).measure(generator).values
+    assert Judge(real, ran=1000, spent=2, clock=Clock()).measure(generator).values
 
 
 def test_the_time_spent_is_read_from_the_log(tmp_path: Path) -> None:

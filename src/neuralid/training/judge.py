@@ -12,10 +12,19 @@ from torch import Tensor
 
 from .. import latent
 from ..models.inference import FoldedGenerator, draw_faces
-from .metrics import BEST, GROUPS, METRICS, Faces, RealFaces, inversion_psnr, memory_psnr
+from .metrics import (
+    BEST,
+    GROUPS,
+    INVERTED,
+    METRICS,
+    Faces,
+    RealFaces,
+    inversion_psnr,
+    memory_psnr,
+)
 
 SHARE = 0.1  # of the run's time that may go into metrics
-GUESS = 1.0  # seconds a part is taken to cost before it was ever done
+PROBE = 20  # what a part costs is first found out on one in so many faces
 T = TypeVar("T")
 
 
@@ -63,6 +72,8 @@ class Judge:
         Of faces that are not finite nothing is said.
         """
         before, values = self._spent, dict[str, float]()
+        if not must and not self._costs:
+            self._probe(generator)
         whole = must or self._affords("drawing", *GROUPS, "inversion_psnr")
         if whole or self._affords("drawing", BEST):
             drawn = self._timed("drawing", self._draw, generator, first)
@@ -72,6 +83,25 @@ class Judge:
         possible = [n for n in METRICS if n != "inversion_psnr" or len(self.real.held_out)]
         skipped = [name for name in possible if name not in values]
         return Verdict(values, skipped, self._spent - before)
+
+    def _probe(self, generator: FoldedGenerator) -> None:
+        """Find out on a few faces what each part will cost, floors included where not known."""
+        count, held_out = len(self.real.faces.pictures), self.real.held_out[:INVERTED]
+        few = max(2, count // PROBE)
+        sets = [Faces(of.pictures[:few]) for of in (self.real.faces, self.real.others)]
+        z = latent.draw(range(few), generator.config.latent_size)
+        self._timed("drawing", draw_faces, generator, z)
+        for name, group in GROUPS.items():
+            self._timed(name, group, *sets)
+        times = 1 if METRICS.keys() <= self.floors.keys() else 2
+        self._costs = {
+            part: cost * count / few * (1 if part == "drawing" else times)
+            for part, cost in self._costs.items()
+        }
+        if len(held_out):
+            part = "inversion_psnr"
+            self._timed(part, inversion_psnr, generator, held_out[:1], self.precision)
+            self._costs[part] *= len(held_out)
 
     def _draw(self, generator: FoldedGenerator, first: Tensor | None) -> Faces:
         like = self.real.faces.pictures
@@ -104,7 +134,7 @@ class Judge:
         return {name: found}
 
     def _affords(self, *parts: str) -> bool:
-        cost = sum(self._costs.get(part, GUESS) for part in parts)
+        cost = sum(self._costs.get(part, 0.0) for part in parts)
         return self._spent + cost <= SHARE * (self._clock() - self._began)
 
     def _timed(self, part: str, work: Callable[..., T], *given: Any) -> T:
