@@ -85,7 +85,7 @@ def _by_chance(found: Study) -> float:
 def _table(found: Study) -> str:
     heads = (
         *("", "drawn, median", "held out, median"),
-        *("drawn, nearer", "drawn, more alone"),
+        *("drawn, too near", "drawn, too alone"),
     )
     rows = [
         (
@@ -108,9 +108,7 @@ def _row(cells: Sequence[str], tag: str) -> str:
 def _notes(found: Study) -> str:
     lines = [
         "Pixels: root mean square difference of faces shrunk to 28 pixels and slightly blurred, "
-        "of a range of 1. Random features: those of FD-random, made evenly wide. Alone: how the "
-        "nearest's distance compares with the tenth nearest's, which tells even blurred copies, "
-        "as smooth faces are near to everything."
+        "of a range of 1. Random features: those of FD-random, made evenly wide."
     ]
     lines += [
         f"By {each.name}, a random {each.searched:,} of the training faces were searched."
