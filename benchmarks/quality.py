@@ -1,41 +1,50 @@
 """How near the faces of any weights are to real ones, with real faces against real ones beside it.
 
     python benchmarks/quality.py FOLDER [--weights W] [--rounds 4] [--most 2000] [--page DIR]
+    python benchmarks/quality.py FOLDER --cost
     python benchmarks/quality.py --log RUN/log.jsonl
 
 FOLDER holds the pictures the weights were trained on. Drawn faces are compared with those kept for
 validation, which training never sees; for the floors training faces take their place. Each round
 draws other faces, and takes other real ones for the floors: the spread of the rounds says what
 a difference must exceed. With ``--page`` the nearest training faces are shown in
-DIR/neighbours.html. With ``--log`` it says what share of a run's time its metrics took.
+DIR/neighbours.html. With ``--cost`` it says how many pictures could be trained on in the time a
+snapshot's metrics take; with ``--log`` what share of a run's time they took.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 
 from neuralid import latent, weights
-from neuralid.config import CropConfig, Frame
+from neuralid.config import CropConfig, Frame, TrainConfig
 from neuralid.dataset import Dataset, load_dataset
 from neuralid.device import keep_freed_memory, pick_precision
 from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.training.batches import Batches
 from neuralid.training.history import History
+from neuralid.training.judge import Judge
+from neuralid.training.loop import train_loop
 from neuralid.training.metrics import (
     GROUPS,
     INVERTED,
     METRICS,
     Faces,
+    RealFaces,
     inversion_psnr,
     memory_psnr,
 )
 from neuralid.training.metrics.sets import shuffled, take
 from neuralid.training.neighbours import FEWEST, Study, study
 from neuralid.training.neighbours_page import write_neighbours
+from neuralid.training.state import TrainState
 
 Values = dict[str, float]
 
@@ -105,6 +114,33 @@ def share_of_time(log: Path) -> str:
     )
 
 
+def cost(loaded: weights.Weights, faces: Dataset) -> Iterator[str]:
+    """What all metrics take, in pictures that could be trained on meanwhile; by processor time."""
+    cpu = torch.device("cpu")
+    precision = pick_precision("auto", cpu)
+    real = RealFaces.choose(faces.images, faces.training(), faces.validation())
+    judge = Judge(real, precision, clock=time.process_time)
+    generator = FoldedGenerator(loaded.generator)
+    first = judge.measure(generator, must=True).seconds
+    again = judge.measure(generator, must=True).seconds
+    config = TrainConfig(kimg=0.512)
+    batches = Batches(faces.images, faces.training(), 0, True)
+    state, times = TrainState.fresh(loaded.description.model, config, cpu), [0.0]
+    train_loop(
+        state,
+        batches,
+        config,
+        precision,
+        on_step=lambda step: times.append(time.process_time()),
+        on_snapshot=lambda state: None,
+        should_stop=lambda: False,
+    )
+    steps = [b - a for a, b in pairwise(times[2:])]
+    pictures = config.batch / statistics.median(steps)
+    yield f"all metrics: {again:.1f} s, as long as training on {again * pictures:.0f} pictures"
+    yield f"with the floors, once: {first:.1f} s, {first * pictures:.0f} pictures"
+
+
 def measure(options: argparse.Namespace) -> None:
     loaded = weights.load_weights(options.weights)
     known = loaded.description
@@ -116,6 +152,9 @@ def measure(options: argparse.Namespace) -> None:
         frame=Frame() if options.align else None,
     )
     print(f"{len(faces.names)} faces, {len(faces.validation())} of them held out", flush=True)
+    if options.cost:
+        print("\n".join(cost(loaded, faces)))
+        return
     generator = FoldedGenerator(loaded.generator)
     found = list(rounds_of(generator, faces, options.rounds, options.most))
     print("\n".join(table([v for v, _, _ in found], [f for _, f, _ in found])), flush=True)
@@ -136,6 +175,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--most", type=int, default=2000, help="faces in each set")
     parser.add_argument("--page", type=Path)
+    parser.add_argument("--cost", action="store_true")
     parser.add_argument("--log", type=Path)
     options = parser.parse_args()
     if options.log is not None:
