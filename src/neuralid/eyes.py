@@ -205,7 +205,8 @@ def halves(grey: np.ndarray) -> list[np.ndarray]:
 def networks() -> tuple[nn.Module, nn.Module, nn.Module]:
     """The proposer, the locator, the centre, as they ship."""
     tensors = load_file(str(package_files("neuralid") / "assets" / "finders.safetensors"))
-    found = {"proposer": FaceProposer(), "locator": EyeLocator(), "centre": EyeCentre()}
+    with torch.random.fork_rng(devices=[]):  # their initial values are not wanted
+        found = {"proposer": FaceProposer(), "locator": EyeLocator(), "centre": EyeCentre()}
     for name, network in found.items():
         own = {k[len(name) + 1 :]: t.float() for k, t in tensors.items() if k.startswith(name)}
         network.load_state_dict(own)
