@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from ..training.plan import Plan
 from ..training.report import write_report
 from ..training.runs import Run
 from ..training.state import TrainState
+from ._quality import Quality
 from ._recovery import Recovery
 
 TICK = 1000  # pictures between two lines of the log
@@ -69,6 +70,8 @@ class Session:
         self.ticks: list[Step] = []
         self.frame: Frame | None = None
         self.spread = 0.0  # of real faces
+        self.quality: Quality | None = None
+        self.should_stop: Callable[[], bool] = lambda: False
 
     def run_to_the_end(
         self,
@@ -83,9 +86,11 @@ class Session:
             self.say(f"resumed after {self.state.images / 1000:.1f} kimg")
         self.say(f"run: {self.run.folder}")
         config = self.plan.train
+        self.should_stop = should_stop
         if self.world.is_first:
             some = faces.images[faces.training()[:MEASURED]]
             self.frame, self.spread = measure_frame(some), spread(images.to_tensor(some))
+            self.quality = Quality(self.run, faces, self.device, self.precision, self.say)
 
         def step(report: Step) -> None:
             self._tick(report)
@@ -125,6 +130,8 @@ class Session:
         """
         config, generator = self.plan.train, FoldedGenerator(self.state.average)
         self.world.take_threads()
+        if self.quality is not None:
+            self.quality.finish(self.state.images)
         self.say("measuring the directions of latent space")
         metric = latent_metric(generator)
         self.say("training the encoder")
@@ -145,7 +152,8 @@ class Session:
         name = self.plan.name
         if weights.is_published(name):
             self.say(f"replacing the weights '{name}' in the cache")
-        described = self._description()
+        scores = self.quality.scores if self.quality is not None else {}
+        described = replace(self._description(), scores=scores)
         return weights.publish(name, self.state.average, described, metric, encoder, directions)
 
     def _directions(
@@ -210,7 +218,14 @@ class Session:
         weights.save_weights(path, state.average, self._description())
         save_checkpoint(self.run.folder, state.images, state.pack())
         self.recovery.watch(spread(faces), self.spread)
+        self._measure(faces)  # after all that must not be lost
         self._tell(grid)
+
+    def _measure(self, faces: Tensor) -> None:
+        """Measure the averaged generator, but not where somebody waits for the run to stop."""
+        finished = self.state.images >= self.plan.train.kimg * 1000
+        if self.quality is not None and (finished or not self.should_stop()):
+            self.quality.measure(self.state.average, faces, self._description(), must=finished)
 
     def _tell(self, grid: Path) -> None:
         """Log the snapshot, write the report, and say in one line how the run stands."""
