@@ -22,8 +22,9 @@ from neuralid.device import describe, keep_freed_memory, pick_device, pick_preci
 from neuralid.models.convolution import plain_upsample_conv
 from neuralid.models.dcgan import Conv7, Generator, UpConv, as_conv_kernel
 from neuralid.models.inference import FoldedGenerator
-from neuralid.training.loop import _train_step
+from neuralid.training.distributed import World
 from neuralid.training.state import TrainState
+from neuralid.training.step import Engine, Pass, train_step
 
 
 class PlainUpConv(UpConv):
@@ -75,7 +76,8 @@ def training(batch: int, repeats: int, device: torch.device, precision: str) -> 
     z = torch.randn(batch, 400, device=device) / 2
 
     def step(state: TrainState) -> Callable[[], object]:
-        return lambda: _train_step(state, faces, z, config, precision)
+        engine = Engine.start(state, config, precision, World())
+        return lambda: train_step(state, [Pass(faces, z, seed=0)], engine)
 
     report(f"training step, {precision}", batch, *in_turn(repeats, step(plain), step(fast)))
 

@@ -31,6 +31,12 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def quick_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search that is part of every run's last snapshot ends early."""
+    monkeypatch.setattr("neuralid.training.metrics.STEPS", 2)
+
+
 def draw_face(rng: np.random.Generator, width: int = 64, height: int = 64) -> Image.Image:
     """A cartoon of a face: skin, eyes and mouth of random colours and places."""
 

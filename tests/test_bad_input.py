@@ -248,7 +248,7 @@ def test_weights_that_do_not_fit(command: str, photo: Path, tiny: Path, tmp_path
         fails(result, 3, "error:", words, "hint:")
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "invert", "mix"])
+@pytest.mark.parametrize("command", ["train", "sample", "invert", "mix", "upscale"])
 def test_devices_that_are_not_there(
     command: str, photo: Path, tiny: Path, face_folder: Path
 ) -> None:
@@ -300,7 +300,7 @@ def test_devices_that_are_not_there(
         (["mix", "a.jpg", "b.jpg", "--weight", 2], "from 0 to 1"),
         (["upscale", "a.jpg", "--method", "magic"], "no method 'magic'"),
         (["upscale", "a.jpg", "--scale", 0], "scale must be"),
-        (["upscale", "a.jpg", "--sharpen", 9], "sharpen must be"),
+        (["upscale", "a.jpg", "--filter", "unsharp=9"], "amount of unsharp must be"),
         (["upscale"], "Missing argument"),
         (["paint"], "No such command"),
     ],

@@ -52,7 +52,7 @@ def test_train_then_sample_by_name(face_folder: Path) -> None:
     assert trained.exit_code == 0, trained.stderr
     assert paths(trained.stdout) == [weights.weights_folder() / "mine.safetensors"]
     assert "96 faces" in trained.stderr and "device: cpu" in trained.stderr
-    assert re.search(r"^0.024/0.02 kimg  D \d.*images/s$", trained.stderr, re.MULTILINE)
+    assert re.search(r"^0.024/0.02 kimg  D \d.*s  fd_random \d", trained.stderr, re.MULTILINE)
     sampled = run("sample", "-n", 3, "--weights", "mine")
     assert sampled.exit_code == 0, sampled.stderr
     assert paths(sampled.stdout) == [Path("faces.png")]

@@ -1,4 +1,4 @@
-"""PSNR and SSIM have the values their definitions give."""
+"""PSNR, SSIM and MS-SSIM have the values their definitions give."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 from torch import Tensor
 
-from neuralid.quality import psnr, ssim
+from neuralid.quality import ms_ssim, psnr, ssim
 
 
 def pictures() -> tuple[Tensor, Tensor]:
@@ -17,6 +17,16 @@ def pictures() -> tuple[Tensor, Tensor]:
         torch.rand(2, 3, 7, 7, generator=rng) - 0.5, size=28, mode="bicubic"
     ).clamp(-0.5, 0.5)
     return clean, (clean + 0.1 * torch.randn(clean.shape, generator=rng)).clamp(-0.5, 0.5)
+
+
+def light_and_structure(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.asarray(gaussian_filter(values, 1.5, truncate=5 / 1.5)[5:-5, 5:-5])
+
+    covariance = mean(x * y) - mean(x) * mean(y)
+    variances = mean(x * x) - mean(x) ** 2 + mean(y * y) - mean(y) ** 2
+    light = (2 * mean(x) * mean(y) + 1e-4) / (mean(x) ** 2 + mean(y) ** 2 + 1e-4)
+    return light, (2 * covariance + 9e-4) / (variances + 9e-4)
 
 
 def test_psnr_of_a_known_error() -> None:
@@ -37,11 +47,30 @@ def test_ssim_is_the_formula_of_the_paper() -> None:
     weights = np.array([0.299, 0.587, 0.114])
     x, y = (np.einsum("chw,c->hw", t[0].double().numpy() + 0.5, weights) for t in (clean, noisy))
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.asarray(gaussian_filter(values, 1.5, truncate=5 / 1.5)[5:-5, 5:-5])
-
-    covariance = mean(x * y) - mean(x) * mean(y)
-    variances = mean(x * x) - mean(x) ** 2 + mean(y * y) - mean(y) ** 2
-    light = (2 * mean(x) * mean(y) + 1e-4) / (mean(x) ** 2 + mean(y) ** 2 + 1e-4)
-    wanted = (light * (2 * covariance + 9e-4) / (variances + 9e-4)).mean()
+    light, structure = light_and_structure(x, y)
+    wanted = (light * structure).mean()
     assert float(ssim(clean, noisy)[0]) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_ms_ssim_of_equal_and_unlike_pictures() -> None:
+    clean, noisy = pictures()
+    torch.testing.assert_close(ms_ssim(clean, clean), torch.ones(2))
+    near, far = ms_ssim(clean, noisy), ms_ssim(clean, -clean)
+    assert bool((near < 0.99).all()) and far.tolist() == [0, 0]
+    small = clean[:, :, :11, :11]
+    torch.testing.assert_close(
+        ms_ssim(small, -small).clamp_min(0), ssim(small, -small).clamp_min(0)
+    )
+
+
+def test_ms_ssim_is_the_formula_of_the_paper_at_two_scales() -> None:
+    clean, noisy = pictures()
+    weights = np.array([0.299, 0.587, 0.114])
+    x, y = (np.einsum("chw,c->hw", t[0].double().numpy() + 0.5, weights) for t in (clean, noisy))
+    total = 0.0448 + 0.2856
+    _, fine = light_and_structure(x, y)
+    light, coarse = light_and_structure(
+        *(each.reshape(14, 2, 14, 2).mean((1, 3)) for each in (x, y))
+    )
+    wanted = fine.mean() ** (0.0448 / total) * (light * coarse).mean() ** (0.2856 / total)
+    assert float(ms_ssim(clean, noisy)[0]) == pytest.approx(wanted, abs=1e-6)

@@ -212,7 +212,7 @@ def test_r1_is_paid_every_so_many_steps_and_so_many_times(
         paid.append(r1_penalty(logits, real))
         return paid[-1]
 
-    monkeypatch.setattr("neuralid.training.loop.r1_penalty", counted)
+    monkeypatch.setattr("neuralid.training.step.r1_penalty", counted)
     train(face_folder, tmp_path, recipe=Recipe("r1", r1=0.1, r1_interval=3), kimg=0.064)
     assert len(paid) == 3  # of 8 steps: before the first, the fourth and the seventh
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from neuralid.dataset import is_held_out, list_pictures
-from neuralid.detect import SPAN, even_light, similarity, standardise, viewed
+from neuralid.detect import even_light
+from neuralid.eyes import SPAN, similarity, standardise, viewed
 from neuralid.models.finders import EYE_PATCH, PATCH, STRIDE, WINDOW
 
 LONGEST = 128  # pictures are kept at most so large, pixels
@@ -30,13 +31,14 @@ class Source:
 
     pictures: list[np.ndarray]  # grey
     eyes: np.ndarray  # (2, 2), fractions of width and height
+    frame: int = 0  # which of the ways of framing a face this is
 
     def eyes_in(self, picture: np.ndarray) -> np.ndarray:
         """In the picture's pixels, counted from the centre of the first one."""
         return self.eyes * picture.shape[::-1] - 0.5
 
 
-def load(folder: Path, eyes: str) -> Source:
+def load(folder: Path, eyes: str, frame: int = 0) -> Source:
     """The pictures of a folder but for a twentieth, by hash of the file name."""
     places = np.array([float(part) for part in eyes.split(",")]).reshape(2, 2)
     names = [e.name for e in list_pictures(folder) if not is_held_out(e.name)]
@@ -48,7 +50,7 @@ def load(folder: Path, eyes: str) -> Source:
             ratio = LONGEST / max(grey.shape)
             grey = cv2.resize(grey, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
         pictures.append(grey)
-    return Source(pictures, places)
+    return Source(pictures, places, frame)
 
 
 class Sampler:
@@ -93,7 +95,10 @@ class Sampler:
 
 
 class Patches(Sampler):
-    """For `EyeLocator`: ``(N, 1, P, P)``, eyes ``(N, 2, 2)``, 1 for a face ``(N,)``."""
+    """For `EyeLocator`: ``(N, 1, P, P)``, eyes ``(N, K, 2, 2)``, 1 for a face ``(N,)``.
+
+    Only the eyes of the source's own frame are known; the others are NaN.
+    """
 
     def batch(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         return _stacked([self._sample() for _ in range(count)])
@@ -102,7 +107,7 @@ class Patches(Sampler):
         source, picture = self.any()
         kind, rng = self.rng.random(), self.rng
         if kind < 0.12:
-            return self.finish(self.background(PATCH), 16), np.zeros((2, 2)), 0.0
+            return self.finish(self.background(PATCH), 16), self._unknown(), 0.0
         matrix = self._away(source, picture) if kind < 0.2 else self._near(source, picture)
         small = _shrunk(picture, matrix)
         if rng.random() < 0.5:
@@ -118,7 +123,13 @@ class Patches(Sampler):
         eyes = _moved(source.eyes_in(picture), matrix)
         if rng.random() < 0.5:
             patch, eyes = patch[:, ::-1], (eyes * [-1, 1] + [PATCH - 1, 0])[::-1]
-        return self.finish(patch, 16), (eyes + 0.5) / PATCH, float(kind >= 0.2)
+        places = self._unknown()
+        if kind >= 0.2:
+            places[source.frame] = (eyes + 0.5) / PATCH
+        return self.finish(patch, 16), places, float(kind >= 0.2)
+
+    def _unknown(self) -> np.ndarray:
+        return np.full((len(self.sources), 2, 2), np.nan)
 
     def _near(self, source: Source, picture: np.ndarray) -> np.ndarray:
         turn, shift, scale = LOOSE if self.rng.random() < 0.4 else TIGHT
@@ -145,7 +156,7 @@ class Eyes(Sampler):
         source, picture = self.any()
         rng, kind = self.rng, self.rng.random()
         if kind < 0.05:
-            return self.finish(self.background(EYE_PATCH), 8), np.zeros(2), 0.0
+            return self.finish(self.background(EYE_PATCH), 8), np.full(2, np.nan), 0.0
         eyes = source.eyes_in(picture)
         if rng.random() < 0.5:  # the other eye, by mirroring the picture
             picture, eyes = _mirrored(picture, eyes)
@@ -163,7 +174,8 @@ class Eyes(Sampler):
             (EYE_PATCH, EYE_PATCH),
             borderMode=cv2.BORDER_REPLICATE,
         )
-        return self.finish(patch, 8), (centre + 0.5) / EYE_PATCH, float(is_eye)
+        place = (centre + 0.5) / EYE_PATCH if is_eye else np.full(2, np.nan)
+        return self.finish(patch, 8), place, float(is_eye)
 
     def _near(self) -> tuple[float, np.ndarray, float]:
         rng = self.rng

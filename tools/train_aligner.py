@@ -3,7 +3,8 @@
     python tools/train_aligner.py --faces utkface --eyes 0.295,0.301,0.695,0.301 \
         --faces celeba --eyes 0.393,0.516,0.610,0.516 -o src/neuralid/assets/finders.safetensors
 
-Each folder holds pictures whose eyes all lie at the given places (fractions of width and height).
+Each folder holds pictures whose eyes all lie at the given places (fractions of width and height);
+the first is the one whose frame the eyes' locator gives first.
 A twentieth of them, by hash of the file name, is never used. With ``--only`` one network is trained
 and the others in the file stay.
 """
@@ -27,9 +28,13 @@ from neuralid.models.finders import EyeCentre, EyeLocator, FaceProposer
 def patch_loss(
     found: Tensor, logits: Tensor, places: Tensor, kinds: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Of `EyeLocator` and `EyeCentre`: the mean distance where there is a face, and the total."""
-    distance = (found - places).norm(dim=-1).view(len(kinds), -1).mean(1)
-    error = (distance * kinds).sum() / kinds.sum()
+    """Of `EyeLocator` and `EyeCentre`: the mean distance where there is a face, and the total.
+
+    Places are NaN where there is none, or none is known.
+    """
+    known = places.isfinite().all(-1)
+    distance = (found[known] - places[known]).norm(dim=-1)
+    error = distance.mean()
     return error, 10 * error + F.binary_cross_entropy_with_logits(logits, kinds)
 
 
@@ -47,11 +52,13 @@ def canvas_loss(
 def train(network: nn.Module, sampler: Sampler, steps: int, batch: int) -> None:
     """Descend for so many steps; the error printed is in the network's own units."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-3)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps)
     started, errors, losses = time.time(), [], []
     for step in range(1, steps + 1):
         x, places, kinds = sampler.batch(batch)  # type: ignore[attr-defined]
-        first, second = network(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            first, second = (y.float() for y in network(x.to(memory_format=torch.channels_last)))
         kind = canvas_loss if isinstance(network, FaceProposer) else patch_loss
         error, loss = kind(first, second, places, kinds)
         errors.append(error.item())
@@ -76,10 +83,11 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
-    sources = [load(*pair) for pair in zip(options.faces, options.eyes, strict=True)]
+    pairs = zip(options.faces, options.eyes, strict=True)
+    sources = [load(*pair, frame) for frame, pair in enumerate(pairs)]
     kinds = {
         "proposer": (FaceProposer, Canvases, 32),
-        "locator": (EyeLocator, Patches, 128),
+        "locator": (lambda: EyeLocator(len(sources)), Patches, 128),
         "centre": (EyeCentre, Eyes, 128),
     }
     tensors = load_file(options.output) if options.output.is_file() else {}
@@ -87,8 +95,11 @@ def main() -> None:
         network, sampler, batch = kinds[name]
         trained = network()
         train(trained, sampler(sources, options.seed), options.steps, batch)
+        tensors = {k: t for k, t in tensors.items() if not k.startswith(f"{name}.")}
         for key, value in trained.state_dict().items():
-            tensors[f"{name}.{key}"] = value.half().contiguous()
+            tensors[f"{name}.{key}"] = (
+                value.half() if value.is_floating_point() else value
+            ).contiguous()
         save_file(tensors, options.output)
 
 

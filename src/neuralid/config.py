@@ -74,11 +74,11 @@ Point = tuple[float, float]
 class Frame:
     """Where framed faces have their eyes: (x, y), fractions of the square's side from its corner.
 
-    The defaults are UTKFace's.
+    The defaults are UTKFace's, as people would label its eyes.
     """
 
-    left_eye: Point = (0.295, 0.301)  # the one on the picture's left
-    right_eye: Point = (0.695, 0.301)
+    left_eye: Point = (0.302, 0.296)  # the one on the picture's left
+    right_eye: Point = (0.684, 0.296)
 
     def __post_init__(self) -> None:
         for place in (*self.left_eye, *self.right_eye):
@@ -127,7 +127,8 @@ class TrainConfig:
     """One training run."""
 
     kimg: float = 1000.0  # thousands of real pictures shown to the discriminator
-    batch: int = 64
+    batch: int = 64  # pictures a step, of all processes together
+    micro_batch: int | None = None  # of them in one pass of the networks; None: all
     recipe: Recipe = field(default_factory=lambda: RECIPES["stable"])
     mirror: bool = True  # show half of the pictures flipped left to right
     snapshot: float = 20.0  # thousands of pictures between two snapshots
@@ -137,6 +138,12 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_range("kimg", self.kimg, 0.001, 1e6)
         check_range("batch", self.batch, 2, 1 << 16)
+        if self.micro_batch is not None:
+            check_range("micro batch", self.micro_batch, 2, self.batch)
+            if self.batch % self.micro_batch:
+                raise ConfigError(
+                    f"--batch {self.batch} is not a multiple of --micro-batch {self.micro_batch}"
+                )
         check_range("snapshot", self.snapshot, 0.001, 1e6)
         check_range("seed", self.seed, 0, (1 << 63) - 1)
         if self.precision not in ("auto", "fp32", "bf16"):
@@ -185,6 +192,43 @@ class InvertConfig:
         return self.fidelity == "high"
 
 
+# Ways of enlarging, with a line for the help and the documentation; `upscaling` has the functions.
+METHODS = {
+    "face": "a network trained on faces",
+    "cubic": "bicubic interpolation, the paper's choice",
+    "lanczos": "Lanczos interpolation over 8x8 pixels",
+    "linear": "bilinear interpolation",
+    "nearest": "the nearest pixel",
+    "area": "box sampling",
+    "fourier": "the spectrum padded with zeros, borders mirrored",
+    "dcci": "directional cubic convolution, along edges",
+    "scale2x": "for drawings of few colours, by twos",
+    "scale3x": "for drawings of few colours, by threes",
+}
+ACCELERATED = ("face",)  # of these, what runs on the device chosen; the others need the CPU only
+DEFAULT_METHOD = "face"
+LARGEST_SCALE = 64
+
+
+@dataclass(frozen=True)
+class FilterInfo:
+    """A filter after the enlargement: a line of help, its usual amount and its largest."""
+
+    summary: str
+    usual: float | None  # None: takes no amount
+    most: float = 1.0
+
+
+FILTERS = {
+    "unsharp": FilterInfo("steeper edges, without halos", 0.5, 5.0),
+    "bilateral": FilterInfo("smooths what differs little from its surroundings", 0.5),
+    "denoise": FilterInfo("takes away the noise measured in the picture", 1.0),
+    "edge": FilterInfo("smooths texture and keeps edges", 0.5),
+    "contrast": FilterInfo("stretches the range from dark to light", 0.5),
+    "auto": FilterInfo("picks from these what the picture needs, often nothing", None),
+}
+
+
 def recipe_named(name: str) -> Recipe:
     """The recipe called ``name``, or a `ConfigError` naming those there are."""
     if name not in RECIPES:
@@ -193,11 +237,17 @@ def recipe_named(name: str) -> Recipe:
 
 
 __all__ = [
+    "ACCELERATED",
+    "DEFAULT_METHOD",
     "FIDELITIES",
+    "FILTERS",
+    "LARGEST_SCALE",
     "LATENT_STD",
+    "METHODS",
     "RECIPES",
     "SIZES",
     "CropConfig",
+    "FilterInfo",
     "InvertConfig",
     "ModelConfig",
     "Recipe",

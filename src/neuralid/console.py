@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import textwrap
 import threading
@@ -32,6 +33,16 @@ from .errors import NeuralidError
 
 _traceback_wanted = ContextVar("traceback_wanted", default=False)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def is_first_process() -> bool:
+    """Whether this process talks: of those torchrun starts the first does, the others fall silent.
+
+    What goes wrong in another one is told by the first.
+    """
+    first = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
+    stderr.quiet = not first
+    return first
 
 
 def show_error(error: NeuralidError) -> None:

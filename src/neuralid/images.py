@@ -7,16 +7,18 @@ paper's scale (section 3.1).
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from . import png
 from .errors import ImageError
 from .files import write_atomically
 
@@ -24,8 +26,11 @@ if TYPE_CHECKING:  # torch takes a second; what only reads pictures does without
     from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+ORIENTATION = 0x0112  # the EXIF tag
 LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
 RECIPE_KEY = "neuralid-recipe"  # PNG text: how a picture was made
+# What Pillow raises for files that are cut short or damaged.
+BROKEN = (OSError, SyntaxError, ValueError, IndexError, MemoryError, EOFError, struct.error)
 _header_lock = threading.Lock()  # warnings.catch_warnings is not thread-safe
 
 
@@ -36,13 +41,27 @@ def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
     more pixels than Pillow thinks safe (89 million).
     """
     name = name or str(source)
+    with (
+        readable(name),
+        source.open("rb") if isinstance(source, Path) else nullcontext(source) as file,
+    ):
+        picture = open_header(file)
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+
+
+def open_header(file: BinaryIO) -> Image.Image:
+    """Open a picture without decoding it; one with too many pixels raises."""
+    with _header_lock, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(file)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Turn what goes wrong while the picture ``name`` is read into an `ImageError` with a hint."""
     try:
-        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-            with _header_lock, warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                picture = Image.open(file)
-            picture.load()
-            return ImageOps.exif_transpose(picture)
+        yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ImageError(
@@ -58,7 +77,7 @@ def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
         raise ImageError(
             f"{name} is not a picture", hint="JPEG, PNG, WebP and BMP are read"
         ) from error
-    except (OSError, SyntaxError, ValueError, MemoryError, EOFError) as error:
+    except BROKEN as error:
         raise ImageError(f"{name} cannot be read: {error}", hint="is it complete?") from error
 
 
@@ -93,9 +112,59 @@ def to_array(picture: Image.Image) -> np.ndarray:
         return np.asarray(picture).astype(np.uint16)
     if picture.mode.startswith(("I", "F")):
         return _to_8_bits_array(picture)
+    if picture.mode == "CMYK":
+        return np.asarray(_without_inks(picture))
     grey = picture.mode in ("1", "L", "LA", "La")
     mode = ("L" if grey else "RGB") + ("A" if picture.has_transparency_data else "")
     return np.asarray(picture.convert(mode))
+
+
+def _without_inks(picture: Image.Image) -> Image.Image:
+    """CMYK in sRGB, by its own profile if it has one that can be used."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+        screen = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(picture, profile, screen, outputMode="RGB")
+        return converted or picture.convert("RGB")
+    except (KeyError, OSError, ImageCms.PyCMSError):
+        return picture.convert("RGB")
+
+
+def read_exact(path: Path) -> tuple[np.ndarray, Image.Image]:
+    """A picture's integers as of `to_array`, upright, and colours of 16 bits as such; and
+    the picture for `save_exact`.
+
+    Shape: also uint16 ``(H, W, C)``, C 2 to 4, alpha last, from a PNG. Raises as `open_picture`.
+    """
+    picture = open_picture(path)
+    with readable(str(path)), path.open("rb") as file:
+        if not png.is_deep(file.read(26)):
+            return to_array(picture), picture
+        file.seek(0)
+        turned = Image.open(file).getexif().get(ORIENTATION, 1)
+        values = png.decode(path.read_bytes())
+    return (to_array(picture) if values is None else upright(values, turned)), picture
+
+
+def upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn ``(H, W, C)`` as its EXIF orientation, 1 to 8, says."""
+    if orientation in (5, 6, 7, 8):
+        array = array.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
+
+
+def save_exact(path: Path, array: np.ndarray, like: Image.Image) -> None:
+    """Undo `read_exact`; formats other than PNG get 8 bits a colour. Raises as `save_picture`."""
+    if array.dtype == np.uint16 and array.ndim == 3:
+        if check_format(path) == "PNG":
+            write_atomically(path, png.encode(array, like.info.get("icc_profile")))
+            return
+        array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    save_picture(path, from_array(array, like))
 
 
 def from_array(array: np.ndarray, like: Image.Image) -> Image.Image:

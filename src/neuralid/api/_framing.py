@@ -13,8 +13,8 @@ from .. import align, detect, images
 from ..align import frame_crop
 from ..config import CropConfig, Frame, check_range
 from ..crop import crop_face, default_face_size
-from ..detect import Face
 from ..errors import ImageError, NeuralidError
+from ..eyes import Face
 from ..weights import load_weights
 from ._studio import Failure, Studio
 

@@ -21,7 +21,7 @@ from ..inversion import invert as search
 from ..models.inference import draw_faces
 from ..quality import psnr, ssim
 from ._framing import Framed, Framing, frame_all, save_frames
-from ._studio import Failure, Studio, check_picture, enlarge, one_of, place_for, quiet, sibling
+from ._studio import Failure, Studio, check_picture, one_of, place_for, quiet, sibling
 
 PAIR_SUFFIX = ".inverted.png"
 LATENT_SUFFIX = ".latent.safetensors"
@@ -269,6 +269,6 @@ def _write(item: Inverted, place: tuple[Path, Path] | None, studio: Studio) -> I
     pair = np.stack([item.target, item.reconstruction])
     line = latent.to_text(item.latent, studio.weights.id)
     images.save_picture(
-        picture, images.hstack(list(enlarge(pair, SHOWN))), {images.LATENT_KEY: line}
+        picture, images.hstack(list(studio.enlarge(pair, SHOWN))), {images.LATENT_KEY: line}
     )
     return replace(item, files=(file, picture))

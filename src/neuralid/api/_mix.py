@@ -21,7 +21,7 @@ from ..paste import put_back
 from ._framing import Framing
 from ._invert import check_tuned, kept
 from ._people import Person, resolve
-from ._studio import Studio, check_picture, enlarge, quiet
+from ._studio import Studio, check_picture, quiet
 
 RATE = 20.0  # frames a second of a film
 LARGEST = 16.0  # a face that is put back is enlarged at most so many times before
@@ -184,16 +184,16 @@ def _drawn(
         return mixed, _matrix(people, layout.matrix, mixer, studio, scale), None
     if layout.strip is not None:
         way = along(latents, layout.strip, mixer.blend) + mixer.moved
-        return mixer(latents), images.hstack(list(enlarge(studio.draw(way), scale))), None
+        return mixer(latents), images.hstack(list(studio.draw(way, scale))), None
     if layout.frames is not None:
         way = loop(latents, layout.frames, mixer.blend) + mixer.moved
-        film = enlarge(studio.draw(way), scale)
+        film = studio.draw(way, scale)
         return way[0], film[0], film
     mixed = mixer(latents)
     face = studio.draw(mixed[None])
     if layout.keep is not None:
-        return mixed, _put_back(layout.keep, known[layout.keep], face), None
-    return mixed, enlarge(face, scale)[0], None
+        return mixed, _put_back(layout.keep, known[layout.keep], face, studio), None
+    return mixed, studio.enlarge(face, scale)[0], None
 
 
 def _moved(studio: Studio, moves: Mapping[str, float]) -> Tensor:
@@ -219,15 +219,15 @@ def _matrix(
     cells = [empty, *(person.face for person in above)]
     for index, person in enumerate(left):
         cells += [person.face, *children[index * len(above) : (index + 1) * len(above)]]
-    return images.grid(enlarge(np.stack(cells), scale), columns=1 + len(above))
+    return images.grid(studio.enlarge(np.stack(cells), scale), columns=1 + len(above))
 
 
-def _put_back(photo: Path, person: Person, drawn: np.ndarray) -> np.ndarray:
+def _put_back(photo: Path, person: Person, drawn: np.ndarray, studio: Studio) -> np.ndarray:
     if person.crop is None:
         raise ConfigError(f"{photo} is no photo to put a face into", hint="--keep names a photo")
     image = images.load_rgb(photo)
     side = person.crop.face_size or default_face_size(image.shape[1], image.shape[0])
-    large = enlarge(drawn, min(LARGEST, max(1.0, side / drawn.shape[1])))[0]
+    large = studio.enlarge(drawn, min(LARGEST, max(1.0, side / drawn.shape[1])))[0]
     return put_back(image, large, person.crop)
 
 

@@ -16,7 +16,7 @@ from ..config import check_range
 from ..errors import ConfigError
 from ..files import check_writable, make_folder
 from ..upscaling import MOST_PIXELS
-from ._studio import Studio, check_picture, enlarge, one_of, quiet
+from ._studio import Studio, check_picture, one_of, quiet
 
 COUNT = 16  # faces drawn if nobody says how many
 CHUNK = 64  # faces drawn between two reports of progress
@@ -71,7 +71,7 @@ def sample(
     latents = latent.draw(chosen, studio.latent_size) * trunc
     parts = []
     for part in latents.split(CHUNK):
-        parts.append(enlarge(studio.draw(part), scale))
+        parts.append(studio.draw(part, scale))
         if on_step is not None:
             on_step(sum(map(len, parts)), len(latents))
     result = Sampled(np.concatenate(parts), latents, chosen, [])

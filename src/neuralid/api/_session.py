@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +20,19 @@ from ..device import peak_memory_mb, pick_precision
 from ..models.encoder import Encoder
 from ..models.inference import FoldedGenerator, draw_faces, latent_metric
 from ..training.batches import Batches
-from ..training.checkpoint import load_checkpoint, save_checkpoint
+from ..training.checkpoint import save_checkpoint
 from ..training.directions import find_directions
+from ..training.distributed import World
 from ..training.encoding import train_encoder
+from ..training.health import spread
 from ..training.history import RESUMED, History
 from ..training.loop import Step, train_loop
 from ..training.plan import Plan
 from ..training.report import write_report
 from ..training.runs import Run
 from ..training.state import TrainState
+from ._quality import Quality
+from ._recovery import Recovery
 
 TICK = 1000  # pictures between two lines of the log
 SHOWN = 64  # faces in a snapshot's grid
@@ -55,13 +59,19 @@ class Session:
         device: torch.device,
         attributes: Attributes | None,
         say: Callable[[str], None],
+        world: World,
     ) -> None:
         self.plan, self.run, self.device, self.say = plan, run, device, say
+        self.world = world  # of its processes the first alone writes
         self.attributes = attributes  # of all faces
-        self.precision = pick_precision(plan.train.precision, device)
+        self.precision = world.lowest(pick_precision(plan.train.precision, device))
         self.state = TrainState.fresh(plan.model, plan.train, device)
+        self.recovery = Recovery(plan, run, self.state, device, world, say)
         self.ticks: list[Step] = []
         self.frame: Frame | None = None
+        self.spread = 0.0  # of real faces
+        self.quality: Quality | None = None
+        self.should_stop: Callable[[], bool] = lambda: False
 
     def run_to_the_end(
         self,
@@ -75,7 +85,11 @@ class Session:
             self._resume()
         self.say(f"run: {self.run.folder}")
         config = self.plan.train
-        self.frame = measure_frame(faces.images[faces.training()[:MEASURED]])
+        self.should_stop = should_stop
+        if self.world.is_first:
+            some = faces.images[faces.training()[:MEASURED]]
+            self.frame, self.spread = measure_frame(some), spread(images.to_tensor(some))
+            self.quality = Quality(self.run, faces, self.device, self.precision, self.say)
 
         def step(report: Step) -> None:
             self._tick(report)
@@ -87,13 +101,17 @@ class Session:
             batches,
             config,
             self.precision,
-            on_step=step,
-            on_snapshot=self._snapshot,
+            on_step=step if self.world.is_first else lambda report: None,
+            on_snapshot=self._snapshot if self.world.is_first else lambda state: None,
+            go_back=self._go_back,
             should_stop=should_stop,
+            world=self.world,
         )
         if self.state.images < config.kimg * 1000:
             return Trained(self.run.folder, None, self.state.images, finished=False)
-        published = self._published(faces, batches, on_encoder, should_stop)
+        published = self.world.first(
+            lambda: self._published(faces, batches, on_encoder, should_stop)
+        )
         return Trained(
             self.run.folder, published, self.state.images, finished=published is not None
         )
@@ -110,6 +128,9 @@ class Session:
         None if it was stopped; a resumed run begins here again.
         """
         config, generator = self.plan.train, FoldedGenerator(self.state.average)
+        self.world.take_threads()
+        if self.quality is not None:
+            self.quality.finish(self.state.images)
         self.say("measuring the directions of latent space")
         metric = latent_metric(generator)
         self.say("training the encoder")
@@ -130,7 +151,8 @@ class Session:
         name = self.plan.name
         if weights.is_published(name):
             self.say(f"replacing the weights '{name}' in the cache")
-        described = self._description()
+        scores = self.quality.scores if self.quality is not None else {}
+        described = replace(self._description(), scores=scores)
         return weights.publish(name, self.state.average, described, metric, encoder, directions)
 
     def _directions(
@@ -162,23 +184,23 @@ class Session:
         )
 
     def _resume(self) -> None:
-        found = load_checkpoint(
-            self.run.folder,
-            self.device,
-            self.state.unpack,
-            lambda path: self.say(f"{path.name} is damaged; going back to the one before"),
-        )
-        kimg = self.state.images / 1000
-        self.run.log({"event": RESUMED, "kimg": kimg, "time": round(time.time(), 1)})
+        """Go on from the newest checkpoint that can be read, if there is one."""
+        found, kimg = self.recovery.restore(), self.state.images / 1000
+        if self.world.is_first:
+            self.run.log({"event": RESUMED, "kimg": kimg, "time": round(time.time(), 1)})
         self.say(f"resumed after {kimg:g} kimg" if found else "no checkpoint yet: starting anew")
+
+    def _go_back(self) -> None:
+        self.ticks.clear()
+        self.recovery.go_back()
 
     def _tick(self, report: Step) -> None:
         """Log the mean of the steps of each `TICK` pictures, and of what is left at the end."""
         self.ticks.append(report)
-        before = report.images - self.plan.train.batch
+        before = report.images - report.new
         if report.images // TICK == before // TICK and report.images < report.total:
             return
-        names = [f.name for f in fields(Step)][2:]
+        names = [f.name for f in fields(Step)][2:-1]
         means = {n: round(float(np.mean([getattr(s, n) for s in self.ticks])), 5) for n in names}
         self.ticks.clear()
         self.run.log(
@@ -195,13 +217,21 @@ class Session:
         """Write a grid of the same latents as ever, the weights, and a checkpoint."""
         kimg = f"{state.images // 1000:06d}"
         z = latent.draw(range(SHOWN), self.plan.model.latent_size)
-        faces = images.to_uint8(draw_faces(FoldedGenerator(state.average), z))
+        faces = draw_faces(FoldedGenerator(state.average), z)
         grid = self.run.folder / f"fakes{kimg}.png"
-        images.save_picture(grid, images.grid(faces))
+        images.save_picture(grid, images.grid(images.to_uint8(faces)))
         path = self.run.folder / f"weights-{kimg}.safetensors"
         weights.save_weights(path, state.average, self._description())
         save_checkpoint(self.run.folder, state.images, state.pack())
+        self.recovery.watch(spread(faces), self.spread)
+        self._measure(faces)  # after all that must not be lost
         self._tell(grid)
+
+    def _measure(self, faces: Tensor) -> None:
+        """Measure the averaged generator, but not where somebody waits for the run to stop."""
+        finished = self.state.images >= self.plan.train.kimg * 1000
+        if self.quality is not None and (finished or not self.should_stop()):
+            self.quality.measure(self.state.average, faces, self._description(), must=finished)
 
     def _tell(self, grid: Path) -> None:
         """Log the snapshot, write the report, and say in one line how the run stands."""

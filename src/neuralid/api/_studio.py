@@ -77,14 +77,15 @@ class Studio:
 
     def draw(self, latents: Tensor, scale: float = 1.0) -> np.ndarray:
         """Faces as uint8 ``(N, H, W, 3)``, enlarged by the default upscaler."""
-        return enlarge(images.to_uint8(draw_faces(self.generator, latents)), scale)
+        return self.enlarge(images.to_uint8(draw_faces(self.generator, latents)), scale)
 
-
-def enlarge(faces: np.ndarray, scale: float) -> np.ndarray:
-    """uint8 ``(N, H, W, 3)`` enlarged by the default upscaler; a scale of 1 changes nothing."""
-    if scale == 1:
-        return faces
-    return np.stack([upscaling.upscale_array(face, scale) for face in faces])
+    def enlarge(self, faces: np.ndarray, scale: float) -> np.ndarray:
+        """uint8 ``(N, H, W, 3)`` enlarged by the default upscaler; a scale of 1 changes nothing."""
+        if scale == 1:
+            return faces
+        return np.stack(
+            [upscaling.upscale_array(face, scale, device=self.device) for face in faces]
+        )
 
 
 def quiet(text: str) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from .. import __version__, weights
 from ..attributes import UTKFACE, Attributes, read_attributes
@@ -15,6 +19,8 @@ from ..dataset import Dataset, load_dataset
 from ..device import describe, pick_device, pick_precision
 from ..errors import OutputError
 from ..files import check_writable
+from ..training.distributed import World, check_shares, joined
+from ..training.launch import launch_name, launch_time, was_launched
 from ..training.loop import Step
 from ..training.plan import Plan, new_plan, resumed_plan
 from ..training.runs import Run
@@ -36,6 +42,7 @@ def train(
     latent_size: int | None = None,
     kimg: float | None = None,
     batch: int | None = None,
+    micro_batch: int | None = None,
     recipe: str | Recipe | None = None,
     face_size: int | None = None,
     delta_i: int | None = None,
@@ -62,17 +69,22 @@ def train(
 
     Options left out take the defaults of `TrainConfig`, `ModelConfig` and `CropConfig`, or, with
     ``resume`` (a run's folder, its name under ``out``, or "latest"), those of the run; only
-    ``kimg``, ``snapshot``, ``precision``, ``data``, ``licence`` and ``attributes`` may differ from
-    it. ``kimg`` and ``snapshot`` are thousands of pictures; ``face_size`` and the deltas pixels;
-    ``rotation`` degrees. With ``align`` the largest face of each picture is found and framed, as
-    `Frame` says. ``attributes`` is a list in CelebA's format, or "utkface" for that data set's file
-    names: the weights then hold a direction in latent space for each attribute. ``tensorboard``
-    writes event files into the run's folder; it needs the extra of that name.
+    ``kimg``, ``snapshot``, ``precision``, ``micro_batch``, ``data``, ``licence`` and ``attributes``
+    may differ from it. ``batch`` is for all processes together, and with ``micro_batch`` goes
+    through the networks in parts of that size. ``kimg`` and ``snapshot`` are thousands of
+    pictures; ``face_size`` and the deltas pixels; ``rotation`` degrees. With
+    ``align`` the largest face of each picture is found and framed, as `Frame` says. ``attributes``
+    is a list in CelebA's format, or "utkface" for that data set's file names: the weights then
+    hold a direction in latent space for each attribute. ``tensorboard`` writes event files into
+    the run's folder; it needs the extra of that name.
 
     ``on_load(done, total)`` hears of pictures read, ``on_step`` of training steps,
     ``on_encoder(done, total)`` of what comes after, the encoder's and then the directions',
     ``on_message`` of anything worth a line. When ``should_stop()`` says so, the run saves and ends
     early, and nothing is published; while pictures are read it ends in a `KeyboardInterrupt`.
+
+    Under ``torchrun``, or in a program that has set up ``torch.distributed``, every process calls
+    this alike; the first one writes, and its callbacks are the ones that hear.
 
     Raises `DataError`, `TrainingError`, `ConfigError`, `DeviceError` or `OutputError`.
     """
@@ -91,6 +103,7 @@ def train(
         "align": align,
         "kimg": kimg,
         "batch": batch,
+        "micro_batch": micro_batch,
         "recipe": recipe,
         "mirror": mirror,
         "snapshot": snapshot,
@@ -98,29 +111,107 @@ def train(
         "precision": precision,
     }
     check_installed(tensorboard)
-    resumed = Run.find(Path(out), resume) if resume is not None else None
-    plan = resumed_plan(resumed, options) if resumed else new_plan(options)
-    where = pick_device(device)
-    on_message(f"device: {describe(where)}, {pick_precision(plan.train.precision, where)}")
+    talk = _Talk(on_load, on_step, on_encoder, on_message, should_stop)
+    start = _Start(Path(out), resume, workers, device, tensorboard, dry_run)
+    with joined() as world:
+        return _train(options, start, talk if world.is_first else talk.silent(), world)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What does not decide the outcome."""
+
+    out: Path
+    resume: str | None
+    workers: int | None
+    device: str
+    tensorboard: bool
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class _Talk:
+    """Who hears of how it goes."""
+
+    on_load: Callable[[int, int], None] | None
+    on_step: Callable[[Step], None]
+    on_encoder: Callable[[int, int], None]
+    say: Callable[[str], None]
+    should_stop: Callable[[], bool]
+
+    def silent(self) -> _Talk:
+        return _Talk(None, lambda step: None, lambda done, total: None, quiet, self.should_stop)
+
+    def loading(self, done: int, total: int) -> None:
+        if self.should_stop():
+            raise KeyboardInterrupt
+        if self.on_load is not None:
+            self.on_load(done, total)
+
+
+def _train(options: dict[str, Any], start: _Start, talk: _Talk, world: World) -> Trained:
+    """The first process finds, reads and makes the files of the run; the others hear of it."""
+    resumed = world.alone(lambda: _resumed(start, options))
+    plan = world.first(lambda: resumed_plan(resumed, options) if resumed else new_plan(options))
+    check_shares(plan.train, world.size)
+    where = world.each(lambda: pick_device(world.device(start.device)))
+    if world.size > 1 and where.type == "cuda":
+        torch.cuda.set_device(where)
+    many = f"{world.size} processes on " if world.size > 1 else ""
+    precision = world.lowest(pick_precision(plan.train.precision, where))
+    talk.say(f"device: {many}{describe(where)}, {precision}")
 
     with ExitStack() as held:
-        if resumed is None:
-            check_writable(_nearest_folder(Path(out)) / "run")
-        else:
-            held.enter_context(resumed.locked())
-        faces = _load(plan, workers, _stoppable(on_load, should_stop), on_message)
-        known = _attributes(plan, faces, on_message)
-        if dry_run:
-            return _not_trained(plan, faces, on_message)
-        run = resumed or _new_run(Path(out), plan, faces, held)
+        world.alone(lambda: _keep(start, resumed, held))
+        faces = world.in_turn(lambda: _load(plan, start.workers, talk))
+        known = world.alone(lambda: _attributes(plan, faces, talk.say))
+        if start.dry_run:
+            return _not_trained(plan, faces, talk.say)
+        resuming = world.first(lambda: resumed is not None)
+        made = world.alone(lambda: _begun(resumed, start, plan, faces, held, talk.say))
+        run = made or Run(world.first(lambda: made.folder if made else start.out))
         held.enter_context(_told_how_to_go_on(run))
-        facts = {"version": __version__, "pictures": _pictures(resumed, faces, on_message)}
-        run.write_options({**plan.to_dict(), **facts})
-        if tensorboard:
+        if start.tensorboard and world.is_first:
             held.enter_context(event_files(run))
-        return Session(plan, run, where, known, on_message).run_to_the_end(
-            faces, resumed is not None, on_step, on_encoder, should_stop
+        return Session(plan, run, where, known, talk.say, world).run_to_the_end(
+            faces, resuming, talk.on_step, talk.on_encoder, talk.should_stop
         )
+
+
+def _resumed(start: _Start, options: dict[str, Any]) -> Run | None:
+    """The run to go on with: the one asked for, or that of this torchrun before a restart."""
+    if start.resume is not None:
+        return Run.find(start.out, start.resume)
+    if not was_launched():
+        return None
+    wanted = new_plan(options).to_dict()
+    return Run.launched_by(start.out, launch_name(), launch_time(), wanted)
+
+
+def _keep(start: _Start, resumed: Run | None, held: ExitStack) -> None:
+    """Keep other processes out of a run that is gone on with; a new one must have a place."""
+    if resumed is None:
+        check_writable(_nearest_folder(start.out) / "run")
+    else:
+        held.enter_context(resumed.locked())
+
+
+def _begun(
+    resumed: Run | None,
+    start: _Start,
+    plan: Plan,
+    faces: Dataset,
+    held: ExitStack,
+    say: Callable[[str], None],
+) -> Run:
+    """The run's folder, with its options."""
+    run = resumed or _new_run(start.out, plan, faces, held)
+    facts = {"version": __version__, "pictures": _pictures(resumed, faces, say)}
+    if was_launched():
+        facts["launch"] = {"name": launch_name(), "time": time.time()}
+    with _told_how_to_go_on(run):
+        run.write_options({**plan.to_dict(), **facts})
+    return run
 
 
 def _pictures(resumed: Run | None, faces: Dataset, say: Callable[[str], None]) -> dict[str, Any]:
@@ -144,28 +235,12 @@ def _told_how_to_go_on(run: Run) -> Iterator[None]:
         raise
 
 
-def _stoppable(
-    on_load: Callable[[int, int], None], should_stop: Callable[[], bool]
-) -> Callable[[int, int], None]:
-    def loading(done: int, total: int) -> None:
-        if should_stop():
-            raise KeyboardInterrupt
-        on_load(done, total)
-
-    return loading
-
-
 def _not_trained(plan: Plan, faces: Dataset, say: Callable[[str], None]) -> Trained:
     say(f"dry run: {plan.train.kimg:g} kimg would be trained on {len(faces.training())} faces")
     return Trained(None, None, 0)
 
 
-def _load(
-    plan: Plan,
-    workers: int | None,
-    on_load: Callable[[int, int], None],
-    say: Callable[[str], None],
-) -> Dataset:
+def _load(plan: Plan, workers: int | None, talk: _Talk) -> Dataset:
     faces = load_dataset(
         plan.data,
         plan.model.size,
@@ -174,11 +249,12 @@ def _load(
         frame=Frame() if plan.align else None,
         max_images=plan.max_images,
         workers=workers,
-        on_step=on_load,
+        on_step=talk.loading,
     )
     skipped = f", {len(faces.skipped)} unreadable ones skipped" if faces.skipped else ""
-    say(f"data: {len(faces.names)} faces{skipped}, {len(faces.validation())} kept for validation")
-    say(f"face size: {_sizes(faces.face_sizes)}")
+    kept = len(faces.validation())
+    talk.say(f"data: {len(faces.names)} faces{skipped}, {kept} kept for validation")
+    talk.say(f"face size: {_sizes(faces.face_sizes)}")
     return faces
 
 

@@ -44,6 +44,10 @@ def train(
         float, typer.Option(metavar="X", help="Thousands of pictures to show.")
     ] = TrainConfig.kimg,
     batch: Annotated[int, typer.Option(metavar="N", help="Pictures a step.")] = TrainConfig.batch,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Pictures of them at once, to save memory. Default: all."),
+    ] = None,
     recipe: Annotated[
         str, typer.Option(metavar="NAME", help=f"{' or '.join(RECIPES)}.")
     ] = "stable",
@@ -92,6 +96,7 @@ def train(
 
     everything = {k: v for k, v in locals().items() if k not in ("ctx", "api")}
     options = {k: v for k, v in everything.items() if _is_given(ctx, k)}
+    first = console.is_first_process()
     with (
         console.stop_signals() as should_stop,
         console.training() as (on_load, on_step, on_encoder),
@@ -104,7 +109,7 @@ def train(
             on_message=console.say,
             should_stop=should_stop,
         )
-    if result.weights is not None:
+    if result.weights is not None and first:
         typer.echo(result.weights)
     if not result.finished:
         console.say(f"stopped; go on with --resume {result.run}")

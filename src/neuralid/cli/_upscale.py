@@ -8,10 +8,16 @@ from typing import Annotated
 import typer
 
 from .. import console
-from ._options import OutDir
+from ..config import DEFAULT_METHOD, FILTERS, METHODS
+from ._options import Device, OutDir
 from ._show import print_paths
 
-METHODS = "nearest, linear, area, cubic, lanczos, fourier, dcci, scale2x or scale3x."
+METHOD_HELP = "; ".join(f"**{name}**, {text}" for name, text in METHODS.items())
+FILTER_HELP = "; ".join(
+    f"**{name}**, {info.summary}"
+    + ("" if info.usual is None else f" ({info.usual:g}, 0 to {info.most:g})")
+    for name, info in FILTERS.items()
+)
 
 
 def upscale(
@@ -25,12 +31,41 @@ def upscale(
     ] = None,
     outdir: OutDir = None,
     scale: Annotated[
-        float, typer.Option("-s", "--scale", metavar="X", help="Times as large, 1 to 64.")
-    ] = 4.0,
-    method: Annotated[str, typer.Option(metavar="NAME", help=METHODS)] = "cubic",
-    sharpen: Annotated[
-        float, typer.Option(metavar="X", help="Amount of sharpening, 0 to 5.")
-    ] = 0.5,
+        float | None,
+        typer.Option("-s", "--scale", metavar="X", help="Times as large, 1 to 64. Default: 4."),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH", help="As large as fits inside, pixels; 512 means 512x512. Not with -s."
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"Default: {DEFAULT_METHOD}. {METHOD_HELP}."),
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="NAME[=X]",
+            help="Done to the result, in the order given (X left out, and its range, in brackets): "
+            f"{FILTER_HELP}.",
+        ),
+    ] = None,
+    consistent: Annotated[
+        bool,
+        typer.Option(
+            "--consistent", help="Correct the result: shrunk by averaging it is the picture again."
+        ),
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Write a sheet of all methods, with a detail of each.")
+    ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Pass over pictures whose result is there.")
+    ] = False,
+    device: Device = "auto",
 ) -> None:
     """Enlarge pictures.
 
@@ -46,8 +81,14 @@ def upscale(
             output=output,
             outdir=outdir,
             scale=scale,
+            size=size,
             method=method,
-            sharpen=sharpen,
+            filters=filters or (),
+            consistent=consistent,
+            compare=compare,
+            skip_existing=skip_existing,
+            device=device,
+            on_message=console.say,
             on_step=on_step,
             on_failure=failures,
         )

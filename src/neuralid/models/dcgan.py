@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from ..config import ModelConfig
 from .convolution import phase_upsample_conv, spectral_conv7, spectral_upsample_conv
+from .share import WHOLE, Share
 
 STEM = 14  # side of the first map
 STEM_WIDTH = 256
@@ -57,11 +58,11 @@ class Generator(nn.Module):
         self.to_rgb = nn.ConvTranspose2d(LAST_WIDTH, 3, 5, padding=2)
         self.apply(_init_weights)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, share: Share = WHOLE) -> Tensor:
         slope = self.config.slope
         x = F.leaky_relu(self.dense_norm(self.dense(z)), slope)  # (N, 14*14*256)
         x = x.view(-1, STEM, STEM, STEM_WIDTH).permute(0, 3, 1, 2)  # (N, 256, 14, 14)
-        x = self.dropout(x)
+        x = self.dropout(x, share)
         for up, norm in zip(self.ups, self.norms, strict=True):
             x = F.leaky_relu(norm(up(x)), slope)  # (N, 128, 28, 28), then (N, 64, 56, 56)
         x = F.leaky_relu(self.conv_norm(self.conv(x)), slope)  # (N, 32, S, S)
@@ -110,9 +111,9 @@ class Discriminator(nn.Module):
         self.dense = nn.Linear(1024 * 7 * 7, 1)
         self.apply(_init_weights)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, share: Share = WHOLE) -> Tensor:
         for conv in [*self.convs, self.wide]:
-            x = self.dropout(F.leaky_relu(conv(x), self.config.slope))
+            x = self.dropout(F.leaky_relu(conv(x), self.config.slope), share)
         # Keras flattens (7, 7, 1024) in this order; the map is laid out so already.
         return self.dense(x.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
 
@@ -133,18 +134,21 @@ class Dropout(nn.Module):
     """Dropout whose mask costs one random byte a value; the rate is rounded to 1/256.
 
     ``nn.Dropout`` draws a full random number a value, 25 times slower on a CPU: a twelfth of
-    a training step.
+    a training step. Of the masks of a batch that several processes share out, each takes its own
+    rows.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.threshold = round(rate * 256)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, share: Share = WHOLE) -> Tensor:
         if not self.training or self.threshold == 0:
             return x
-        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device)
-        dice = words.random_(-(1 << 63), None).view(torch.uint8)[: x.numel()]
+        values = x.numel() * share.size
+        words = torch.empty((values + 7) // 8, dtype=torch.int64, device=x.device)
+        dice = words.random_(-(1 << 63), None).view(torch.uint8)[:values]
+        dice = share.of(dice.view(len(x) * share.size, -1))
         # In x's own type: arithmetic on truth values is several times slower.
         scale = dice.to(x.dtype).ge_(self.threshold).mul_(256 / (256 - self.threshold))
         return x * scale.view(x.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-PATCH = 48  # P of `EyeLocator`, pixels
+PATCH = 64  # P of `EyeLocator`, pixels
 EYE_PATCH = 32  # P of `EyeCentre`
 STRIDE = 4  # pixels from one cell of `FaceProposer` to the next
 WINDOW = 24  # side of the framed faces it is best at, pixels
@@ -51,38 +51,36 @@ class FaceProposer(nn.Module):
 class EyeLocator(nn.Module):
     """Where the eyes are in a grey patch, and whether it shows a face at all.
 
+    Data sets frame faces each in a way of its own, so it gives one pair of eyes for each of
+    those it learned from.
+
     Shape:
         - patches: ``(N, 1, P, P)``, each of mean 0 and spread 1
-        - returns: eyes ``(N, 2, 2)``, the picture's left one first, (x, y) as fractions of the
-          side; and logits ``(N,)``, above 0 for a face
+        - returns: eyes ``(N, K, 2, 2)``, K the ``frames``, the picture's left one first, (x, y) as
+          fractions of the side; and logits ``(N,)``, above 0 for a face
 
     >>> import torch
-    >>> eyes, logits = EyeLocator()(torch.zeros(3, 1, 48, 48))
+    >>> eyes, logits = EyeLocator(frames=2)(torch.zeros(3, 1, 64, 64))
     >>> eyes.shape, logits.shape
-    (torch.Size([3, 2, 2]), torch.Size([3]))
+    (torch.Size([3, 2, 2, 2]), torch.Size([3]))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, frames: int = 2) -> None:
         super().__init__()
         self.maps = nn.Sequential(
-            nn.Conv2d(1, 16, 5, stride=2, padding=2),  # (N, 16, 24, 24)
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1),  # (N, 32, 12, 12)
-            nn.ReLU(),
-            nn.Conv2d(32, 48, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(48, 64, 3, stride=2, padding=1),  # (N, 64, 6, 6)
-            nn.ReLU(),
-            nn.Conv2d(64, 24, 1),
-            nn.ReLU(),
+            *_step(1, 16, 5, stride=2),  # (N, 16, 32, 32)
+            *_step(16, 32, 3, stride=2),  # (N, 32, 16, 16)
+            *_step(32, 64, 3),
+            *_step(64, 96, 3, stride=2),  # (N, 96, 8, 8)
+            *_step(96, 24, 1),
         )
-        self.hidden = nn.Sequential(nn.Linear(24 * 6 * 6, 64), nn.ReLU())
-        self.eyes = nn.Linear(64, 4)
+        self.hidden = nn.Sequential(nn.Linear(24 * 8 * 8, 64), nn.ReLU())
+        self.eyes = nn.Linear(64, 4 * frames)
         self.is_face = nn.Linear(64, 1)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         x = self.hidden(self.maps(patches).flatten(1))
-        return 0.5 + self.eyes(x).view(-1, 2, 2), self.is_face(x).squeeze(1)
+        return 0.5 + self.eyes(x).view(len(x), -1, 2, 2), self.is_face(x).squeeze(1)
 
 
 class EyeCentre(nn.Module):
@@ -120,3 +118,12 @@ class EyeCentre(nn.Module):
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         x = self.hidden(self.maps(patches).flatten(1))
         return 0.5 + self.centre(x), self.is_eye(x).squeeze(1)
+
+
+def _step(channels: int, maps: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    """A convolution, batch norm, ReLU."""
+    return [
+        nn.Conv2d(channels, maps, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(maps),
+        nn.ReLU(),
+    ]

@@ -43,7 +43,8 @@ class FaceUpscaler(nn.Module):
         self.tails = nn.ModuleDict({str(f): nn.Conv2d(WIDTH, f * f, 3, padding=1) for f in FACTORS})
 
     def forward(self, small: Tensor, factor: int) -> Tensor:
-        shallow = self.heads[str(factor)](small - 0.5)  # (N, 64, H, W)
+        centred = (small - 0.5).to(self.join.weight.dtype)  # the network may be of bfloat16
+        shallow = self.heads[str(factor)](centred)  # (N, 64, H, W)
         deep = shallow + self.join(self.trunk(shallow))
         detail = F.pixel_shuffle(self.tails[str(factor)](deep), factor)
         return bicubic(small, factor) + detail

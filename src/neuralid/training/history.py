@@ -29,6 +29,7 @@ class History:
     skipped: int = 0  # pictures that could not be read
     kimg: float = 0.0  # thousands of pictures shown, as far as the log goes
     seconds: float = 0.0  # spent on training in all, pauses left out
+    judging: float = 0.0  # seconds of them that went into metrics
 
     @classmethod
     def read(cls, path: Path) -> History:
@@ -41,6 +42,7 @@ class History:
     def _add(self, line: dict[str, Any], last: dict[str, Any] | None) -> dict[str, Any] | None:
         """Take a line in; ``last`` is the tick before it, and the last tick is returned."""
         kimg = number(line.get("kimg"))
+        self.judging += number(line.get("metrics_seconds")) or 0.0
         if "event" in line:
             self.events.append({**line, "kimg": self.kimg if kimg is None else kimg})
             if line["event"] == RESUMED and kimg is not None:
@@ -79,7 +81,7 @@ class History:
         return max(total - self.kimg, 0) * 1000 / self.speed if self.speed else None
 
     def line(self, total: float) -> str:
-        """The state of the run in one plain line: pictures, losses, speed, time left, metrics."""
+        """The state of the run in one plain line: pictures, losses, speed, time left, a metric."""
         parts = [f"{self.kimg:g}/{total:g} kimg"]
         tick = self.ticks[-1] if self.ticks else {}
         for key, text in (("loss_d", "D {:.2f}"), ("loss_g", "G {:.2f}")):
@@ -93,7 +95,8 @@ class History:
 
     def _measured_now(self) -> Iterator[str]:
         if self.measured and self.measured[-1]["kimg"] > self.kimg - 0.0005:
-            for name, value in self.measured[-1]["metrics"].items():
+            # The first is the one the best snapshot is kept by; all would not fit in a line.
+            for name, value in list(self.measured[-1]["metrics"].items())[:1]:
                 if (known := number(value)) is not None:
                     yield f"{name} {known:.3g}"
 

@@ -1,10 +1,8 @@
-"""The training loop: one discriminator step, one generator step, the average; then again.
-
-Letters in shapes: N batch, Z latent size, S side of a face.
-"""
+"""The training loop: steps, a look at how they went, snapshots; back to a good state if need be."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,18 +11,21 @@ import torch
 from torch import Tensor
 
 from ..config import TrainConfig
-from ..device import autocast, keep_freed_memory
+from ..device import keep_freed_memory
 from ..errors import TrainingError
-from ..latent import draw_batch
-from .augment import diff_augment
 from .batches import Batches
-from .losses import discriminator_loss, generator_loss, r1_penalty
+from .distributed import World
 from .state import TrainState
+from .step import Engine, passes, train_step
+
+ROLLBACKS = 3  # times a run that diverges goes back, each time to half the learning rates
+LOOK = 16  # steps from one look at the losses to the next, where a look makes the device wait
+LOOKS = {"cpu": 1}  # where it does not
 
 
 @dataclass(frozen=True)
 class Step:
-    """One report to ``on_step``."""
+    """One report to ``on_step``: means over the steps since the last one."""
 
     images: int  # real pictures shown so far
     total: int  # pictures the run will show
@@ -32,7 +33,8 @@ class Step:
     loss_g: float
     d_real: float  # mean probability the discriminator gives real pictures
     d_fake: float  # and generated ones
-    images_per_second: float  # of this step
+    images_per_second: float
+    new: int = 0  # pictures shown since the last report
 
 
 def train_loop(
@@ -43,99 +45,88 @@ def train_loop(
     *,
     on_step: Callable[[Step], None],
     on_snapshot: Callable[[TrainState], None],
+    go_back: Callable[[], None],
     should_stop: Callable[[], bool],
+    world: World | None = None,
 ) -> None:
     """Train until ``config.kimg`` thousand pictures were shown or ``should_stop()``.
 
-    ``on_snapshot`` is called every ``config.snapshot`` thousand pictures and at the end. The
-    global random state is left as it was.
+    ``on_snapshot`` is called every ``config.snapshot`` thousand pictures and at the end, with a
+    state in which every number is finite. A loss or a number in the state that is not makes
+    ``go_back()`` put the last such state back, with lower learning rates; a `TrainingError` if
+    that was done `ROLLBACKS` times. On a CPU ``on_step`` hears of every step, elsewhere of every
+    16 together. The global random state is left as it was.
     """
+    world = world or World()
     total, interval = round(config.kimg * 1000), round(config.snapshot * 1000)
-    saved = -1
     device = state.generator.dense.weight.device
     if device.type == "cpu":
         keep_freed_memory()
+    every = LOOKS.get(device.type, LOOK)
+    engine = Engine.start(state, config, precision, world)
+    look, saved = _Look(world, total), -1
+    stop = world.any(should_stop())
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        while state.images < total and not should_stop():
-            started = time.perf_counter()
-            # Dropout and augmentation draw from the global generator: a function of the step.
-            torch.manual_seed(_step_seed(config.seed, state.step))
-            real = batches.after(state.images, config.batch)
-            z = draw_batch(
-                config.batch, state.generator.config.latent_size, config.seed, state.step
-            )
-            losses = _train_step(state, _place(real, device), z.to(device), config, precision)
-
+        while state.images < total and not stop:
+            look.begin()
+            batch = list(passes(state, batches, config, world))
+            look.add(train_step(state, batch, engine), config.batch)
             before = state.images
             state.images += config.batch
             state.step += 1
-            on_step(_report(losses, state.images, total, config.batch, started))
-            if before // interval != state.images // interval:
+            save = before // interval != state.images // interval or state.images >= total
+            if not save and state.step % every:
+                continue
+
+            # Look at how it goes; on a GPU this waits until all of it is computed.
+            step = look.report(state.images)
+            good = math.isfinite(step.loss_d + step.loss_g)
+            if good:
+                on_step(step)
+                stop = world.any(should_stop())
+                save = save or stop
+                good = not save or state.is_finite()
+            if not good:
+                _check_rollbacks(state)
+                go_back()
+                saved = -1
+            elif save:
                 on_snapshot(state)
                 saved = state.images
     if saved != state.images:
         on_snapshot(state)
 
 
-def _train_step(
-    state: TrainState, real: Tensor, z: Tensor, config: TrainConfig, precision: str
-) -> tuple[Tensor, ...]:
-    """One step of both networks; returns the two losses and D's mean outputs."""
-    recipe, device = config.recipe, real.device
-    penalised = recipe.r1 > 0 and state.step % recipe.r1_interval == 0
-    real.requires_grad_(penalised)
+class _Look:
+    """The steps since the last look: what they gave, kept on the device, and when they began."""
 
-    # Draw fakes, once for both networks.
-    with autocast(device, precision):
-        fake = state.generator(z)  # (N, 3, S, S)
+    def __init__(self, world: World, total: int) -> None:
+        self.world, self.total = world, total
+        self.values: list[Tensor] = []
+        self.new, self.started = 0, 0.0
 
-    # Train the discriminator on real and fake in one batch.
-    state.discriminator.requires_grad_(True)
-    both = torch.cat([diff_augment(x, recipe.augment) for x in (real, fake.detach().float())])
-    with autocast(device, precision):
-        logits = state.discriminator(both).float()
-    on_real, on_fake = logits.chunk(2)
-    loss_d = discriminator_loss(on_real, on_fake, recipe.real_label)
-    # R1 is lazy, as in StyleGAN2 (Karras 2020, appendix B).
-    weight = recipe.r1 * recipe.r1_interval
-    penalty = weight * r1_penalty(on_real, real) if penalised else torch.zeros_like(loss_d)
-    _descend(state.optimizer_d, loss_d + penalty)
+    def begin(self) -> None:
+        if not self.values:
+            self.new, self.started = 0, time.perf_counter()
 
-    # Train the generator to be taken for real.
-    state.discriminator.requires_grad_(False)
-    with autocast(device, precision):
-        judged = state.discriminator(diff_augment(fake.float(), recipe.augment)).float()
-    loss_g = generator_loss(judged)
-    _descend(state.optimizer_g, loss_g)
+    def add(self, values: Tensor, images: int) -> None:
+        self.values.append(values)
+        self.new += images
 
-    # Update the average.
-    state.update_average(recipe.ema)
-    return loss_d.detach(), loss_g.detach(), on_real.sigmoid().mean(), on_fake.sigmoid().mean()
+    def report(self, images: int) -> Step:
+        means = self.world.mean(torch.stack(self.values).mean(0))
+        loss_d, loss_g, d_real, d_fake = means.tolist()
+        speed = self.new / (time.perf_counter() - self.started)
+        step = Step(images, self.total, loss_d, loss_g, d_real, d_fake, speed, self.new)
+        self.values.clear()
+        return step
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-
-
-def _report(
-    losses: tuple[Tensor, ...], images: int, total: int, batch: int, started: float
-) -> Step:
-    values = torch.stack(losses).tolist()
-    if not all(abs(value) < float("inf") for value in values):
+def _check_rollbacks(state: TrainState) -> None:
+    if state.rollbacks >= ROLLBACKS:
         raise TrainingError(
-            f"training diverged after {images / 1000:.1f} kimg: the loss is not finite",
-            hint="resume from the last checkpoint, with --precision fp32 if it was bf16",
+            f"training diverged after {state.images / 1000:.1f} kimg: the loss is not finite, "
+            f"at an eighth of the learning rates too",
+            hint="the last checkpoint is sound: resume with --precision fp32 if it was bf16, "
+            "or start a run with another recipe or a larger batch",
         )
-    loss_d, loss_g, d_real, d_fake = values
-    speed = batch / (time.perf_counter() - started)
-    return Step(images, total, loss_d, loss_g, d_real, d_fake, speed)
-
-
-def _place(x: Tensor, device: torch.device) -> Tensor:
-    return x.to(device).contiguous(memory_format=torch.channels_last)
-
-
-def _step_seed(seed: int, step: int) -> int:
-    return (seed * 0x9E3779B97F4A7C15 + step) % (1 << 63)

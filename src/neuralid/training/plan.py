@@ -19,6 +19,7 @@ MAY_CHANGE = (
     "data",
     "licence",
     "attributes",
+    "micro_batch",
 )  # on resume; all else may not
 _PARTS = {"model": ModelConfig, "crop": CropConfig, "train": TrainConfig}
 

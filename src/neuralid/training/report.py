@@ -93,7 +93,7 @@ def _metrics(history: History) -> Iterator[dict[str, Any]]:
     """Each metric that was ever measured: its name, direction, floor and curve."""
     lines = history.measured
     for name in dict.fromkeys(name for line in lines for name in line["metrics"]):
-        info = getattr(metrics, "METRICS", {}).get(name)
+        info = metrics.METRICS.get(name)
         yield {
             "label": info.label if info else name,
             "better": info.better if info else None,  # "lower" or "higher"

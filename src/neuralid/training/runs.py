@@ -55,6 +55,23 @@ class Run:
                 return cls(folder)
         raise TrainingError(f"{which} is not a training run", hint="name its folder, or 'latest'")
 
+    @classmethod
+    def launched_by(
+        cls, out: Path, name: str | None, since: float, options: dict[str, Any]
+    ) -> Run | None:
+        """The newest run with these options that a start of torchrun made or went on with."""
+        wanted = json.loads(json.dumps(options))
+        for _, folder in sorted(_numbered(out), reverse=True):
+            try:
+                stored = json.loads((folder / "options.json").read_text())
+                launch = stored["launch"]
+                ours = launch["name"] == name and launch["time"] >= since
+                if ours and all(stored[key] == wanted[key] for key in wanted):
+                    return cls(folder)
+            except (OSError, ValueError, LookupError, TypeError):
+                continue
+        return None
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out of the folder; what a killed one left unfinished is removed.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..config import ModelConfig, TrainConfig
+from ..config import ModelConfig, Recipe, TrainConfig
 from ..models import build_discriminator, build_generator
 from ..models.dcgan import Discriminator, Generator
 
@@ -27,6 +28,7 @@ class TrainState:
     optimizer_d: torch.optim.Optimizer
     step: int = 0
     images: int = 0  # real pictures shown so far
+    rollbacks: int = 0  # how often the run diverged and went back
 
     @classmethod
     def fresh(cls, model: ModelConfig, config: TrainConfig, device: torch.device) -> TrainState:
@@ -48,13 +50,28 @@ class TrainState:
     def pack(self) -> dict[str, Any]:
         """The state as plain values and tensors."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {**parts, "step": self.step, "images": self.images}
+        counts = {"step": self.step, "images": self.images, "rollbacks": self.rollbacks}
+        return {**parts, **counts}
 
     def unpack(self, values: dict[str, Any]) -> None:
         """Take over the state `pack` gave."""
         for name, part in self._parts().items():
             part.load_state_dict(values[name])
         self.step, self.images = values["step"], values["images"]
+        self.rollbacks = values.get("rollbacks", 0)
+
+    def is_finite(self) -> bool:
+        """Whether every number in it is; waits for the device."""
+        parts = [part.state_dict() for part in self._parts().values()]
+        return bool(torch.stack([x.isfinite().all().cpu() for x in _tensors(parts)]).all())
+
+    def lower_rates(self, rollbacks: int, recipe: Recipe) -> None:
+        """Halve the recipe's learning rates so many times; checkpoints keep them."""
+        self.rollbacks = rollbacks
+        rates = (recipe.learning_rate_g, recipe.learning_rate_d)
+        for optimizer, rate in zip((self.optimizer_g, self.optimizer_d), rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate / 2**rollbacks
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:
@@ -88,3 +105,12 @@ def _place(network: Network, device: torch.device) -> Network:
 
 def _adam(network: nn.Module, rate: float, beta1: float) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=rate, betas=(beta1, 0.999), fused=True)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """All tensors of nested dictionaries and lists."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, dict | list):
+        for value in values.values() if isinstance(values, dict) else values:
+            yield from _tensors(value)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue, ITU-R BT.601
+FAINT = 1e-3  # alpha below which a colour cannot be told from its multiple
 
 
 def to_planes(image: np.ndarray) -> np.ndarray:
@@ -16,19 +20,62 @@ def to_planes(image: np.ndarray) -> np.ndarray:
     return planes
 
 
-def unpremultiplied(planes: np.ndarray) -> np.ndarray:
-    """Undo the multiplication by alpha; where alpha is nothing, colours are black."""
-    if planes.shape[2] not in (2, 4):
-        return planes
-    alpha = planes[..., -1:]
-    colours = np.divide(
-        planes[..., :-1], alpha, out=np.zeros_like(planes[..., :-1]), where=alpha > 0
-    )
-    return np.concatenate([colours.clip(0, 1), alpha], axis=2)
-
-
 def from_planes(planes: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """float32 ``(H, W, C)`` in [0, 1] -> integers of the type and channel layout of ``like``."""
+    """float32 ``(H, W, C)`` in [0, 1] -> integers of the type and channel layout of ``like``.
+
+    Undoes the multiplication by alpha; where alpha is nothing, colours are black.
+    """
+    if planes.shape[2] in (2, 4):
+        colours, alpha = planes[..., :-1], planes[..., -1:]
+        plain = np.divide(colours, alpha, out=np.zeros_like(colours), where=alpha > 0)
+        planes = np.concatenate([plain.clip(0, 1), alpha], axis=2)
     top = np.iinfo(like.dtype).max
-    values = (planes * top).round().astype(like.dtype)
+    if like.dtype == np.uint8:  # OpenCV rounds in one go, ten times as fast
+        values = cv2.convertScaleAbs(planes, alpha=top).reshape(planes.shape)
+    else:
+        values = (planes * top).round().astype(like.dtype)
     return values[..., 0] if like.ndim == 2 else values
+
+
+def is_opaque(image: np.ndarray) -> bool:
+    """Whether a picture has an alpha channel that is full everywhere."""
+    has_alpha = image.ndim == 3 and image.shape[2] in (2, 4)
+    return has_alpha and bool((image[..., -1] == np.iinfo(image.dtype).max).all())
+
+
+def split(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Planes -> colours not multiplied by alpha, ``(H, W, 1 or 3)`` in [0, 1], and alpha or None.
+
+    Where a picture is transparent its colours are those around, so that what is done to the visible
+    ones does not feel the edge.
+    """
+    if planes.shape[2] not in (2, 4):
+        return planes.clip(0, 1), None
+    alpha = planes[..., -1:]
+    return _spread(planes[..., :-1], alpha).clip(0, 1), alpha.clip(0, 1)
+
+
+def join(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """Undo `split`: the planes, multiplied by alpha."""
+    return colours if alpha is None else np.concatenate([colours * alpha, alpha], axis=2)
+
+
+def luma(planes: np.ndarray) -> np.ndarray:
+    """The light of ``(H, W, C)``: ``(H, W)``; of grey, the first channel."""
+    return np.asarray(planes[..., :3] @ LUMA if planes.shape[2] >= 3 else planes[..., 0])
+
+
+def _spread(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Colours divided by alpha; where there is none, the average of those near (push and pull)."""
+    seen = alpha > FAINT
+    plain = np.divide(colours, alpha, out=np.zeros_like(colours), where=seen)
+    h, w = alpha.shape[:2]
+    if seen.all() or h * w == 1:
+        return plain
+    size = (w + 1) // 2, (h + 1) // 2
+    smaller = [
+        cv2.resize(part * seen, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+        for part in (colours, alpha)
+    ]
+    around = cv2.resize(_spread(*smaller), (w, h), interpolation=cv2.INTER_LINEAR)
+    return np.where(seen, plain, around.reshape(plain.shape))

@@ -1,0 +1,37 @@
+"""Which rows of a batch one process computes, where several train together.
+
+Letters in shapes: N rows of this process, P processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's rows of a batch.
+
+    Random numbers are drawn for all rows, by every process alike, and each takes its own: what a
+    picture gets does not depend on how many processes there are. A batch made of several ``parts``
+    one after another (real faces, then generated ones) is shared out part by part.
+
+    >>> import torch
+    >>> Share(rank=1, size=2, parts=2).of(torch.arange(8)).tolist()
+    [2, 3, 6, 7]
+    """
+
+    rank: int = 0
+    size: int = 1
+    parts: int = 1
+
+    def of(self, whole: Tensor) -> Tensor:
+        """This process's rows: ``(P * N, ...) -> (N, ...)``."""
+        if self.size == 1:
+            return whole
+        return whole.unflatten(0, (self.parts, self.size, -1))[:, self.rank].flatten(0, 1)
+
+
+WHOLE = Share()

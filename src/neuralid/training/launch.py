@@ -1,0 +1,80 @@
+"""What ``torchrun`` tells a process it starts, and how the processes of a start find each other."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+_meetings = itertools.count()  # of this process; the others have had as many
+
+
+def was_launched() -> bool:
+    """Whether torchrun started this process."""
+    return dist.is_available() and dist.is_torchelastic_launched()
+
+
+def launch_name() -> str | None:
+    """What names this start of torchrun, the same after restarts; None without torchrun."""
+    if not was_launched():
+        return None
+    name = os.environ["TORCHELASTIC_RUN_ID"]
+    # Some starts without --rdzv-id are all called "none"; torchrun itself is the parent.
+    return f"{socket.gethostname()}-{os.getppid()}" if name == "none" else name
+
+
+def launch_time() -> float:
+    """When torchrun was started, seconds since 1970; a run made later may be its own.
+
+    It tells a restart from a new start of the same name: torchrun's own count of restarts is that
+    of one machine. Where the system does not say, the count has to do.
+    """
+    try:
+        facts = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
+        started = int(facts[19]) / os.sysconf("SC_CLK_TCK")  # since the machine was
+        return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+    except (OSError, AttributeError):
+        first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+        return time.time() if first else 0.0
+
+
+def meet(patience: timedelta) -> None:
+    """Form the process group, on GPUs too if there are any."""
+    with_gpus = torch.cuda.is_available() and dist.is_nccl_available()
+    backend = "cpu:gloo,cuda:nccl" if with_gpus else "gloo"
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        dist.init_process_group(backend, timeout=patience)
+        return
+    # torchrun's store outlives a restart, and addresses of processes that died are still in it: a
+    # restarted group would wait for them for ever (pytorch issue 135712). So each start has a store
+    # of its own, and torchrun's tells only where.
+    key = f"neuralid/port/{next(_meetings)}"
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store_at: Any = dist.TCPStore  # type: ignore[attr-defined]
+    torchruns = store_at(host, port, is_master=False)
+    if rank == 0:
+        store = store_at(host, 0, size, is_master=True, wait_for_workers=False)
+        torchruns.set(key, str(store.port))
+    else:
+        port = _open_port(host, torchruns, key)
+        store = store_at(host, port, size, is_master=False)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
+
+
+def _open_port(host: str, torchruns: Any, key: str) -> int:
+    """Where the first process listens; until it does, there may be an earlier one's dead port."""
+    while True:
+        port = int(torchruns.get(key))
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+            return port
+        except OSError:
+            time.sleep(0.2)

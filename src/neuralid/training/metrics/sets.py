@@ -1,0 +1,58 @@
+"""Which real faces drawn ones are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...images import to_tensor
+from .features import Faces
+
+MOST = 1000  # faces in each set
+
+
+@dataclass(frozen=True)
+class RealFaces:
+    """The faces kept for validation, and others, of the same number, for the floors.
+
+    Where fewer than a thousand were kept, training faces make up the number; of fewer than two
+    thousand faces in all each set has half.
+    """
+
+    faces: Faces  # those that drawn ones are compared with
+    others: Faces  # what the same comparison is made with for the floors
+    held_out: Tensor  # (n, 3, S, S): those of ``faces`` that training never sees
+
+    @classmethod
+    def choose(
+        cls,
+        images: np.ndarray,
+        training: np.ndarray,
+        validation: np.ndarray,
+        device: torch.device | str = "cpu",
+        most: int = MOST,
+    ) -> RealFaces:
+        """From uint8 ``(N, S, S, 3)`` and the indices of its two parts, 4 or more in all.
+
+        The same input always gives the same choice.
+        """
+        order = shuffled(training, validation)
+        count = min(most, len(order) // 2)
+        faces = take(images, order[:count]).to(device)
+        others = take(images, order[-count:]).to(device)
+        return cls(Faces(faces), Faces(others), faces[: len(validation)])
+
+
+def shuffled(training: np.ndarray, validation: np.ndarray) -> np.ndarray:
+    """All indices, those for validation first, each part in a random order of its own for ever."""
+    rng = np.random.default_rng(0)
+    parts = [rng.permutation(part) for part in (validation, training)]
+    return np.concatenate(parts).astype(int)  # an empty list of indices is one of floats
+
+
+def take(images: np.ndarray, indices: np.ndarray) -> Tensor:
+    """Some of the pictures as faces: ``(n, 3, S, S)``."""
+    return to_tensor(np.asarray(images[indices]))

@@ -1,0 +1,157 @@
+"""One training step: the discriminator, the generator, the average.
+
+Letters in shapes: N pictures of one pass, Z latent size, S side of a face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..config import Recipe, TrainConfig
+from ..device import autocast
+from ..latent import draw_batch
+from .augment import diff_augment
+from .batches import Batches
+from .distributed import World
+from .losses import discriminator_loss, generator_loss, r1_penalty
+from .state import TrainState
+
+DRAWING, DISCRIMINATOR, GENERATOR = range(3)  # what random numbers of a pass are for
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What the networks see at once: this process's share of a batch, or of a micro-batch."""
+
+    real: Tensor  # (N, 3, S, S)
+    z: Tensor  # (N, Z)
+    seed: int
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Both networks as they are trained: by one process, or by several together."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    recipe: Recipe
+    precision: str
+    world: World
+
+    @classmethod
+    def start(cls, state: TrainState, config: TrainConfig, precision: str, world: World) -> Engine:
+        generator, discriminator = map(world.wrap, (state.generator, state.discriminator))
+        return cls(generator, discriminator, config.recipe, precision, world)
+
+
+def passes(
+    state: TrainState, batches: Batches, config: TrainConfig, world: World
+) -> Iterator[Pass]:
+    """What this process sees in the next step: pictures, latents and seeds, functions of it."""
+    device = state.generator.dense.weight.device
+    together = config.micro_batch or config.batch
+    mine = together // world.size
+    z = draw_batch(config.batch, state.generator.config.latent_size, config.seed, state.step)
+    for first in range(0, config.batch, together):
+        start = first + world.rank * mine
+        real = batches.after(state.images + start, mine).to(device)
+        yield Pass(
+            real.contiguous(memory_format=torch.channels_last),
+            z[start : start + mine].to(device),
+            _seed(config.seed, state.step, first),
+        )
+
+
+def train_step(state: TrainState, batch: Sequence[Pass], engine: Engine) -> Tensor:
+    """One step of both networks on a batch in one pass or, gradients added up, in several.
+
+    Returns the two losses and D's mean outputs, ``(4,)``, of this process's pictures.
+    """
+    recipe, told = engine.recipe, []
+    # One pass draws fakes once for both networks; several have no room for all their graphs.
+    once = len(batch) == 1
+
+    # Train the discriminator on real and fake in one batch.
+    penalised = recipe.r1 > 0 and state.step % recipe.r1_interval == 0
+    state.discriminator.requires_grad_(True)
+    state.optimizer_d.zero_grad(set_to_none=True)
+    for part in batch:
+        with torch.set_grad_enabled(once):
+            fake = _draw(engine.generator if once else state.generator, part, engine)
+        with _added_up(engine.discriminator, part is batch[-1]):
+            loss, values = _loss_d(part, fake.detach(), penalised, engine)
+            (loss / len(batch)).backward()
+        told.append(values)
+    state.optimizer_d.step()
+
+    # Train the generator to be taken for real.
+    state.discriminator.requires_grad_(False)
+    state.optimizer_g.zero_grad(set_to_none=True)
+    losses = []
+    for part in batch:
+        with _added_up(engine.generator, part is batch[-1]):
+            if not once:
+                fake = _draw(engine.generator, part, engine)
+            loss = _loss_g(state.discriminator, part, fake, engine)
+            (loss / len(batch)).backward()
+        losses.append(loss.detach())
+    state.optimizer_g.step()
+
+    # Update the average.
+    state.update_average(recipe.ema)
+    loss_d, on_real, on_fake = torch.stack(told).mean(0)
+    return torch.stack([loss_d, torch.stack(losses).mean(), on_real, on_fake])
+
+
+def _draw(generator: nn.Module, part: Pass, engine: Engine) -> Tensor:
+    """Fakes ``(N, 3, S, S)``, the same whenever the same generator draws them."""
+    _seed_for(part, DRAWING)
+    with autocast(part.z.device, engine.precision):
+        return generator(part.z, engine.world.share())
+
+
+def _loss_d(part: Pass, fake: Tensor, penalised: bool, engine: Engine) -> tuple[Tensor, Tensor]:
+    """The discriminator's loss; and it without the penalty, and D's mean outputs ``(3,)``."""
+    recipe, share = engine.recipe, engine.world.share()
+    _seed_for(part, DISCRIMINATOR)
+    real = part.real.detach().requires_grad_(penalised)
+    both = torch.cat([diff_augment(x, recipe.augment, share) for x in (real, fake.float())])
+    with autocast(real.device, engine.precision):
+        logits = engine.discriminator(both, engine.world.share(parts=2)).float()
+    on_real, on_fake = logits.chunk(2)
+    loss = discriminator_loss(on_real, on_fake, recipe.real_label)
+    values = torch.stack([loss, on_real.sigmoid().mean(), on_fake.sigmoid().mean()]).detach()
+    if penalised:
+        # R1 is lazy, as in StyleGAN2 (Karras 2020, appendix B).
+        loss = loss + recipe.r1 * recipe.r1_interval * r1_penalty(on_real, real)
+    return loss, values
+
+
+def _loss_g(discriminator: nn.Module, part: Pass, fake: Tensor, engine: Engine) -> Tensor:
+    _seed_for(part, GENERATOR)
+    share = engine.world.share()
+    changed = diff_augment(fake.float(), engine.recipe.augment, share)
+    with autocast(fake.device, engine.precision):
+        return generator_loss(discriminator(changed, share).float())
+
+
+def _added_up(network: nn.Module, last: bool) -> AbstractContextManager[None]:
+    """Leaves gradients where they are until the last pass; then they are averaged."""
+    if last or not isinstance(network, DistributedDataParallel):
+        return nullcontext()
+    return network.no_sync()
+
+
+def _seed_for(part: Pass, use: int) -> None:
+    # Dropout and augmentation draw from the global generator: a function of the pass.
+    torch.manual_seed((part.seed + use) % (1 << 63))
+
+
+def _seed(seed: int, step: int, first: int) -> int:
+    return seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + first * 0x94D049BB133111EB

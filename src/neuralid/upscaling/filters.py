@@ -1,0 +1,139 @@
+"""The filters that may follow the enlargement: the paper's "special filters" (section 2.2.7).
+
+Each takes float32 ``(H, W, C)`` in [0, 1], C 1 or 3, without alpha, and gives the same, in floating
+point all the way: 16 bits a pixel show no bands.
+
+References
+----------
+.. [1] C. Tomasi, R. Manduchi, "Bilateral filtering for gray and color images", ICCV 1998.
+.. [2] K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010 (equations 5, 6 and 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..config import FILTERS, check_range
+from ..errors import ConfigError
+from .denoise import denoise
+from .measure import light_range
+from .picture import join, luma, split
+
+BLUR = 0.4  # sigma of the unsharp mask's Gaussian, pixels of the small picture
+LIKE = 0.08  # sigma of the differences that the bilateral filter takes for the same surface
+NEAR = 1.0  # sigma of its distances, pixels of the small picture
+WIDEST = 4.0  # most of that in pixels of the large picture, since its time grows with the square
+TEXTURE = 0.03**2  # variance below which the guided filter smooths
+REACH = 2  # pixels of the small picture on each side of the guided filter's window
+FLAT = 0.1  # the range of light below which a picture is meant to be flat
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One of `config.FILTERS`, and how much of it."""
+
+    name: str
+    amount: float
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.amount:g}"
+
+
+def parse(text: str) -> Filter:
+    """``NAME`` or ``NAME=AMOUNT`` -> the filter. Raises `ConfigError`.
+
+    >>> str(parse("unsharp=0.3"))
+    'unsharp=0.3'
+    """
+    name, equals, number = text.partition("=")
+    if name not in FILTERS:
+        raise ConfigError(f"no filter '{name}'", hint=f"there are {', '.join(FILTERS)}")
+    info = FILTERS[name]
+    if info.usual is None:
+        if equals:
+            raise ConfigError(f"{name} takes no amount", hint=f"write --filter {name}")
+        return Filter(name, 0)
+    try:
+        amount = float(number) if equals else info.usual
+    except ValueError:
+        hint = f"write --filter {name}={info.usual:g}"
+        raise ConfigError(f"'{number}' is no amount of {name}", hint=hint) from None
+    check_range(f"amount of {name}", amount, 0, info.most)
+    return Filter(name, amount)
+
+
+def filtered(planes: np.ndarray, filters: Sequence[Filter], scale: float) -> np.ndarray:
+    """Planes, multiplied by alpha, through filters in their order; alpha is left alone.
+
+    ``scale`` is how many times they were enlarged: filters measure lengths in small pixels.
+    """
+    if not any(each.amount for each in filters) and planes.shape[2] not in (2, 4):
+        return planes.clip(0, 1)
+    colours, alpha = split(planes)
+    for each in filters:
+        if each.amount:
+            colours = RUN[each.name](colours, each.amount, scale).reshape(colours.shape)
+            colours = colours.clip(0, 1)
+    return join(colours, alpha)
+
+
+def unsharp(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
+    """Unsharp mask: add ``amount`` times what a Gaussian blur takes away.
+
+    Overshoot is held to the range of the 3x3 neighbourhood in the small picture's pixels, so
+    that edges get steeper but no halo appears.
+    """
+    blurred = cv2.GaussianBlur(x, (0, 0), max(BLUR * scale, 0.3)).reshape(x.shape)
+    reach = 2 * round(scale) + 1
+    kernel = np.ones((reach, reach), np.uint8)
+    low = cv2.erode(x, kernel).reshape(x.shape)
+    high = cv2.dilate(x, kernel).reshape(x.shape)
+    return np.clip(x + amount * (x - blurred), low, high)
+
+
+def bilateral(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
+    """The share ``amount`` of the way to the bilateral filter's result [1]_."""
+    # OpenCV's difference of colours is the sum over channels.
+    smooth = cv2.bilateralFilter(x, 0, LIKE * x.shape[2], min(NEAR * scale, WIDEST))
+    return x + amount * (smooth.reshape(x.shape) - x)
+
+
+def edge(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
+    """The share ``amount`` of the way to the guided filter's result, the light as guide [2]_."""
+    size = 2 * round(REACH * scale) + 1
+
+    def mean(of: np.ndarray) -> np.ndarray:
+        return cv2.blur(of, (size, size), borderType=cv2.BORDER_REFLECT).reshape(of.shape)
+
+    guide = luma(x)[..., None]
+    middle, average = mean(guide), mean(x)
+    variance = mean(guide * guide) - middle * middle
+    slope = (mean(guide * x) - middle * average) / (variance.clip(0) + TEXTURE)
+    smooth = mean(slope) * guide + mean(average - slope * middle)
+    return x + amount * (smooth - x)
+
+
+def contrast(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
+    """Stretch all but the darkest and lightest 0.5% the share ``amount`` of the way to [0, 1].
+
+    One straight line for all pixels and channels, so no bands, no halos and no other hues.
+    """
+    low, high = light_range(luma(x))
+    if high <= low:
+        return x
+    share = amount * min(1.0, (high - low) / FLAT) ** 2
+    start, end = low * (1 - share), high + (1 - high) * share
+    return start + (x - low) * ((end - start) / (high - low))
+
+
+RUN: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
+    "unsharp": unsharp,
+    "bilateral": bilateral,
+    "denoise": denoise,
+    "edge": edge,
+    "contrast": contrast,
+}
