@@ -169,7 +169,8 @@ def _train(options: dict[str, Any], start: _Start, talk: _Talk, world: World) ->
             return _not_trained(plan, faces, talk.say)
         resuming = world.first(lambda: resumed is not None)
         made = world.alone(lambda: _begun(resumed, start, plan, faces, held, talk.say))
-        run = made or Run(world.first(lambda: made.folder if made else start.out))
+        folder = world.first(lambda: made.folder if made else start.out)
+        run = made or Run(folder)
         held.enter_context(_told_how_to_go_on(run))
         if start.tensorboard and world.is_first:
             held.enter_context(event_files(run))
