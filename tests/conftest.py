@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# The tests run in two processes; torch's threads in both would slow each other up. Before torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +36,10 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def quick_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search that is part of every run's last snapshot ends early."""
+def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search in a run's last snapshot ends early; its frame is measured on few faces."""
     monkeypatch.setattr("neuralid.training.metrics.STEPS", 2)
+    monkeypatch.setattr("neuralid.api._session.MEASURED", 12)
 
 
 def draw_face(rng: np.random.Generator, width: int = 64, height: int = 64) -> Image.Image:
