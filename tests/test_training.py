@@ -24,6 +24,7 @@ from neuralid.training.batches import Batches
 from neuralid.training.checkpoint import checkpoints
 from neuralid.training.loop import Step
 from neuralid.training.losses import discriminator_loss, generator_loss, r1_penalty
+from neuralid.training.runs import labelled_kimg, snapshot_label
 from neuralid.training.state import TrainState
 
 
@@ -122,7 +123,9 @@ def test_what_a_run_leaves_behind(face_folder: Path, tmp_path: Path) -> None:
     assert torch.random.get_rng_state().equal(state)  # the caller's random numbers are untouched
     assert result.run == tmp_path / "00000-t"
     names = {path.name for path in result.run.iterdir()}
-    assert {"options.json", "fakes000000.png", "weights-000000.safetensors"} <= names
+    assert {"options.json", "report.html"} <= names
+    for images in (16, 32, 48, 64):  # every snapshot's, though they are of the same thousand
+        assert {f"fakes000000_0{images}.png", f"weights-000000_0{images}.safetensors"} <= names
     assert len(checkpoints(result.run)) == 3
     options = json.loads((result.run / "options.json").read_text())
     assert options["train"]["kimg"] == 0.064 and options["model"]["size"] == 28
@@ -228,3 +231,12 @@ def test_a_twentieth_of_the_names_is_held_out_wherever_they_lie() -> None:
     held = [is_held_out(name) for name in names]
     assert 150 < sum(held) < 250
     assert [is_held_out(f"some/folder/{name}") for name in names] == held
+
+
+def test_every_snapshot_has_a_name_of_its_own_in_the_order_of_pictures() -> None:
+    assert snapshot_label(20_032, 64) == "000020" and snapshot_label(20_512, 64) == "000020_512"
+    assert snapshot_label(64, 64) == "000000_064" and snapshot_label(5_120, 2048) == "000005"
+    labels = [snapshot_label(images, 64) for images in range(64, 40_000, 64)]
+    files = [f"fakes{label}.png" for label in labels]
+    assert len(set(files)) == len(files) and sorted(files) == files
+    assert [labelled_kimg(name) for name in ("000020", "000020_512", "x")] == [20, 20.512, None]

@@ -29,7 +29,7 @@ from ..training.history import RESUMED, History
 from ..training.loop import Step, train_loop
 from ..training.plan import Plan
 from ..training.report import write_report
-from ..training.runs import Run
+from ..training.runs import Run, snapshot_label
 from ..training.state import TrainState
 from ._quality import Quality
 from ._recovery import Recovery
@@ -215,12 +215,12 @@ class Session:
 
     def _snapshot(self, state: TrainState) -> None:
         """Write a grid of the same latents as ever, the weights, and a checkpoint."""
-        kimg = f"{state.images // 1000:06d}"
+        label = snapshot_label(state.images, self.plan.train.batch)
         z = latent.draw(range(SHOWN), self.plan.model.latent_size)
         faces = draw_faces(FoldedGenerator(state.average), z)
-        grid = self.run.folder / f"fakes{kimg}.png"
+        grid = self.run.folder / f"fakes{label}.png"
         images.save_picture(grid, images.grid(images.to_uint8(faces)))
-        path = self.run.folder / f"weights-{kimg}.safetensors"
+        path = self.run.folder / f"weights-{label}.safetensors"
         weights.save_weights(path, state.average, self._description())
         save_checkpoint(self.run.folder, state.images, state.pack())
         self.recovery.watch(spread(faces), self.spread)

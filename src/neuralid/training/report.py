@@ -20,6 +20,7 @@ from ..errors import ImageError
 from ..files import write_atomically
 from . import metrics
 from .history import History, in_words, number
+from .runs import labelled_kimg
 
 NAME = "report.html"
 POINTS = 1000  # of a curve, at most: a long run's are averaged
@@ -119,12 +120,12 @@ def _grids(folder: Path) -> Iterator[dict[str, Any]]:
             source = before.get(stamp) or _data_uri(path)
         except (ImageError, OSError):
             continue  # damaged or gone: the report does without it
-        yield {"kimg": int(path.stem[5:]), "stamp": stamp, "source": source}
+        yield {"kimg": labelled_kimg(path.stem[5:]), "stamp": stamp, "source": source}
 
 
 def _thinned(paths: list[Path]) -> list[Path]:
     """Every path, or every second, fourth, ...: so that those taken once stay; always the last."""
-    paths = [path for path in paths if re.fullmatch(r"fakes\d+", path.stem)]
+    paths = [path for path in paths if labelled_kimg(path.stem[5:]) is not None]
     step = 1
     while -(-len(paths) // step) >= GRIDS:
         step *= 2

@@ -116,6 +116,23 @@ class Run:
             hear(values)
 
 
+def snapshot_label(images: int, batch: int) -> str:
+    """How a snapshot's files are numbered, each in its own way: thousands of pictures, ``000020``.
+
+    If the step before has those thousands too, as when a run is stopped, with the rest:
+    ``000020_512``.
+    """
+    thousands, rest = divmod(images, 1000)
+    begun = (images - batch) // 1000 != thousands
+    return f"{thousands:06d}" if begun else f"{thousands:06d}_{rest:03d}"
+
+
+def labelled_kimg(label: str) -> float | None:
+    """Thousands of pictures by a `snapshot_label`; None if it is none."""
+    found = re.fullmatch(r"(\d+)(?:_(\d{3}))?", label)
+    return int(found[1]) + int(found[2] or 0) / 1000 if found else None
+
+
 def _numbered(out: Path) -> list[tuple[int, Path]]:
     if not out.is_dir():
         return []
