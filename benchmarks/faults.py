@@ -5,7 +5,8 @@
 A tiny run (28 pixels, drawn pictures, a checkpoint every second step) is killed with SIGKILL at a
 random instant and resumed, again and again. After each kill every file that is there is read, and
 the next start must go on from the newest checkpoint. In the end the run must have, bit for bit, the
-networks of one that was never killed. Then the other scenes, by the command line.
+networks of one that was never killed. Then the other scenes, by the command line, and the workers
+of a run under torchrun (`elastic.py`; Linux).
 
 For the real full disk and the real read-only folder it must be root on Linux (tmpfs, chattr);
 elsewhere a limit on the size of files and the folder's permissions stand in. POSIX only.
@@ -395,6 +396,11 @@ def main() -> None:
             print(f"| {title} | `{scene(data, work)}` | {then} |", flush=True)
         print("\n| killed with SIGKILL | |\n|---|---|")
         print("\n".join(kills(data, work, options.times, random.Random(options.seed))), flush=True)
+        if sys.platform == "linux":
+            print("\nworkers killed under torchrun:\n", flush=True)
+            elastic = Path(__file__).with_name("elastic.py")
+            short = ["--kills", "2", "--kimg", "0.8", "--snapshot", "0.1"]
+            subprocess.run([sys.executable, elastic, *short], stderr=subprocess.DEVNULL, check=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,18 @@ def decibels(found: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def test_the_weights_are_small() -> None:
-    assert ASSET.stat().st_size < 1_500_000
+    sharp = ASSET.with_name("upscaler-sharp.safetensors")
+    assert ASSET.stat().st_size + sharp.stat().st_size < 1_500_000
+
+
+def test_the_sharp_variant_is_sharper_and_hardly_farther_from_the_original() -> None:
+    drawn = Image.open(EXAMPLES / "ada.png").resize((56, 56), Image.Resampling.BOX)
+    small = to_planes(np.asarray(drawn.resize((28, 28), Image.Resampling.BICUBIC)))
+    wanted = luma(to_planes(np.asarray(drawn)))
+    plain, sharp = (luma(upscale_planes(small, 2, name)) for name in ("face", "face-sharp"))
+    assert decibels(sharp, wanted) > decibels(plain, wanted) - 1
+    steep = [np.abs(np.diff(light, axis=1)).mean() for light in (plain, sharp)]
+    assert steep[1] > 1.005 * steep[0]
 
 
 @pytest.mark.parametrize(("name", "factor"), [("ada", 2), ("ada", 4), ("bruno", 4)])
@@ -90,7 +101,7 @@ def test_the_network_sees_a_tile_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
         return small.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
 
     module = sys.modules[enlarged.__module__]  # the package has a function of its name
-    monkeypatch.setattr(module, "_network", lambda device: network)
+    monkeypatch.setattr(module, "_network", lambda device, sharp: network)
     light = np.random.default_rng(0).random((3 * TILE + 5, TILE + 1), np.float32)
     large = enlarged(light, 2)
     assert np.array_equal(large, light.repeat(2, 0).repeat(2, 1))

@@ -195,6 +195,7 @@ class InvertConfig:
 # Ways of enlarging, with a line for the help and the documentation; `upscaling` has the functions.
 METHODS = {
     "face": "a network trained on faces",
+    "face-sharp": "the same, taught to look sharp",
     "cubic": "bicubic interpolation, the paper's choice",
     "lanczos": "Lanczos interpolation over 8x8 pixels",
     "linear": "bilinear interpolation",
@@ -205,7 +206,8 @@ METHODS = {
     "scale2x": "for drawings of few colours, by twos",
     "scale3x": "for drawings of few colours, by threes",
 }
-ACCELERATED = ("face",)  # of these, what runs on the device chosen; the others need the CPU only
+# Of these, what runs on the device chosen; the others need the CPU only.
+ACCELERATED = ("face", "face-sharp")
 DEFAULT_METHOD = "face"
 LARGEST_SCALE = 64
 

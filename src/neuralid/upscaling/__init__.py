@@ -12,7 +12,7 @@ from ..errors import ConfigError, ImageError
 from .auto import resolve
 from .consistent import corrected
 from .dcci import dcci
-from .face import face
+from .face import face, face_sharp
 from .filters import filtered, parse
 from .fourier import fourier
 from .opencv import area, cubic, lanczos, linear, nearest
@@ -25,6 +25,7 @@ MOST_PIXELS = 100_000_000  # of a result
 # the result; those in `config.ACCELERATED` the device too.
 METHODS: dict[str, Callable[..., np.ndarray]] = {
     "face": face,
+    "face-sharp": face_sharp,
     "cubic": cubic,
     "lanczos": lanczos,
     "linear": linear,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files as package_files
 
 import cv2
@@ -30,31 +30,45 @@ BEYOND = 0.5  # how far a pixel may leave the range in its window, in sizes of t
 
 
 def face(
-    planes: np.ndarray, height: int, width: int, *, device: str | torch.device = "cpu"
+    planes: np.ndarray,
+    height: int,
+    width: int,
+    *,
+    device: str | torch.device = "cpu",
+    sharp: bool = False,
 ) -> np.ndarray:
     """Enlarge float32 ``(H, W, C)`` -> ``(height, width, C)`` on a device.
 
-    Where a picture is transparent, the network sees the colours around.
+    Where a picture is transparent, the network sees the colours around. ``sharp`` takes the network
+    that was taught to look like a photograph.
     """
     colours, alpha = split(planes)
     factor = 2 if max(height / planes.shape[0], width / planes.shape[1]) < TURN else 4
-    light = lanczos(enlarged(luma(colours), factor, device), height, width)
+    light = lanczos(enlarged(luma(colours), factor, device, sharp=sharp), height, width)
     large = cubic(colours, height, width)
     large += (light - luma(large))[..., None]
     np.clip(large, 0, 1, out=large)
     return join(large, None if alpha is None else cubic(alpha, height, width).clip(0, 1))
 
 
+face_sharp = partial(face, sharp=True)
+
+
 @torch.inference_mode()
 def enlarged(
-    light: np.ndarray, factor: int, device: str | torch.device = "cpu", tile: int = TILE
+    light: np.ndarray,
+    factor: int,
+    device: str | torch.device = "cpu",
+    tile: int = TILE,
+    *,
+    sharp: bool = False,
 ) -> np.ndarray:
     """Light through the network, tile by tile: float32 ``(H, W)`` -> ``(F * H, F * W)``.
 
     Each tile is enlarged with as much around it as its pixels can depend on, so that the result
     is that of the picture as a whole, in little memory.
     """
-    network = _network(str(device))
+    network = _network(str(device), sharp)
     height, width = light.shape
     large = np.empty((factor * height, factor * width), np.float32)
     for rows, seen_rows in _tiles(height, tile):
@@ -68,18 +82,24 @@ def enlarged(
 
 
 @lru_cache(maxsize=2)
-def _network(device: str) -> FaceUpscaler:
+def _network(device: str, sharp: bool = False) -> FaceUpscaler:
     """The trained network on a device, in the precision that is fast there.
 
     bfloat16 costs 0.002 dB on faces kept out of training.
     """
-    content = package_files("neuralid").joinpath("assets", "upscaler.safetensors").read_bytes()
+    tensors = _tensors("upscaler")
+    if sharp:
+        tensors |= _tensors("upscaler-sharp")  # has only what differs
     precision = pick_precision("auto", torch.device(device))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     network = FaceUpscaler()
-    network.load_state_dict(load(content))
+    network.load_state_dict(tensors)
     network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)
+
+
+def _tensors(name: str) -> dict[str, torch.Tensor]:
+    return load(package_files("neuralid").joinpath("assets", f"{name}.safetensors").read_bytes())
 
 
 def _tiles(length: int, tile: int) -> Iterator[tuple[slice, slice]]:
