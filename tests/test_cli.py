@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -203,3 +204,12 @@ def test_upscale_does_several_and_counts_what_failed(photo: Path) -> None:
     assert result.exit_code == 1
     assert paths(result.stdout) == [Path("big/photo_x4.png"), Path("big/photo_x4-1.png")]
     assert "bad.png is not a picture" in result.stderr and "1 of 3 failed" in result.stderr
+
+
+@pytest.mark.parametrize("under_torchrun", [False, True])
+def test_the_module_ends_with_the_commands_exit_code(under_torchrun: bool) -> None:
+    env = {**os.environ, **({"TORCHELASTIC_RUN_ID": "x"} if under_torchrun else {})}
+    for words, code, said in ((["--version"], 0, neuralid.__version__), (["upscale"], 2, "")):
+        command = [sys.executable, "-m", "neuralid", *words]
+        ended = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert (ended.returncode, ended.stdout.strip()) == (code, said)
