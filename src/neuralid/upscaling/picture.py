@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue, ITU-R BT.601
+from ..quality import LUMA
+
 FAINT = 1e-3  # alpha below which a colour cannot be told from its multiple
 
 
@@ -62,7 +63,9 @@ def join(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
 
 def luma(planes: np.ndarray) -> np.ndarray:
     """The light of ``(H, W, C)``: ``(H, W)``; of grey, the first channel."""
-    return np.asarray(planes[..., :3] @ LUMA if planes.shape[2] >= 3 else planes[..., 0])
+    return np.asarray(
+        planes[..., :3] @ np.array(LUMA, np.float32) if planes.shape[2] >= 3 else planes[..., 0]
+    )
 
 
 def _spread(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
