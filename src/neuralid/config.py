@@ -205,6 +205,7 @@ METHODS = {
     "dcci": "directional cubic convolution, along edges",
     "scale2x": "for drawings of few colours, by twos",
     "scale3x": "for drawings of few colours, by threes",
+    "hqx": "for drawings, with soft edges; needs the package av",
 }
 # Of these, what runs on the device chosen; the others need the CPU only.
 ACCELERATED = ("face", "face-sharp")

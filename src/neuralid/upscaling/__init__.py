@@ -15,6 +15,7 @@ from .dcci import dcci
 from .face import face, face_sharp
 from .filters import filtered, parse
 from .fourier import fourier
+from .hqx import check_installed, hqx, is_installed
 from .opencv import area, cubic, lanczos, linear, nearest
 from .picture import from_planes, is_opaque, to_planes
 from .pixelart import scale2x, scale3x
@@ -35,6 +36,7 @@ METHODS: dict[str, Callable[..., np.ndarray]] = {
     "dcci": dcci,
     "scale2x": scale2x,
     "scale3x": scale3x,
+    "hqx": hqx,
 }
 
 
@@ -67,12 +69,19 @@ def upscale_planes(
 
 
 def check(scale: float, method: str, filters: Sequence[str] = ()) -> None:
-    """Raise `ConfigError` for an unknown method or filter, or a number out of range."""
+    """Raise `ConfigError` for an unknown method or filter, a missing package, a bad number."""
     if method not in METHODS:
         raise ConfigError(f"no method '{method}'", hint=f"there are {', '.join(METHODS)}")
+    if method == "hqx":
+        check_installed()
     check_range("scale", scale, 1, LARGEST_SCALE)
     for each in filters:
         parse(each)
+
+
+def available() -> list[str]:
+    """The names of the methods that can be used: all, or all but hqx."""
+    return [name for name in METHODS if name != "hqx" or is_installed()]
 
 
 def target_size(height: int, width: int, scale: float, what: str = "the result") -> tuple[int, int]:
@@ -114,4 +123,12 @@ def upscale_array(
     return from_planes(large, image)
 
 
-__all__ = ["METHODS", "MOST_PIXELS", "check", "target_size", "upscale_array", "upscale_planes"]
+__all__ = [
+    "METHODS",
+    "MOST_PIXELS",
+    "available",
+    "check",
+    "target_size",
+    "upscale_array",
+    "upscale_planes",
+]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import torch
 
-from . import METHODS, upscale_array
+from . import available, upscale_array
 from .opencv import nearest
 from .picture import luma, split, to_planes
 
@@ -19,7 +19,7 @@ SIDE = 224  # pixels of what is shown of a result, at most, and of its detail
 ZOOM = 4  # times the detail is enlarged, each pixel a square
 LABEL = 26  # pixels high
 GAP = 8  # pixels between things
-COLUMNS = 5
+COLUMNS = 6
 MARK = (255, 96, 0)  # colour of the frame around the detail
 PAGE = 225  # grey, so that white borders of pictures show
 
@@ -32,15 +32,15 @@ def sheet(
     consistent: bool = False,
     device: str | torch.device = "cpu",
 ) -> np.ndarray:
-    """Every method's result and a detail of it, labelled: uint8 ``(H, W, 3)``.
+    """Each available method's result and a detail of it, labelled: uint8 ``(H, W, 3)``.
 
     The detail is where there are most edges. Of a large result only what lies around it is shown,
-    so that a pixel of the result is one of the sheet, which has at most 1192x972 of them.
+    so that a pixel of the result is one of the sheet, which has at most 1400x988 of them.
     Raises as `upscale_array`.
     """
     row, column = busiest(luma(split(to_planes(image))[0]), SIDE / ZOOM / scale)
     cells = []
-    for name in METHODS:
+    for name in available():
         large = upscale_array(image, scale, name, filters, consistent=consistent, device=device)
         middle = round((row + 0.5) * scale), round((column + 0.5) * scale)
         cells.append(_cell(f"{name} {scale:g}x", _on_white(large), middle))

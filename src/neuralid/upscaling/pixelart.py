@@ -21,12 +21,12 @@ import numpy as np
 
 def scale2x(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale2x as often as it takes, then box sampling: ``(H, W, C)`` -> ``(height, width, C)``."""
-    return _repeated(planes, height, width, double)
+    return repeated(planes, height, width, double)
 
 
 def scale3x(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale3x as often as it takes, then box sampling: ``(H, W, C)`` -> ``(height, width, C)``."""
-    return _repeated(planes, height, width, triple)
+    return repeated(planes, height, width, triple)
 
 
 def double(x: np.ndarray) -> np.ndarray:
@@ -59,9 +59,10 @@ def triple(x: np.ndarray) -> np.ndarray:
     )
 
 
-def _repeated(
+def repeated(
     planes: np.ndarray, height: int, width: int, enlarge: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
+    """``enlarge`` as often as it takes, then box sampling: ``(H, W, C)`` -> larger."""
     while planes.shape[0] < height or planes.shape[1] < width:
         planes = enlarge(planes)
     shrunk = cv2.resize(planes, (width, height), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,154 @@
+"""hqx (paper, section 2.2.2): for drawings, with soft edges; FFmpeg's, from the package PyAV.
+
+FFmpeg's filter takes 8 bits a channel. Each pixel of its result is an average of the 3x3 pixels
+around its place, in sixteenths that depend on the colours there and not on alpha. So alpha is used
+to ask for those sixteenths, and the average is taken here, at any depth.
+
+Letters in shapes: H W the picture's sides, C channels.
+
+References
+----------
+.. [1] M. Stepin, "hq2x, hq3x and hq4x magnification filters", 2003.
+.. [2] https://ffmpeg.org/ffmpeg-filters.html#hqx
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from functools import lru_cache
+from importlib.util import find_spec
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ..errors import ConfigError
+from .picture import from_planes
+from .pixelart import repeated
+
+if TYPE_CHECKING:
+    from av.filter import Graph
+
+MOST_TIMES = 4  # there are hq2x, hq3x and hq4x
+ROWS = 32  # pixels of a stripe
+SIDE = 3  # of the square of pixels that one is averaged from
+FULL = 240  # alpha that stands for all of a pixel: divisible by 16, so that nothing is rounded
+# What transparent pixels are laid on where colours are compared: a colour seldom drawn with, so
+# that a black outline differs from the nothing beside it.
+KEY = np.array([1, 0, 1], np.float32)
+
+_one_at_a_time = Lock()  # for a filter takes one picture after the other
+
+
+def is_installed() -> bool:
+    """Whether PyAV is there, which brings FFmpeg."""
+    return find_spec("av") is not None
+
+
+def check_installed() -> None:
+    """Raises `ConfigError` if it is not."""
+    if not is_installed():
+        raise ConfigError(
+            "the method hqx needs the package av, which is not installed",
+            hint="pip install 'neuralid[hqx]', or take scale2x or scale3x",
+        )
+
+
+def hqx(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """hq2x to hq4x as often as it takes, then box sampling: ``(H, W, C)`` -> larger."""
+    return repeated(
+        planes, height, width, lambda x: enlarged(x, _times(height / len(x), width / x.shape[1]))
+    )
+
+
+def _times(*factors: float) -> int:
+    """Of what is missing, the share of one step: as few steps as can be, and those alike."""
+    factor = max(factors)
+    steps = math.ceil(math.log(factor, MOST_TIMES) - 1e-9)
+    return max(2, math.ceil(factor ** (1 / steps) - 1e-9))
+
+
+def enlarged(planes: np.ndarray, times: int) -> np.ndarray:
+    """hqx, 2, 3 or 4 ``times``: float32 ``(H, W, C)``, colours multiplied by alpha -> larger."""
+    h, w, c = planes.shape
+    large = np.zeros((h, times, w, times, c), np.float32)
+    with _one_at_a_time:
+        for (row, column), shares in _shares(_opaque(planes), times):
+            part = planes[_nearest(row, h)][:, _nearest(column, w)]
+            _add(large, part, shares.reshape(large.shape[:4]))
+    return large.reshape(h * times, w * times, c)
+
+
+def _add(large: np.ndarray, part: np.ndarray, shares: np.ndarray) -> None:
+    """Add a share of ``part`` everywhere, stripe by stripe: ``(H, n, W, n, C)``, ``(H, W, C)``."""
+
+    def stripe(top: int) -> None:
+        here = slice(top, top + ROWS)
+        scaled = part[here, None, :, None] * np.float32(1 / FULL)
+        large[here] += shares[here, ..., None] * scaled
+
+    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+        list(pool.map(stripe, range(0, len(part), ROWS)))
+
+
+def _nearest(place: int, length: int) -> np.ndarray:
+    """Of the pixels at ``place`` in every three, the one beside or at each: ``(length,)``."""
+    index = np.arange(length)
+    beside = index + (place - index + 1) % SIDE - 1
+    return beside.clip(0, length - 1)  # what is clipped has no share
+
+
+def _shares(colours: np.ndarray, times: int) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """How much of the pixel at each place (row, column) of 3x3 there is in each of the result.
+
+    A square of 3x3 has every place once, wherever it lies; beyond the border is the border.
+
+    Shape: uint8 ``(H, W, 3)`` -> nine times uint8 ``(H times, W times)``, `FULL` for all of it.
+    """
+    import av
+
+    h, w = colours.shape[:2]
+    picture = np.dstack([colours[..., ::-1], np.zeros((h, w), np.uint8)])
+    graph = _graph(h, w, times)
+    for index in range(SIDE * SIDE):
+        row, column = divmod(index, SIDE)
+        picture[..., 3] = 0
+        picture[row::SIDE, column::SIDE, 3] = FULL
+        frame = av.VideoFrame.from_ndarray(picture, format="bgra")
+        frame.pts = index
+        graph.push(frame)
+        yield (row, column), graph.pull().to_ndarray()[..., 3]
+
+
+@lru_cache(2)  # it takes half a second, for a table of all colours, whatever the size
+def _graph(height: int, width: int, times: int) -> Graph:
+    """FFmpeg's filter, ready for pictures of one size; kept, as frames of a film have one size."""
+    import av
+    from av.filter import Graph
+
+    graph = Graph()
+    source = graph.add_buffer(
+        width=width,
+        height=height,
+        format=av.VideoFormat("bgra", width, height),
+        time_base=Fraction(1),
+    )
+    magnify = graph.add("hqx", f"n={times}")
+    sink = graph.add("buffersink")
+    source.link_to(magnify)
+    magnify.link_to(sink)
+    graph.configure()
+    return graph
+
+
+def _opaque(planes: np.ndarray) -> np.ndarray:
+    """The colours by which pixels are compared: uint8 ``(H, W, 3)``."""
+    colours = planes
+    if planes.shape[2] in (2, 4):
+        colours = planes[..., :-1] + (1 - planes[..., -1:]) * KEY
+    eight = from_planes(colours, np.empty_like(colours, np.uint8))
+    return np.broadcast_to(eight, (*eight.shape[:2], 3))
