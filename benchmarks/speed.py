@@ -20,8 +20,9 @@ from torch.nn import functional as F
 from neuralid.config import ModelConfig, TrainConfig
 from neuralid.device import describe, keep_freed_memory, pick_device, pick_precision
 from neuralid.models.convolution import plain_upsample_conv
-from neuralid.models.dcgan import Conv7, Generator, UpConv, as_conv_kernel
+from neuralid.models.dcgan import Conv7, Dropout, Generator, UpConv, as_conv_kernel
 from neuralid.models.inference import FoldedGenerator
+from neuralid.models.share import WHOLE, Share
 from neuralid.training.distributed import World
 from neuralid.training.state import TrainState
 from neuralid.training.step import Engine, Pass, train_step
@@ -39,6 +40,11 @@ class PlainConv7(Conv7):
         return nn.Conv2d.forward(self, x)
 
 
+class PlainDropout(Dropout):
+    def forward(self, x: Tensor, share: Share = WHOLE) -> Tensor:
+        return F.dropout(x, self.threshold / 256, self.training)
+
+
 def plainly(network: nn.Module) -> nn.Module:
     """Make a network compute the plain forms."""
     for module in network.modules():
@@ -46,6 +52,8 @@ def plainly(network: nn.Module) -> nn.Module:
             module.__class__ = PlainUpConv
         if isinstance(module, Conv7):
             module.__class__ = PlainConv7
+        if isinstance(module, Dropout):
+            module.__class__ = PlainDropout
     return network
 
 
@@ -70,8 +78,6 @@ def training(batch: int, repeats: int, device: torch.device, precision: str) -> 
     fast, plain = (TrainState.fresh(ModelConfig(), config, device) for _ in range(2))
     plainly(plain.generator)
     plainly(plain.discriminator)
-    for dropout in (plain.generator.dropout, plain.discriminator.dropout):
-        dropout.forward = lambda x, p=dropout.threshold / 256: F.dropout(x, p)  # type: ignore
     faces = torch.rand(batch, 3, 56, 56, device=device) - 0.5
     z = torch.randn(batch, 400, device=device) / 2
 

@@ -85,7 +85,7 @@ def quality(name: str, pictures: list[np.ndarray]) -> None:
                 + f"{means[:, index, 1].mean():9.4f}",
                 flush=True,
             )
-        gains = scores[..., 0, 0] - scores[..., 1, 0]
+        gains = scores[..., WAYS.index(Way("face")), 0] - scores[..., WAYS.index(Way("cubic")), 0]
         worst = ", ".join(f"{k} {g:.2f}" for k, g in zip(KERNELS, gains.min(1), strict=True))
         print(f"face over cubic: {gains.mean():.2f} dB; its worst face by kernel: {worst}")
 

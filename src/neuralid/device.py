@@ -46,12 +46,16 @@ def describe(device: torch.device) -> str:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device computes in it natively."""
+    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device is faster in it.
+
+    A CPU is with AMX; with the instructions of AVX512-BF16 alone, training takes 1.2 to 1.5 times
+    as long as in float32, and enlarging 1.5 to 1.7 times.
+    """
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "fp32"
+    return "bf16" if device.type == "cpu" and _cpu_has_amx() else "fp32"
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast | nullcontext[None]:
@@ -102,10 +106,10 @@ def _is_there(device: torch.device) -> bool:
     return device.type == "cpu" or _has_mps()
 
 
-def _cpu_has_bf16() -> bool:
+def _cpu_has_amx() -> bool:
     """Linux on x86 says so in /proc/cpuinfo; torch has no public call for it."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
         return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return "amx_bf16" in flags
