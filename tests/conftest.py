@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 import neuralid
 from neuralid import weights
 from neuralid.cli import app
+from neuralid.locks import in_turn
 from neuralid.models.inference import FoldedGenerator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -75,19 +76,19 @@ def face_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of a 28-pixel model, trained by `train` on the pictures of `face_folder`."""
-    folder = tmp_path_factory.mktemp("tiny")
-    before = os.environ.get("NEURALID_CACHE_DIR")
-    os.environ["NEURALID_CACHE_DIR"] = str(folder / "cache")
-    try:
-        result = neuralid.train(face_folder, out=folder, kimg=0.4, name="tiny", **TINY)
-    finally:
-        if before is None:
-            del os.environ["NEURALID_CACHE_DIR"]
-        else:
-            os.environ["NEURALID_CACHE_DIR"] = before
-    assert result.weights is not None
-    return result.weights
+    """Weights of a 28-pixel model, trained by `train` on the pictures of `face_folder`.
+
+    One of the two processes trains them, for both.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    path = folder / "cache" / "weights" / "tiny.safetensors"
+    with in_turn(folder / "tiny.lock"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEURALID_CACHE_DIR", str(folder / "cache"))
+        if not path.exists():
+            neuralid.train(face_folder, out=folder, kimg=0.4, name="tiny", **TINY)
+    return path
 
 
 @pytest.fixture(scope="session")
