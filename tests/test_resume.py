@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,38 @@ from neuralid.training.loop import Step
 from neuralid.training.state import TrainState
 
 
-@pytest.fixture(autouse=True)
-def small_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def small_snapshots() -> Iterator[None]:
     """Most of the time of these runs would go into pictures for people."""
-    for name in ("SHOWN", "MEASURED"):
-        monkeypatch.setattr(f"neuralid.api._session.{name}", 4)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SHOWN", "MEASURED"):
+            patch.setattr(f"neuralid.api._session.{name}", 4)
+        yield
 
 
 def train(data: Path, out: Path, **options: Any) -> Trained:
     return neuralid.train(data, out=out, **{"kimg": 0.064, "name": "t", **TINY, **options})
+
+
+@pytest.fixture(scope="module")
+def whole(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run that nothing disturbed."""
+    return train_once(face_folder, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="module")
+def begun(face_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of two steps, to be copied."""
+    folder = tmp_path_factory.mktemp("begun")
+    train_once(face_folder, folder / "runs", kimg=0.016)
+    return folder / "runs"
+
+
+def train_once(data: Path, out: Path, **options: Any) -> Trained:
+    """Train with a cache of its own, for a fixture that outlives a test's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEURALID_CACHE_DIR", str(out / "cache"))
+        return train(data, out, **options)
 
 
 def last_state(result: Trained) -> dict[str, Any]:
@@ -126,9 +150,9 @@ def test_a_signal_saves_the_run_and_ends_it_cleanly(
     ("option", "value"), [("batch", 16), ("size", 56), ("recipe", "paper"), ("seed", 3)]
 )
 def test_an_option_that_differs_on_resume_is_named(
-    face_folder: Path, tmp_path: Path, option: str, value: Any
+    face_folder: Path, tmp_path: Path, begun: Path, option: str, value: Any
 ) -> None:
-    train(face_folder, tmp_path, kimg=0.02)
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     with pytest.raises(ConfigError, match=f"--{option} differs"):
         neuralid.train(face_folder, out=tmp_path, resume="latest", **{option: value})
 
@@ -148,29 +172,27 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
 
 @pytest.mark.parametrize("latent_size", [None, 12])
 def test_a_foreign_newest_checkpoint_falls_back_too(
-    face_folder: Path, tmp_path: Path, latent_size: int | None
+    tmp_path: Path, whole: Trained, begun: Path, latent_size: int | None
 ) -> None:
-    whole = train(face_folder, tmp_path)
-    stopped = train(face_folder, tmp_path, kimg=0.032)
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     foreign: dict[str, Any] = {"something": torch.zeros(2)}
     if latent_size is not None:
         model = ModelConfig(size=28, latent_size=latent_size)
         foreign = TrainState.fresh(model, TrainConfig(), torch.device("cpu")).pack()
-    assert stopped.run is not None
-    save_checkpoint(stopped.run, 999, foreign)
+    run = tmp_path / "00000-t"
+    save_checkpoint(run, 999, foreign)
     heard: list[str] = []
-    resumed = neuralid.train(
-        out=tmp_path, resume=str(stopped.run), kimg=0.064, on_message=heard.append
-    )
+    resumed = neuralid.train(out=tmp_path, resume=str(run), kimg=0.064, on_message=heard.append)
     assert any("checkpoint-000000999.pt is damaged" in line for line in heard)
-    assert not (stopped.run / "checkpoint-000000999.pt").exists()
+    assert not (run / "checkpoint-000000999.pt").exists()
     assert_same(last_state(resumed), last_state(whole))
 
 
 def test_a_run_stopped_before_its_first_step_can_be_resumed(
-    face_folder: Path, tmp_path: Path
+    face_folder: Path, tmp_path: Path, whole: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train(face_folder, tmp_path)  # and the faces are in the cache
+    assert whole.run is not None  # with the faces in the cache there is nothing to stop before
+    monkeypatch.setenv("NEURALID_CACHE_DIR", str(whole.run.parent / "cache"))
     stopped = train(face_folder, tmp_path, should_stop=lambda: True)
     assert stopped.images == 0 and not stopped.finished
     resumed = neuralid.train(out=tmp_path, resume="latest")
@@ -200,18 +222,17 @@ def test_moved_data_are_found_again_from_any_folder_and_other_ones_told_of(
 @pytest.mark.parametrize(
     "options", ["[]", '{"data": 3}', "{", '{"data": "x", "name": "y"}', '"max_images"']
 )
-def test_damaged_options_are_one_line(face_folder: Path, tmp_path: Path, options: str) -> None:
-    stopped = train(face_folder, tmp_path, kimg=0.016)
-    assert stopped.run is not None
-    (stopped.run / "options.json").write_text(options)
+def test_damaged_options_are_one_line(tmp_path: Path, begun: Path, options: str) -> None:
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "00000-t" / "options.json").write_text(options)
     with pytest.raises(TrainingError, match=r"options\.json"):
         neuralid.train(out=tmp_path, resume="latest")
 
 
-def test_a_folder_without_options_is_not_the_latest_run(face_folder: Path, tmp_path: Path) -> None:
-    first = train(face_folder, tmp_path, kimg=0.016)
+def test_a_folder_without_options_is_not_the_latest_run(tmp_path: Path, begun: Path) -> None:
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     (tmp_path / "00007-left").mkdir()
-    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.032).run == first.run
+    assert neuralid.train(out=tmp_path, resume="latest", kimg=0.032).run == tmp_path / "00000-t"
 
 
 def test_a_run_without_checkpoints_cannot_be_resumed(tmp_path: Path) -> None:
