@@ -87,6 +87,14 @@ def test_a_film_goes_there_and_back(tiny: Path, drawn: list[Path], suffix: str) 
     assert np.abs(first - result.frames[0]).mean() < 12
 
 
+def test_what_is_no_photo_to_keep_is_refused_before_anything_is_inverted(
+    tiny: Path, drawn: list[Path], photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuralid.api._people.invert_framed", None)
+    words = ("--keep", drawn[0], "--no-align", "--weights", tiny)
+    fails(run("mix", photo, drawn[0], *words), 2, "is no photo to put a face into")
+
+
 def test_a_film_without_a_name_is_a_gif(tiny: Path, drawn: list[Path]) -> None:
     result = run("mix", *drawn, "--frames", 3, "--weights", tiny)
     assert result.exit_code == 0 and result.stdout.strip() == "mix.gif"

@@ -142,7 +142,9 @@ def mix(
     studio = Studio.open(weights, device, on_message)
     mixer = _Mixer(shares, blend, _moved(studio, moves))
 
-    people, tuned = resolve(paths, studio, framing, config, show_crop, on_message, on_step)
+    people, tuned = resolve(
+        paths, studio, framing, config, show_crop, on_message, on_step, layout.keep
+    )
     studio = kept(studio, tuned, save_weights)
     known = dict(zip(paths, people, strict=True))
     mixed, picture, film = _drawn(layout, known, people, mixer, studio, scale)
@@ -223,8 +225,7 @@ def _matrix(
 
 
 def _put_back(photo: Path, person: Person, drawn: np.ndarray, studio: Studio) -> np.ndarray:
-    if person.crop is None:
-        raise ConfigError(f"{photo} is no photo to put a face into", hint="--keep names a photo")
+    assert person.crop is not None  # `resolve` has seen to it
     image = images.load_rgb(photo)
     side = person.crop.face_size or default_face_size(image.shape[1], image.shape[0])
     large = studio.enlarge(drawn, min(LARGEST, max(1.0, side / drawn.shape[1])))[0]

@@ -35,9 +35,15 @@ def resolve(
     show_crop: str | Path | None,
     say: Callable[[str], None],
     on_step: Callable[[int, int], None] | None,
+    keep: Path | None = None,
 ) -> tuple[list[Person], Studio]:
-    """The person behind each input, and the studio to draw with; photos are inverted together."""
+    """The person behind each input, and the studio to draw with; photos are inverted together.
+
+    Raises `ConfigError`, before anything is inverted, if the input ``keep`` is no photo.
+    """
     known = {path: _known_latent(path, studio, say) for path in dict.fromkeys(paths)}
+    if keep is not None and known[keep] is not None:
+        raise ConfigError(f"{keep} is no photo to put a face into", hint="--keep names a photo")
     people = {}
     for path, z in known.items():
         if z is not None:
