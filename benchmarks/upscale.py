@@ -35,7 +35,7 @@ import neuralid
 from neuralid.device import describe, keep_freed_memory, pick_device
 from neuralid.models.upscaler import FACTORS
 from neuralid.quality import psnr, ssim
-from neuralid.upscaling import METHODS, upscale_array
+from neuralid.upscaling import available, upscale_array
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from train_upscaler import KERNELS, has_detail, kept_out, luma, shrunk
@@ -57,7 +57,7 @@ class Way:
         return " + ".join((self.method, *self.filters))
 
 
-WAYS = (*map(Way, METHODS), Way("lanczos", ("unsharp",)), Way("cubic", ("unsharp",)))
+WAYS = (*map(Way, available()), Way("lanczos", ("unsharp",)), Way("cubic", ("unsharp",)))
 
 
 def compared(found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuralid.errors import ConfigError
+from neuralid.errors import ConfigError, ImageError
 from neuralid.upscaling import METHODS, available, upscale_array, upscale_planes
 from neuralid.upscaling.hqx import _times, enlarged, hqx
 
@@ -91,6 +94,59 @@ def test_a_black_outline_is_told_from_the_nothing_beside_it() -> None:
     assert len(np.unique(large[..., 3])) > 2  # soft where it slants
 
 
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 0, 255), (0, 255, 0), (250, 5, 245)])
+def test_a_straight_edge_to_nothing_stays_hard_in_any_colour(colour: tuple[int, int, int]) -> None:
+    half = np.zeros((8, 8, 4), np.uint8)
+    half[:, :4] = *colour, 255
+    assert set(np.unique(upscale_array(half, 4, "hqx")[..., 3])) == {0, 255}
+
+
+def test_an_interrupted_picture_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing, other = (few_colours(20, 20, seed) for seed in (1, 2))
+    wanted = upscale_array(drawing, 2, "hqx")
+
+    module = sys.modules["neuralid.upscaling.hqx"]
+    graph = module._graph(20, 20, 2)
+
+    def pushed_only(frame: object) -> None:
+        graph.push(frame)
+        raise KeyboardInterrupt
+
+    stand_in = Mock(return_value=Mock(push=pushed_only), cache_clear=module._graph.cache_clear)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "_graph", stand_in)
+        upscale_array(other, 2, "hqx")
+    assert (upscale_array(drawing, 2, "hqx") == wanted).all()
+
+
+def test_a_forked_process_can_do_it_too() -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork here")
+    drawing = few_colours(9, 9, 1)
+    wanted = upscale_array(drawing, 2, "hqx")
+    script = """
+import os, sys
+import numpy as np
+from neuralid.upscaling import upscale_array
+drawing = np.load(sys.argv[1])
+upscale_array(drawing, 2, "hqx")
+child = os.fork()
+if child == 0:
+    np.save(sys.argv[2], upscale_array(drawing, 2, "hqx"))
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    np.save("drawing.npy", drawing)
+    words = [sys.executable, "-c", script, "drawing.npy", "found.npy"]
+    subprocess.run(words, check=True, timeout=60)
+    assert (np.load("found.npy") == wanted).all()
+
+
+def test_what_is_too_long_for_ffmpeg_is_one_line() -> None:
+    with pytest.raises(ImageError, match="6000000x6 pixels are too long"):
+        upscale_array(np.zeros((2, 2_000_000), np.uint8), 3, "hqx")
+
+
 @given(st.floats(1.001, 64))
 def test_steps_are_two_to_four_times_and_few(factor: float) -> None:
     left, steps = factor, []
@@ -120,8 +176,7 @@ def test_every_layout_and_factor(h: int, w: int, scale: float, channels: int) ->
 def test_without_the_package_it_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    module = sys.modules["neuralid.upscaling.hqx"]
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "av.filter", None)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="needs the package av"):
         upscale_planes(np.zeros((2, 2, 3), np.float32), 2, "hqx")

@@ -48,8 +48,8 @@ def describe(device: torch.device) -> str:
 def pick_precision(name: str, device: torch.device) -> str:
     """``fp32`` or ``bf16``; ``auto`` is bf16 where the device is faster in it.
 
-    A CPU is with AMX; with the instructions of AVX512-BF16 alone, training takes 1.2 to 1.5 times
-    as long as in float32, and enlarging 1.5 to 1.7 times.
+    A CPU is with AMX; with the instructions of AVX512-BF16 alone, training took 1.3 times as long
+    as in float32, and enlarging 1.5 to 1.7 times.
     """
     if name != "auto":
         return name

@@ -19,14 +19,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
-from importlib.util import find_spec
+from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ImageError
 from .picture import from_planes
 from .pixelart import repeated
 
@@ -37,23 +37,28 @@ MOST_TIMES = 4  # there are hq2x, hq3x and hq4x
 ROWS = 32  # pixels of a stripe
 SIDE = 3  # of the square of pixels that one is averaged from
 FULL = 240  # alpha that stands for all of a pixel: divisible by 16, so that nothing is rounded
-# What transparent pixels are laid on where colours are compared: a colour seldom drawn with, so
-# that a black outline differs from the nothing beside it.
-KEY = np.array([1, 0, 1], np.float32)
+# What transparent pixels are laid on where colours are compared, so that a black outline differs
+# from the nothing beside it: of these the colour that is farthest from all in the picture.
+KEYS = np.array([(1, 0, 1), (0, 1, 0), (0, 1, 1), (1, 1, 0), (0, 0, 1), (1, 0, 0)], np.float32)
+MOST_BYTES = 2**31  # of a picture, beyond which FFmpeg refuses it
 
 _one_at_a_time = Lock()  # for a filter takes one picture after the other
 
 
 def is_installed() -> bool:
-    """Whether PyAV is there, which brings FFmpeg."""
-    return find_spec("av") is not None
+    """Whether PyAV is there, which brings FFmpeg, and can be imported."""
+    try:
+        import_module("av.filter")
+    except ImportError:
+        return False
+    return True
 
 
 def check_installed() -> None:
     """Raises `ConfigError` if it is not."""
     if not is_installed():
         raise ConfigError(
-            "the method hqx needs the package av, which is not installed",
+            "the method hqx needs the package av, which is not there or cannot be imported",
             hint="pip install 'neuralid[hqx]', or take scale2x or scale3x",
         )
 
@@ -73,8 +78,16 @@ def _times(*factors: float) -> int:
 
 
 def enlarged(planes: np.ndarray, times: int) -> np.ndarray:
-    """hqx, 2, 3 or 4 ``times``: float32 ``(H, W, C)``, colours multiplied by alpha -> larger."""
+    """hqx, 2, 3 or 4 ``times``: float32 ``(H, W, C)``, colours multiplied by alpha -> larger.
+
+    Raises `ImageError` for a result so long that FFmpeg can't hold it.
+    """
     h, w, c = planes.shape
+    if (4 * w * times + 1024) * (h * times + 128) >= MOST_BYTES:  # FFmpeg's own measure
+        raise ImageError(
+            f"{w * times}x{h * times} pixels are too long a picture for hqx",
+            hint="take scale2x or scale3x",
+        )
     large = np.zeros((h, times, w, times, c), np.float32)
     with _one_at_a_time:
         for (row, column), shares in _shares(_opaque(planes), times):
@@ -114,17 +127,22 @@ def _shares(colours: np.ndarray, times: int) -> Iterator[tuple[tuple[int, int], 
     h, w = colours.shape[:2]
     picture = np.dstack([colours[..., ::-1], np.zeros((h, w), np.uint8)])
     graph = _graph(h, w, times)
-    for index in range(SIDE * SIDE):
-        row, column = divmod(index, SIDE)
-        picture[..., 3] = 0
-        picture[row::SIDE, column::SIDE, 3] = FULL
-        frame = av.VideoFrame.from_ndarray(picture, format="bgra")
-        frame.pts = index
-        graph.push(frame)
-        yield (row, column), graph.pull().to_ndarray()[..., 3]
+    try:
+        for index in range(SIDE * SIDE):
+            row, column = divmod(index, SIDE)
+            picture[..., 3] = 0
+            picture[row::SIDE, column::SIDE, 3] = FULL
+            frame = av.VideoFrame.from_ndarray(picture, format="bgra")
+            frame.pts = index
+            graph.push(frame)
+            yield (row, column), graph.pull().to_ndarray()[..., 3]
+    except BaseException:  # a picture pushed and not pulled would come out the next time
+        _graph.cache_clear()
+        raise
 
 
-@lru_cache(2)  # it takes half a second, for a table of all colours, whatever the size
+# It takes half a second and 64 MB, for a table of all colours; 64 times takes three.
+@lru_cache(3)
 def _graph(height: int, width: int, times: int) -> Graph:
     """FFmpeg's filter, ready for pictures of one size; kept, as frames of a film have one size."""
     import av
@@ -137,7 +155,8 @@ def _graph(height: int, width: int, times: int) -> Graph:
         format=av.VideoFormat("bgra", width, height),
         time_base=Fraction(1),
     )
-    magnify = graph.add("hqx", f"n={times}")
+    # Threads of FFmpeg's own would be missing in a forked process, which waited for them.
+    magnify = graph.add("hqx", f"n={times}:threads=1")
     sink = graph.add("buffersink")
     source.link_to(magnify)
     magnify.link_to(sink)
@@ -149,6 +168,17 @@ def _opaque(planes: np.ndarray) -> np.ndarray:
     """The colours by which pixels are compared: uint8 ``(H, W, 3)``."""
     colours = planes
     if planes.shape[2] in (2, 4):
-        colours = planes[..., :-1] + (1 - planes[..., -1:]) * KEY
+        colours, alpha = planes[..., :-1], planes[..., -1:]
+        colours = colours + (1 - alpha) * _key(colours, alpha)
     eight = from_planes(colours, np.empty_like(colours, np.uint8))
     return np.broadcast_to(eight, (*eight.shape[:2], 3))
+
+
+def _key(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Of `KEYS` the one farthest from the colours seen: ``(H, W, 1 or 3)``, alpha -> ``(3,)``."""
+    visible = alpha[..., 0] > 0
+    if not visible.any():
+        return np.asarray(KEYS[0])
+    seen = colours[visible] / alpha[visible]
+    distances = [np.abs(seen - key).max(1).min() for key in KEYS]
+    return np.asarray(KEYS[int(np.argmax(distances))])
