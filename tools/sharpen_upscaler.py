@@ -25,8 +25,10 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 from train_upscaler import BATCH, Pairs, held_out_gain, kept_out
 
+from neuralid.device import autocast, pick_precision
 from neuralid.models.upscaler import FACTORS, FaceUpscaler
 
+CPU = torch.device("cpu")
 BATCH.update({2: 12, 4: 16})
 EDGES, ADVERSARY = 0.3, 0.004  # weights of the losses beside the mean absolute difference's 1
 RATE, RATE_D = 1e-4, 4e-4
@@ -49,7 +51,7 @@ class Patches(nn.Module):
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(96, 1, 3, padding=1)))
 
     def forward(self, light: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(CPU, pick_precision("auto", CPU)):
             logits: Tensor = self.layers(4 * (light - 0.5))
         return logits.float()
 
@@ -66,7 +68,7 @@ def step(
 ) -> None:
     """Add the network's gradients for one batch; one step of the discriminator."""
     small, large = pairs.batch(factor)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast(CPU, pick_precision("auto", CPU)):
         found = network(small.to(memory_format=torch.channels_last), factor).float()
     fake, real = judge(found), judge(large)
     loss = F.l1_loss(found, large) + EDGES * F.l1_loss(steepness(found), steepness(large))

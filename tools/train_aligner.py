@@ -22,7 +22,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neuralid.device import autocast, pick_precision
 from neuralid.models.finders import EyeCentre, EyeLocator, FaceProposer
+
+CPU = torch.device("cpu")
 
 
 def patch_loss(
@@ -57,7 +60,7 @@ def train(network: nn.Module, sampler: Sampler, steps: int, batch: int) -> None:
     started, errors, losses = time.time(), [], []
     for step in range(1, steps + 1):
         x, places, kinds = sampler.batch(batch)  # type: ignore[attr-defined]
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(CPU, pick_precision("auto", CPU)):
             first, second = (y.float() for y in network(x.to(memory_format=torch.channels_last)))
         kind = canvas_loss if isinstance(network, FaceProposer) else patch_loss
         error, loss = kind(first, second, places, kinds)

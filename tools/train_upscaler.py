@@ -27,8 +27,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from neuralid.dataset import list_pictures
+from neuralid.device import autocast, pick_precision
 from neuralid.models.upscaler import FACTORS, FaceUpscaler
 
+CPU = torch.device("cpu")
 KEPT_OUT = 500
 DETAILED = 38.0  # dB
 SOFT_SHARE = 0.1
@@ -148,7 +150,7 @@ def train(
         optimizer.zero_grad()
         for factor in FACTORS:
             small, large = pairs.batch(factor)
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast(CPU, pick_precision("auto", CPU)):
                 found = network(small.to(memory_format=torch.channels_last), factor)
             torch.nn.functional.l1_loss(found.float(), large).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 0.1)
