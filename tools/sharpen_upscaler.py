@@ -23,12 +23,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
-from train_upscaler import BATCH, Pairs, held_out_gain, kept_out
+from train_upscaler import BATCH, CPU, Pairs, held_out_gain, kept_out
 
 from neuralid.device import autocast, pick_precision
 from neuralid.models.upscaler import FACTORS, FaceUpscaler
 
-CPU = torch.device("cpu")
 BATCH.update({2: 12, 4: 16})
 EDGES, ADVERSARY = 0.3, 0.004  # weights of the losses beside the mean absolute difference's 1
 RATE, RATE_D = 1e-4, 4e-4
