@@ -22,9 +22,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from neuralid import align, detect, images
-from neuralid.config import Frame
-from neuralid.dataset import is_held_out, list_pictures
+from neuralid.core.config import Frame
+from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.faces import align, detect
+from neuralid.pictures import images
 from neuralid.weights import load_weights
 
 SIDE = 1000  # of a photo made here, pixels

@@ -18,11 +18,12 @@ import torch
 from prior_curve import STEPS, held_out, judge, logit
 from torch import Tensor
 
-from neuralid import images, weights
-from neuralid.device import keep_freed_memory, pick_precision
-from neuralid.inversion import invert
-from neuralid.mixing import BLENDS, mix_latents
+from neuralid import weights
+from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.latents.inversion import invert
+from neuralid.latents.mixing import BLENDS, mix_latents
 from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.pictures import images
 from neuralid.training.metrics import fd_random
 
 ROWS = 8

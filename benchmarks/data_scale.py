@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from neuralid import reading
-from neuralid.config import CropConfig
-from neuralid.dataset import load_dataset
-from neuralid.listing import list_pictures
-from neuralid.reading import Cutter, cores, read_all
+from neuralid.core.config import CropConfig
+from neuralid.data import reading
+from neuralid.data.dataset import load_dataset
+from neuralid.data.listing import list_pictures
+from neuralid.data.reading import Cutter, cores, read_all
 
 DIFFERENT = 2000
 SAMPLE = 10_000  # pictures in each round of the comparison

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neuralid import latent, weights
-from neuralid.device import keep_freed_memory, pick_precision
+from neuralid import weights
+from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.latents import latent
 from neuralid.models.inference import FoldedGenerator, draw_faces
-from neuralid.training.reader import read, train_reader
+from neuralid.training.finish.reader import read, train_reader
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from default_weights import both

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from neuralid.training.checkpoint import checkpoints
+from neuralid.training.runs.checkpoint import checkpoints
 
 
 def main() -> None:

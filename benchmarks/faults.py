@@ -40,8 +40,8 @@ from PIL import Image, ImageDraw
 
 import neuralid
 from neuralid import weights
-from neuralid.training.checkpoint import checkpoints, read_checkpoint
-from neuralid.training.history import History
+from neuralid.training.runs.checkpoint import checkpoints, read_checkpoint
+from neuralid.training.runs.history import History
 
 BATCH, INTERVAL = 8, 16  # pictures a step, and between two checkpoints
 TINY: dict[str, Any] = {
@@ -179,7 +179,7 @@ def kills(data: Path, work: Path, times: int, rng: random.Random) -> list[str]:
     out, seen, talk = work / "killed", work / "seen", work / "talk"
     # A server that has imported everything forks the runs: their start is not the greater part.
     fork = multiprocessing.get_context("forkserver")
-    fork.set_forkserver_preload(["neuralid.api._session", "neuralid.api._train"])
+    fork.set_forkserver_preload(["neuralid.training.session.session", "neuralid.api._train"])
     facts: Counter[str] = Counter()
     lost: list[int] = []
     known = 0

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 import neuralid
-from neuralid.config import InvertConfig
-from neuralid.dataset import is_held_out, list_pictures
+from neuralid.core.config import InvertConfig
+from neuralid.data.dataset import is_held_out, list_pictures
 
 RECOVERED = 35.0  # dB
 

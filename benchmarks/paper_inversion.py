@@ -26,13 +26,14 @@ from speed import plainly
 from torch import Tensor, nn
 
 import neuralid
-from neuralid import images, weights
-from neuralid.config import FIDELITIES, LATENT_STD, CropConfig
-from neuralid.crop import crop_face
-from neuralid.dataset import is_held_out, list_pictures
-from neuralid.device import keep_freed_memory
+from neuralid import weights
+from neuralid.core.config import FIDELITIES, LATENT_STD, CropConfig
+from neuralid.core.device import keep_freed_memory
+from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.faces.crop import crop_face
 from neuralid.models.inference import FoldedGenerator
-from neuralid.quality import psnr
+from neuralid.pictures import images
+from neuralid.pictures.quality import psnr
 
 ROUNDS, EVALUATIONS = 50, 20
 BATCH = 16  # of the runs timed here

@@ -18,16 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralid import images, weights
-from neuralid.config import CropConfig, InvertConfig
-from neuralid.crop import crop_face
-from neuralid.dataset import is_held_out, list_pictures
-from neuralid.device import keep_freed_memory, pick_precision
-from neuralid.inversion import invert
-from neuralid.latent import draw
+from neuralid import weights
+from neuralid.core.config import CropConfig, InvertConfig
+from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.faces.crop import crop_face
+from neuralid.latents.inversion import invert
+from neuralid.latents.latent import draw
 from neuralid.models import build_discriminator
 from neuralid.models.dcgan import Discriminator
 from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.pictures import images
 from neuralid.training.metrics import fd_random
 
 PRIORS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)

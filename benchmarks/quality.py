@@ -23,14 +23,13 @@ from pathlib import Path
 
 import torch
 
-from neuralid import latent, weights
-from neuralid.config import CropConfig, Frame, TrainConfig
-from neuralid.dataset import Dataset, load_dataset
-from neuralid.device import keep_freed_memory, pick_precision
+from neuralid import weights
+from neuralid.core.config import CropConfig, Frame, TrainConfig
+from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.data.dataset import Dataset, load_dataset
+from neuralid.latents import latent
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.training.batches import Batches
-from neuralid.training.history import History
-from neuralid.training.judge import Judge
 from neuralid.training.loop import train_loop
 from neuralid.training.metrics import (
     GROUPS,
@@ -41,9 +40,11 @@ from neuralid.training.metrics import (
     inversion_psnr,
     memory_psnr,
 )
+from neuralid.training.metrics.judge import Judge
+from neuralid.training.metrics.neighbours import FEWEST, Study, study
 from neuralid.training.metrics.sets import shuffled, take
-from neuralid.training.neighbours import FEWEST, Study, study
-from neuralid.training.neighbours_page import write_neighbours
+from neuralid.training.runs.history import History
+from neuralid.training.runs.neighbours_page import write_neighbours
 from neuralid.training.state import TrainState
 
 Values = dict[str, float]

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 import neuralid
-from neuralid import images, weights
-from neuralid.config import RECIPES, CropConfig, Recipe
-from neuralid.dataset import load_dataset
-from neuralid.latent import draw
+from neuralid import weights
+from neuralid.core.config import RECIPES, CropConfig, Recipe
+from neuralid.data.dataset import load_dataset
+from neuralid.latents.latent import draw
 from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.pictures import images
 from neuralid.training.metrics import fd_random
 
 PLAIN = Recipe("plain", ema=0.999, dropout_g=0.0)

@@ -32,9 +32,9 @@ import torch
 from PIL import Image
 
 import neuralid
-from neuralid.device import describe, keep_freed_memory, pick_device
+from neuralid.core.device import describe, keep_freed_memory, pick_device
 from neuralid.models.upscaler import FACTORS
-from neuralid.quality import psnr, ssim
+from neuralid.pictures.quality import psnr, ssim
 from neuralid.upscaling import available, upscale_array
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 import neuralid
 from neuralid import weights
 from neuralid.cli import app
-from neuralid.locks import in_turn
+from neuralid.core.locks import in_turn
 from neuralid.models.inference import FoldedGenerator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -40,7 +40,7 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The search in a run's last snapshot ends early; its frame is measured on few faces."""
     monkeypatch.setattr("neuralid.training.metrics.STEPS", 2)
-    monkeypatch.setattr("neuralid.api._session.MEASURED", 12)
+    monkeypatch.setattr("neuralid.training.session.session.MEASURED", 12)
 
 
 def draw_face(rng: np.random.Generator, width: int = 64, height: int = 64) -> Image.Image:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import neuralid
-from neuralid.align import frame_crop, in_photo, measure_frame
-from neuralid.config import CropConfig, Frame
-from neuralid.crop import crop_face
-from neuralid.dataset import load_dataset
-from neuralid.detect import find_faces
-from neuralid.errors import ConfigError, ImageError
-from neuralid.images import load_rgb
+from neuralid.core.config import CropConfig, Frame
+from neuralid.core.errors import ConfigError, ImageError
+from neuralid.data.dataset import load_dataset
+from neuralid.faces.align import frame_crop, in_photo, measure_frame
+from neuralid.faces.crop import crop_face
+from neuralid.faces.detect import find_faces
+from neuralid.pictures.images import load_rgb
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FRAME = Frame()

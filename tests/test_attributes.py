@@ -10,19 +10,21 @@ import torch
 from conftest import TINY, fails, run
 
 import neuralid
-from neuralid import images, latent, weights
-from neuralid.attributes import Attributes, Direction, read_attributes
-from neuralid.errors import DataError, WeightsError
+from neuralid import weights
+from neuralid.core.errors import DataError, WeightsError
+from neuralid.latents import latent
+from neuralid.latents.attributes import Attributes, Direction, read_attributes
 from neuralid.models.inference import FoldedGenerator, draw_faces
-from neuralid.training.directions import find_directions
+from neuralid.pictures import images
+from neuralid.training.finish.directions import find_directions
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer faces inverted and measured, a reader that learns less: a sixth of the time."""
-    monkeypatch.setattr("neuralid.training.directions.INVERTED", 128)
-    monkeypatch.setattr("neuralid.training.directions.MEASURED", 32)
-    monkeypatch.setattr("neuralid.training.reader.EPOCHS", 3)
+    monkeypatch.setattr("neuralid.training.finish.directions.INVERTED", 128)
+    monkeypatch.setattr("neuralid.training.finish.directions.MEASURED", 32)
+    monkeypatch.setattr("neuralid.training.finish.reader.EPOCHS", 3)
 
 
 def celeba_list(path: Path, files: list[str], values: np.ndarray) -> Path:
@@ -62,7 +64,7 @@ def test_what_says_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_a_direction_does_what_it_says(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Brightness and redness of drawn faces are attributes whose truth is known."""
-    monkeypatch.setattr("neuralid.training.reader.EPOCHS", 16)  # few faces: more rounds
+    monkeypatch.setattr("neuralid.training.finish.reader.EPOCHS", 16)  # few faces: more rounds
     loaded = weights.load_weights(tiny)
     generator = FoldedGenerator(loaded.generator)
     drawn = draw_faces(generator, latent.draw(range(2000, 2280), 16))

@@ -18,10 +18,10 @@ from test_images import bomb, truncated
 
 import neuralid
 from neuralid import weights
-from neuralid.config import ModelConfig
-from neuralid.errors import ImageError
-from neuralid.images import LATENT_KEY, read_text
-from neuralid.latent import save_latent
+from neuralid.core.config import ModelConfig
+from neuralid.core.errors import ImageError
+from neuralid.latents.latent import save_latent
+from neuralid.pictures.images import LATENT_KEY, read_text
 
 
 @pytest.fixture

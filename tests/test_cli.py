@@ -17,8 +17,13 @@ from PIL import Image
 
 import neuralid
 from neuralid import weights
-from neuralid.images import RECIPE_KEY, load_rgb, open_picture, read_text
-from neuralid.latent import load_latent
+from neuralid.latents.latent import load_latent
+from neuralid.pictures.images import (
+    RECIPE_KEY,
+    load_rgb,
+    open_picture,
+    read_text,
+)
 
 COMMANDS = ("train", "sample", "invert", "mix", "upscale")
 

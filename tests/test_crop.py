@@ -10,10 +10,10 @@ import pytest
 from conftest import draw_face
 from PIL import Image
 
-from neuralid.config import CropConfig
-from neuralid.crop import crop_face, default_face_size
-from neuralid.errors import ImageError
-from neuralid.images import load_rgb, to_tensor, to_uint8
+from neuralid.core.config import CropConfig
+from neuralid.core.errors import ImageError
+from neuralid.faces.crop import crop_face, default_face_size
+from neuralid.pictures.images import load_rgb, to_tensor, to_uint8
 
 
 def celeba_preprocessing(image: Image.Image, width: int, height: int, **kwargs: Any) -> Image.Image:

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from conftest import fails, run
 
-from neuralid import cache, locks, reading
-from neuralid.config import CropConfig
-from neuralid.crop import crop_face
-from neuralid.dataset import list_pictures, load_dataset
-from neuralid.errors import DataError, OutputError
-from neuralid.images import load_rgb
+from neuralid.core import locks
+from neuralid.core.config import CropConfig
+from neuralid.core.errors import DataError, OutputError
+from neuralid.data import cache, reading
+from neuralid.data.dataset import list_pictures, load_dataset
+from neuralid.faces.crop import crop_face
+from neuralid.pictures.images import load_rgb
 
 
 @pytest.fixture

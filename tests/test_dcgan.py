@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuralid.config import ModelConfig
+from neuralid.core.config import ModelConfig
 from neuralid.models import build_discriminator, build_generator
 from neuralid.models.dcgan import Dropout, Generator, UpConv
 

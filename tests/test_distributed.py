@@ -19,14 +19,14 @@ import torch
 from conftest import TINY
 
 from neuralid.cli import app
-from neuralid.config import ModelConfig, Recipe, TrainConfig
-from neuralid.errors import ConfigError, DataError
+from neuralid.core.config import ModelConfig, Recipe, TrainConfig
+from neuralid.core.errors import ConfigError, DataError
 from neuralid.models.share import Share
 from neuralid.training.batches import Batches
-from neuralid.training.checkpoint import checkpoints
-from neuralid.training.distributed import World, check_shares, joined
+from neuralid.training.distributed.world import World, check_shares, joined
 from neuralid.training.loop import train_loop
-from neuralid.training.runs import Run
+from neuralid.training.runs.checkpoint import checkpoints
+from neuralid.training.runs.folder import Run
 from neuralid.training.state import TrainState
 
 MODEL = ModelConfig(size=28, latent_size=16)

@@ -20,14 +20,15 @@ from PIL import Image
 from test_resume import Killed, small_snapshots, train
 
 import neuralid
-from neuralid import locks, weights
-from neuralid.errors import OutputError, TrainingError
-from neuralid.files import write_atomically
-from neuralid.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from neuralid.training.history import History
+from neuralid import weights
+from neuralid.core import locks
+from neuralid.core.errors import OutputError, TrainingError
+from neuralid.core.files import write_atomically
 from neuralid.training.loop import Step
-from neuralid.training.runs import Run
-from neuralid.training.tensorboard import EventFiles, event_files
+from neuralid.training.runs.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from neuralid.training.runs.folder import Run
+from neuralid.training.runs.history import History
+from neuralid.training.runs.tensorboard import EventFiles, event_files
 
 __all__ = ["small_snapshots"]  # a fixture of this module too
 
@@ -101,7 +102,7 @@ def test_what_was_logged_after_the_checkpoint_resumed_from_is_not_the_past(tmp_p
 def holder(path: Path) -> subprocess.Popen[str]:
     """A process that holds a lock until it is killed."""
     code = (
-        "import sys, time; from pathlib import Path; from neuralid.locks import locked\n"
+        "import sys, time; from pathlib import Path; from neuralid.core.locks import locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(path)]

@@ -10,14 +10,15 @@ import torch
 from conftest import TINY
 
 import neuralid
-from neuralid import latent, weights
-from neuralid.config import InvertConfig, ModelConfig, TrainConfig
-from neuralid.errors import WeightsError
-from neuralid.inversion import invert
+from neuralid import weights
+from neuralid.core.config import InvertConfig, ModelConfig, TrainConfig
+from neuralid.core.errors import WeightsError
+from neuralid.latents import latent
+from neuralid.latents.inversion import invert
 from neuralid.models.encoder import Encoder
 from neuralid.models.inference import FoldedGenerator, even_coordinates, latent_metric
 from neuralid.training.batches import Batches
-from neuralid.training.encoding import train_encoder
+from neuralid.training.finish.encoding import train_encoder
 
 
 def batches(generator: FoldedGenerator) -> Batches:

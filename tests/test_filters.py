@@ -10,11 +10,17 @@ from conftest import draw_face
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralid.errors import ConfigError
+from neuralid.core.errors import ConfigError
 from neuralid.upscaling import upscale_array, upscale_planes
 from neuralid.upscaling.auto import needed, resolve
 from neuralid.upscaling.denoise import cleaned
-from neuralid.upscaling.filters import RUN, Filter, filtered, parse, unsharp
+from neuralid.upscaling.filters import (
+    RUN,
+    Filter,
+    filtered,
+    parse,
+    unsharp,
+)
 from neuralid.upscaling.measure import fineness, light_range, noise_level
 from neuralid.upscaling.picture import to_planes
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from neuralid.training.history import History, in_words
+from neuralid.training.runs.history import History, in_words
 
 
 def tick(kimg: float, time: float, **values: Any) -> dict[str, Any]:

@@ -16,8 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuralid.errors import ConfigError, ImageError
-from neuralid.upscaling import METHODS, available, upscale_array, upscale_planes
+from neuralid.core.errors import ConfigError, ImageError
+from neuralid.upscaling import (
+    METHODS,
+    available,
+    upscale_array,
+    upscale_planes,
+)
 from neuralid.upscaling.hqx import _times, enlarged, hqx
 
 av = pytest.importorskip("av")

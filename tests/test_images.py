@@ -12,8 +12,8 @@ import pytest
 from conftest import draw_face
 from PIL import Image
 
-from neuralid.errors import ImageError, OutputError
-from neuralid.images import (
+from neuralid.core.errors import ImageError, OutputError
+from neuralid.pictures.images import (
     LATENT_KEY,
     from_array,
     grid,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from neuralid.config import ModelConfig
+from neuralid.core.config import ModelConfig
 from neuralid.models import build_generator
 from neuralid.models.dcgan import Generator
 from neuralid.models.inference import FoldedGenerator, draw_faces

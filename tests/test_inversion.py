@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from neuralid import latent, weights
-from neuralid.config import InvertConfig
-from neuralid.inversion import invert
+from neuralid import weights
+from neuralid.core.config import InvertConfig
+from neuralid.latents import latent
+from neuralid.latents.inversion import invert
 from neuralid.models.inference import FoldedGenerator, latent_metric
-from neuralid.quality import psnr
+from neuralid.pictures.quality import psnr
 
 
 def faces(generator: FoldedGenerator, seeds: range) -> Tensor:

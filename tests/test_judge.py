@@ -14,17 +14,17 @@ from conftest import TINY
 from test_resume import train
 
 from neuralid import weights
-from neuralid.api._quality import BEST_NAME, Quality
-from neuralid.config import CropConfig
-from neuralid.dataset import Dataset, load_dataset
+from neuralid.core.config import CropConfig
+from neuralid.data.dataset import Dataset, load_dataset
 from neuralid.models import build_generator
 from neuralid.models.dcgan import Generator
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.training.batches import Batches
-from neuralid.training.history import History
-from neuralid.training.judge import SHARE, Judge
 from neuralid.training.metrics import BEST, METRICS, RealFaces
-from neuralid.training.runs import Run
+from neuralid.training.metrics.judge import SHARE, Judge
+from neuralid.training.runs.folder import Run
+from neuralid.training.runs.history import History
+from neuralid.training.session.quality import BEST_NAME, Quality
 
 
 @pytest.fixture

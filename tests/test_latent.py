@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuralid.errors import ConfigError, LatentError
-from neuralid.latent import (
+from neuralid.core.errors import ConfigError, LatentError
+from neuralid.latents.latent import (
     check_belongs,
     draw,
     draw_batch,

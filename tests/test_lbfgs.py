@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize as scipy_minimize  # type: ignore[import-untyped]
 from torch import Tensor
 
-from neuralid.lbfgs import Objective, minimize
+from neuralid.latents.lbfgs import Objective, minimize
 
 
 def with_gradient(function: object) -> Objective:

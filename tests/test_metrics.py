@@ -11,7 +11,7 @@ from scipy.linalg import sqrtm  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn import functional as F
 
-from neuralid import latent
+from neuralid.latents import latent
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.training.metrics import (
     GROUPS,

@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import neuralid
-from neuralid import images, latent, weights
-from neuralid.attributes import Direction
-from neuralid.config import CropConfig
-from neuralid.crop import crop_face
-from neuralid.errors import ConfigError
-from neuralid.images import load_rgb
-from neuralid.mixing import along, loop
-from neuralid.paste import put_back
+from neuralid import weights
+from neuralid.core.config import CropConfig
+from neuralid.core.errors import ConfigError
+from neuralid.faces.crop import crop_face
+from neuralid.faces.paste import put_back
+from neuralid.latents import latent
+from neuralid.latents.attributes import Direction
+from neuralid.latents.mixing import along, loop
+from neuralid.pictures import images
+from neuralid.pictures.images import load_rgb
 
 SIDE = 28
 

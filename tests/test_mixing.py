@@ -7,8 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralid.errors import ConfigError
-from neuralid.mixing import BLENDS, mix_latents, normalised, slerp
+from neuralid.core.errors import ConfigError
+from neuralid.latents.mixing import (
+    BLENDS,
+    mix_latents,
+    normalised,
+    slerp,
+)
 
 seeds = st.integers(0, 2**31)
 

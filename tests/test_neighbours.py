@@ -14,10 +14,15 @@ from test_metrics import pictures
 from torch import Tensor
 from torch.nn import functional as F
 
-from neuralid import images
-from neuralid.training import neighbours
-from neuralid.training.neighbours import Study, find_nearest, shrunk_pixels, study
-from neuralid.training.neighbours_page import write_neighbours
+from neuralid.pictures import images
+from neuralid.training.metrics import neighbours
+from neuralid.training.metrics.neighbours import (
+    Study,
+    find_nearest,
+    shrunk_pixels,
+    study,
+)
+from neuralid.training.runs.neighbours_page import write_neighbours
 
 HELD_OUT, TRAINING = np.arange(120), np.arange(120, 520)
 NASTY = "<script>alert(1)<!--"

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 from torch import Tensor
 
-from neuralid.quality import ms_ssim, psnr, ssim
+from neuralid.pictures.quality import ms_ssim, psnr, ssim
 
 
 def pictures() -> tuple[Tensor, Tensor]:

@@ -15,15 +15,15 @@ from safetensors.torch import load_file
 from test_resume import assert_same, last_state, train
 
 import neuralid
-from neuralid.config import ModelConfig, Recipe, TrainConfig
-from neuralid.device import pick_precision
-from neuralid.errors import ConfigError, TrainingError
+from neuralid.core.config import ModelConfig, Recipe, TrainConfig
+from neuralid.core.device import pick_precision
+from neuralid.core.errors import ConfigError, TrainingError
 from neuralid.training.batches import Batches
-from neuralid.training.checkpoint import checkpoints
-from neuralid.training.distributed import World
+from neuralid.training.distributed.world import World
 from neuralid.training.health import has_collapsed
-from neuralid.training.history import History
 from neuralid.training.loop import LOOKS, Step
+from neuralid.training.runs.checkpoint import checkpoints
+from neuralid.training.runs.history import History
 from neuralid.training.state import TrainState
 from neuralid.training.step import Engine, passes, train_step
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from browser import FOUND, Browser
 
-from neuralid import images
-from neuralid.training import report
-from neuralid.training.history import History
+from neuralid.pictures import images
+from neuralid.training.runs import report
+from neuralid.training.runs.history import History
 
 NASTY = "<script>document.title = 'hacked'<!--"  # no slash: it must be a folder's name too
 

@@ -18,11 +18,11 @@ from conftest import TINY
 
 import neuralid
 from neuralid import console, weights
-from neuralid.api._session import Trained
-from neuralid.config import ModelConfig, Recipe, TrainConfig
-from neuralid.errors import ConfigError, TrainingError
-from neuralid.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from neuralid.core.config import ModelConfig, Recipe, TrainConfig
+from neuralid.core.errors import ConfigError, TrainingError
 from neuralid.training.loop import Step
+from neuralid.training.runs.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from neuralid.training.session.session import Trained
 from neuralid.training.state import TrainState
 
 
@@ -31,7 +31,7 @@ def small_snapshots() -> Iterator[None]:
     """Most of the time of these runs would go into pictures for people."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("SHOWN", "MEASURED"):
-            patch.setattr(f"neuralid.api._session.{name}", 4)
+            patch.setattr(f"neuralid.training.session.session.{name}", 4)
         yield
 
 

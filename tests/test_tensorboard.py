@@ -10,9 +10,9 @@ import pytest
 from conftest import fails, run
 from test_resume import train
 
-from neuralid import images
-from neuralid.training.runs import Run
-from neuralid.training.tensorboard import event_files
+from neuralid.pictures import images
+from neuralid.training.runs.folder import Run
+from neuralid.training.runs.tensorboard import event_files
 
 
 def tick(kimg: float, loss_d: float) -> dict[str, Any]:
@@ -72,6 +72,6 @@ def test_training_writes_them_if_asked(face_folder: Path, tmp_path: Path) -> Non
 def test_without_the_package_it_is_an_error_that_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("neuralid.training.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("neuralid.training.runs.tensorboard.find_spec", lambda name: None)
     result = run("train", "--data", "nowhere", "--tensorboard")
     fails(result, 2, "needs the package tensorboard", "pip install 'neuralid[tensorboard]'")

@@ -16,15 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_resume import train
 
-from neuralid.config import RECIPES, ModelConfig, Recipe, TrainConfig
-from neuralid.dataset import is_held_out
-from neuralid.errors import ConfigError, DataError, TrainingError
+from neuralid.core.config import (
+    RECIPES,
+    ModelConfig,
+    Recipe,
+    TrainConfig,
+)
+from neuralid.core.errors import ConfigError, DataError, TrainingError
+from neuralid.data.dataset import is_held_out
 from neuralid.training.augment import POLICIES, diff_augment
 from neuralid.training.batches import Batches
-from neuralid.training.checkpoint import checkpoints
 from neuralid.training.loop import Step
 from neuralid.training.losses import discriminator_loss, generator_loss, r1_penalty
-from neuralid.training.runs import labelled_kimg, snapshot_label
+from neuralid.training.runs.checkpoint import checkpoints
+from neuralid.training.runs.folder import labelled_kimg, snapshot_label
 from neuralid.training.state import TrainState
 
 
@@ -135,7 +140,7 @@ def test_what_a_run_leaves_behind(face_folder: Path, tmp_path: Path) -> None:
 def test_the_log_has_a_line_each_tick(
     face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("neuralid.api._session"), "TICK", 20)
+    monkeypatch.setattr(import_module("neuralid.training.session.session"), "TICK", 20)
     result = train(face_folder, tmp_path, kimg=0.05, snapshot=5)
     assert result.run is not None
     lines = [json.loads(line) for line in (result.run / "log.jsonl").read_text().splitlines()]

@@ -12,11 +12,13 @@ from conftest import fails, run
 from PIL import Image
 
 import neuralid
-from neuralid import images, latent, weights
-from neuralid.errors import ConfigError
+from neuralid import weights
+from neuralid.core.errors import ConfigError
+from neuralid.latents import latent
+from neuralid.latents.tuning import tune
 from neuralid.models.inference import FoldedGenerator
-from neuralid.quality import psnr
-from neuralid.tuning import tune
+from neuralid.pictures import images
+from neuralid.pictures.quality import psnr
 
 
 def test_tuning_brings_the_faces_nearer_and_leaves_others(trained: weights.Weights) -> None:

@@ -11,10 +11,20 @@ from conftest import draw_face, fails, run
 from PIL import Image, ImageCms
 
 import neuralid
-from neuralid import png
-from neuralid.animation import Film, film_shape, read_film, write_film
-from neuralid.config import METHODS
-from neuralid.images import load_rgb, open_picture, read_exact, upright
+from neuralid.core.config import METHODS
+from neuralid.pictures import png
+from neuralid.pictures.animation import (
+    Film,
+    film_shape,
+    read_film,
+    write_film,
+)
+from neuralid.pictures.images import (
+    load_rgb,
+    open_picture,
+    read_exact,
+    upright,
+)
 from neuralid.upscaling import compare, upscale_array
 
 CUBIC = ("--method", "cubic")
@@ -91,7 +101,7 @@ def test_filters_are_applied_in_order_and_auto_says_what_it_picked() -> None:
 def test_the_help_and_the_page_name_every_method_and_filter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from neuralid.config import FILTERS
+    from neuralid.core.config import FILTERS
 
     monkeypatch.setenv("COLUMNS", "200")
     words = " ".join(run("upscale", "--help").stdout.replace("│", " ").split())
@@ -106,7 +116,7 @@ def test_the_help_and_the_page_name_every_method_and_filter(
 
 
 def test_a_method_of_the_cpu_is_not_sent_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neuralid.device._cuda_count", lambda: 1)
+    monkeypatch.setattr("neuralid.core.device._cuda_count", lambda: 1)
     picture = save("in.png")
     refused = run("upscale", picture, "--method", "dcci", "--device", "cuda")
     fails(refused, 2, "method 'dcci' runs on the CPU only", "--device is for face")

@@ -11,9 +11,9 @@ from conftest import draw_face
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralid import config
-from neuralid.config import ACCELERATED
-from neuralid.errors import ConfigError, ImageError
+from neuralid.core import config
+from neuralid.core.config import ACCELERATED
+from neuralid.core.errors import ConfigError, ImageError
 from neuralid.upscaling import METHODS, upscale_array, upscale_planes
 from neuralid.upscaling.filters import RUN
 

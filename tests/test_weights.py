@@ -10,12 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neuralid.config import ModelConfig
-from neuralid.errors import WeightsError
-from neuralid.images import LATENT_KEY, read_text
-from neuralid.latent import from_text
+from neuralid.core.config import ModelConfig
+from neuralid.core.errors import WeightsError
+from neuralid.latents.latent import from_text
 from neuralid.models import build_generator
-from neuralid.weights import Description, find_weights, load_weights, publish, save_weights
+from neuralid.pictures.images import LATENT_KEY, read_text
+from neuralid.weights import (
+    Description,
+    find_weights,
+    load_weights,
+    publish,
+    save_weights,
+)
 
 SMALL = ModelConfig(size=28, latent_size=4)
 

@@ -18,14 +18,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neuralid import align, images, weights
-from neuralid.attributes import UTKFACE, Attributes, read_attributes
-from neuralid.config import CropConfig, Frame
-from neuralid.crop import crop_face
-from neuralid.dataset import is_held_out, list_pictures
-from neuralid.device import keep_freed_memory, pick_precision
+from neuralid import weights
+from neuralid.core.config import CropConfig, Frame
+from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.faces import align
+from neuralid.faces.crop import crop_face
+from neuralid.latents.attributes import UTKFACE, Attributes, read_attributes
 from neuralid.models.inference import FoldedGenerator
-from neuralid.training import directions
+from neuralid.pictures import images
+from neuralid.training.finish import directions
 
 CELEBA = Frame((0.393, 0.516), (0.610, 0.516))  # its eyes, fractions of width and of height
 NAMES = ["age", "gender", "smiling"]

@@ -14,10 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralid.dataset import is_held_out, list_pictures
-from neuralid.detect import even_light
-from neuralid.eyes import SPAN, similarity, standardise, viewed
-from neuralid.models.finders import EYE_PATCH, PATCH, STRIDE, WINDOW
+from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.faces.detect import even_light
+from neuralid.faces.eyes import (
+    SPAN,
+    similarity,
+    standardise,
+    viewed,
+)
+from neuralid.models.finders import (
+    EYE_PATCH,
+    PATCH,
+    STRIDE,
+    WINDOW,
+)
 
 LONGEST = 128  # pictures are kept at most so large, pixels
 LOOSE = (12.0, 0.08, 0.14)  # spread of turns (degrees), shifts (sides) and log scales: a proposal's

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 from train_upscaler import BATCH, CPU, Pairs, held_out_gain, kept_out
 
-from neuralid.device import autocast, pick_precision
+from neuralid.core.device import autocast, pick_precision
 from neuralid.models.upscaler import FACTORS, FaceUpscaler
 
 BATCH.update({2: 12, 4: 16})

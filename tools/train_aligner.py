@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuralid.device import autocast, pick_precision
+from neuralid.core.device import autocast, pick_precision
 from neuralid.models.finders import EyeCentre, EyeLocator, FaceProposer
 
 CPU = torch.device("cpu")

@@ -26,8 +26,8 @@ from PIL import Image, ImageFilter
 from safetensors.torch import save_file
 from torch import Tensor
 
-from neuralid.dataset import list_pictures
-from neuralid.device import autocast, pick_precision
+from neuralid.core.device import autocast, pick_precision
+from neuralid.data.dataset import list_pictures
 from neuralid.models.upscaler import FACTORS, FaceUpscaler
 
 CPU = torch.device("cpu")

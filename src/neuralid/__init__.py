@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import find_faces, invert, mix, sample, train, upscale
+    from .api import (
+        find_faces,
+        invert,
+        mix,
+        sample,
+        train,
+        upscale,
+    )
 
 VERBS = ("train", "sample", "invert", "mix", "upscale", "find_faces")
 

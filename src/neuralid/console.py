@@ -29,7 +29,7 @@ from rich.progress import (
 from rich.text import Text
 from typer.core import TyperGroup
 
-from .errors import NeuralidError
+from .core.errors import NeuralidError
 
 _traceback_wanted = ContextVar("traceback_wanted", default=False)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)

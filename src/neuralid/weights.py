@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .attributes import Direction
-from .config import Frame, ModelConfig
-from .errors import ConfigError, NeuralidError, WeightsError
-from .files import make_folder, remove_unfinished, write_atomically
-from .locks import in_turn
+from .core.config import Frame, ModelConfig
+from .core.errors import ConfigError, NeuralidError, WeightsError
+from .core.files import make_folder, remove_unfinished, write_atomically
+from .core.locks import in_turn
+from .latents.attributes import Direction
 from .models import build_generator
 from .models.dcgan import Generator
 from .models.encoder import Encoder

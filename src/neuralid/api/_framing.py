@@ -9,12 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .. import align, detect, images
-from ..align import frame_crop
-from ..config import CropConfig, Frame, check_range
-from ..crop import crop_face, default_face_size
-from ..errors import ImageError, NeuralidError
-from ..eyes import Face
+from ..core.config import CropConfig, Frame, check_range
+from ..core.errors import ImageError, NeuralidError
+from ..faces import align, detect
+from ..faces.align import frame_crop
+from ..faces.crop import crop_face, default_face_size
+from ..faces.eyes import Face
+from ..pictures import images
 from ..weights import load_weights
 from ._studio import Failure, Studio
 

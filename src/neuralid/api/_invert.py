@@ -12,16 +12,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import images, latent
-from ..config import CropConfig, InvertConfig
-from ..device import pick_precision
-from ..errors import ConfigError
-from ..files import check_writable
-from ..inversion import invert as search
+from ..core.config import CropConfig, InvertConfig
+from ..core.device import pick_precision
+from ..core.errors import ConfigError
+from ..core.files import check_writable
+from ..latents import latent
+from ..latents.inversion import invert as search
 from ..models.inference import draw_faces
-from ..quality import psnr, ssim
-from ._framing import Framed, Framing, frame_all, save_frames
-from ._studio import Failure, Studio, check_picture, one_of, place_for, quiet, sibling
+from ..pictures import images
+from ..pictures.quality import psnr, ssim
+from ._framing import (
+    Framed,
+    Framing,
+    frame_all,
+    save_frames,
+)
+from ._studio import (
+    Failure,
+    Studio,
+    check_picture,
+    one_of,
+    place_for,
+    quiet,
+    sibling,
+)
 
 PAIR_SUFFIX = ".inverted.png"
 LATENT_SUFFIX = ".latent.safetensors"

@@ -11,13 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import __version__, animation, images, latent
-from ..config import InvertConfig, check_range
-from ..crop import default_face_size
-from ..errors import ConfigError
-from ..files import check_writable
-from ..mixing import along, loop, mix_latents, normalised
-from ..paste import put_back
+from .. import __version__
+from ..core.config import InvertConfig, check_range
+from ..core.errors import ConfigError
+from ..core.files import check_writable
+from ..faces.crop import default_face_size
+from ..faces.paste import put_back
+from ..latents import latent
+from ..latents.mixing import (
+    along,
+    loop,
+    mix_latents,
+    normalised,
+)
+from ..pictures import animation, images
 from ._framing import Framing
 from ._invert import check_tuned, kept
 from ._people import Person, resolve

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from .. import images, latent
-from ..config import CropConfig, InvertConfig
-from ..errors import ConfigError, LatentError
+from ..core.config import CropConfig, InvertConfig
+from ..core.errors import ConfigError, LatentError
+from ..latents import latent
+from ..pictures import images
 from ._framing import Framing, frame_all, save_frames
 from ._invert import invert_framed
 from ._studio import Studio

@@ -11,12 +11,19 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from .. import __version__, images, latent
-from ..config import check_range
-from ..errors import ConfigError
-from ..files import check_writable, make_folder
+from .. import __version__
+from ..core.config import check_range
+from ..core.errors import ConfigError
+from ..core.files import check_writable, make_folder
+from ..latents import latent
+from ..pictures import images
 from ..upscaling import MOST_PIXELS
-from ._studio import Studio, check_picture, one_of, quiet
+from ._studio import (
+    Studio,
+    check_picture,
+    one_of,
+    quiet,
+)
 
 COUNT = 16  # faces drawn if nobody says how many
 CHUNK = 64  # faces drawn between two reports of progress

@@ -10,13 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import images, upscaling, weights
-from ..config import Frame
-from ..device import describe, keep_freed_memory, pick_device, pick_precision
-from ..errors import ConfigError
-from ..files import check_writable, free_name, make_folder
+from .. import upscaling, weights
+from ..core.config import Frame
+from ..core.device import (
+    describe,
+    keep_freed_memory,
+    pick_device,
+    pick_precision,
+)
+from ..core.errors import ConfigError
+from ..core.files import check_writable, free_name, make_folder
+from ..latents.tuning import tune
 from ..models.inference import FoldedGenerator, draw_faces
-from ..tuning import tune
+from ..pictures import images
 
 Failure = Callable[[Path, Exception], None]
 

@@ -13,19 +13,19 @@ from typing import Any
 import torch
 
 from .. import __version__, weights
-from ..attributes import UTKFACE, Attributes, read_attributes
-from ..config import Frame, Recipe
-from ..dataset import Dataset, load_dataset
-from ..device import describe, pick_device, pick_precision
-from ..errors import OutputError
-from ..files import check_writable
-from ..training.distributed import World, check_shares, joined
-from ..training.launch import launch_name, launch_time, was_launched
+from ..core.config import Frame, Recipe
+from ..core.device import describe, pick_device, pick_precision
+from ..core.errors import OutputError
+from ..core.files import check_writable
+from ..data.dataset import Dataset, load_dataset
+from ..latents.attributes import UTKFACE, Attributes, read_attributes
+from ..training.distributed.launch import launch_name, launch_time, was_launched
+from ..training.distributed.world import World, check_shares, joined
 from ..training.loop import Step
-from ..training.plan import Plan, new_plan, resumed_plan
-from ..training.runs import Run
-from ..training.tensorboard import check_installed, event_files
-from ._session import Session, Trained
+from ..training.runs.folder import Run
+from ..training.runs.plan import Plan, new_plan, resumed_plan
+from ..training.runs.tensorboard import check_installed, event_files
+from ..training.session.session import Session, Trained
 from ._studio import quiet
 
 SIZES_NAMED = 4  # face sizes that are named one by one

@@ -9,15 +9,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import animation, images
 from .. import upscaling as methods
-from ..config import ACCELERATED, DEFAULT_METHOD, LARGEST_SCALE, check_range
-from ..device import describe, pick_device
-from ..errors import ConfigError, ImageError, NeuralidError
+from ..core.config import (
+    ACCELERATED,
+    DEFAULT_METHOD,
+    LARGEST_SCALE,
+    check_range,
+)
+from ..core.device import describe, pick_device
+from ..core.errors import ConfigError, ImageError, NeuralidError
+from ..pictures import animation, images
 from ..upscaling.auto import resolve
 from ..upscaling.compare import sheet
 from ..upscaling.picture import to_planes
-from ._studio import Failure, one_of, place_for, quiet
+from ._studio import (
+    Failure,
+    one_of,
+    place_for,
+    quiet,
+)
 
 WRITABLE = (*images.SUFFIXES, ".tif", ".tiff", ".apng")
 USUAL = 4.0  # times as large, if nobody says

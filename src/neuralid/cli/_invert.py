@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import console
-from ..config import CropConfig, InvertConfig
+from ..core.config import CropConfig, InvertConfig
 from ._options import (
     Align,
     DeltaI,

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from .. import console
-from ..config import InvertConfig
-from ..errors import ConfigError
+from ..core.config import InvertConfig
+from ..core.errors import ConfigError
 from ._options import (
     Align,
     Device,
@@ -86,7 +86,7 @@ def mix(
     Inputs are photos, latent files made by invert, or pictures drawn by sample or mix.
     """
     from .. import api
-    from ..files import free_name
+    from ..core.files import free_name
 
     if faces:
         list_faces(inputs, weights)

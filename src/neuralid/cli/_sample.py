@@ -42,7 +42,7 @@ def sample(
     under a name that is not taken.
     """
     from .. import api
-    from ..files import free_name
+    from ..core.files import free_name
 
     if output is None and outdir is None:
         output = free_name(Path(), "faces", ".png")

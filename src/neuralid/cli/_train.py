@@ -8,8 +8,19 @@ from typing import Annotated
 import typer
 
 from .. import console
-from ..config import RECIPES, CropConfig, ModelConfig, TrainConfig
-from ._options import DeltaI, DeltaJ, Device, FaceSize, Rotation
+from ..core.config import (
+    RECIPES,
+    CropConfig,
+    ModelConfig,
+    TrainConfig,
+)
+from ._options import (
+    DeltaI,
+    DeltaJ,
+    Device,
+    FaceSize,
+    Rotation,
+)
 
 
 def train(

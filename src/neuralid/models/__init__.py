@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..config import ModelConfig
-from ..errors import ConfigError
+from ..core.config import ModelConfig
+from ..core.errors import ConfigError
 from .dcgan import Discriminator, Generator
 
 ARCHITECTURES = {"dcgan": (Generator, Discriminator)}

@@ -11,9 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config import LATENT_STD
+from ..core.config import LATENT_STD
 from .convolution import phase_conv, phase_kernels
-from .dcgan import STEM, STEM_WIDTH, Generator, UpConv, as_conv_kernel
+from .dcgan import (
+    STEM,
+    STEM_WIDTH,
+    Generator,
+    UpConv,
+    as_conv_kernel,
+)
 
 CHUNK = 8  # faces drawn at a time; rounding may differ between sizes, so there is one size
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from torch import Tensor
 
-from ..images import to_tensor
+from ..pictures.images import to_tensor
 
 
 class Batches:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import TrainConfig
-from ..device import keep_freed_memory
-from ..errors import TrainingError
+from ..core.config import TrainConfig
+from ..core.device import keep_freed_memory
+from ..core.errors import TrainingError
 from .batches import Batches
-from .distributed import World
+from .distributed.world import World
 from .state import TrainState
 from .step import Engine, passes, train_step
 

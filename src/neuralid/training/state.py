@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..config import ModelConfig, Recipe, TrainConfig
+from ..core.config import ModelConfig, Recipe, TrainConfig
 from ..models import build_discriminator, build_generator
 from ..models.dcgan import Discriminator, Generator
 

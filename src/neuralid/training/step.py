@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..config import Recipe, TrainConfig
-from ..device import autocast
-from ..latent import draw_batch
+from ..core.config import Recipe, TrainConfig
+from ..core.device import autocast
+from ..latents.latent import draw_batch
 from .augment import diff_augment
 from .batches import Batches
-from .distributed import World
+from .distributed.world import World
 from .losses import discriminator_loss, generator_loss, r1_penalty
 from .state import TrainState
 

@@ -7,8 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from ..config import ACCELERATED, DEFAULT_METHOD, LARGEST_SCALE, check_range
-from ..errors import ConfigError, ImageError
+from ..core.config import (
+    ACCELERATED,
+    DEFAULT_METHOD,
+    LARGEST_SCALE,
+    check_range,
+)
+from ..core.errors import ConfigError, ImageError
 from .auto import resolve
 from .consistent import corrected
 from .dcci import dcci
@@ -16,7 +21,13 @@ from .face import face, face_sharp
 from .filters import filtered, parse
 from .fourier import fourier
 from .hqx import check_installed, hqx, is_installed
-from .opencv import area, cubic, lanczos, linear, nearest
+from .opencv import (
+    area,
+    cubic,
+    lanczos,
+    linear,
+    nearest,
+)
 from .picture import from_planes, is_opaque, to_planes
 from .pixelart import scale2x, scale3x
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load
 
-from ..device import pick_precision
+from ..core.device import pick_precision
 from ..models.upscaler import REACH, FaceUpscaler
 from .opencv import cubic, nearest
 from .picture import join, luma, split

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..config import FILTERS, check_range
-from ..errors import ConfigError
+from ..core.config import FILTERS, check_range
+from ..core.errors import ConfigError
 from .denoise import denoise
 from .measure import light_range
 from .picture import join, luma, split

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ..errors import ConfigError, ImageError
+from ..core.errors import ConfigError, ImageError
 from .picture import from_planes
 from .pixelart import repeated
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..quality import LUMA
+from ..pictures.quality import LUMA
 
 FAINT = 1e-3  # alpha below which a colour cannot be told from its multiple
 

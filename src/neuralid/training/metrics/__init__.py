@@ -11,12 +11,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...config import InvertConfig
-from ...inversion import invert
+from ...core.config import InvertConfig
+from ...latents.inversion import invert
 from ...models.inference import FoldedGenerator
-from ...quality import ms_ssim, psnr
+from ...pictures.quality import ms_ssim, psnr
 from . import manifolds
-from .features import CHUNK, Faces, fd_random, frechet_distance, random_features, whitening
+from .features import (
+    CHUNK,
+    Faces,
+    fd_random,
+    frechet_distance,
+    random_features,
+    whitening,
+)
 from .sets import RealFaces
 from .wasserstein import sliced_wasserstein
 

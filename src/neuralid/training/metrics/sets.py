@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...images import to_tensor
+from ...pictures.images import to_tensor
 from .features import Faces
 
 MOST = 1000  # faces in each set

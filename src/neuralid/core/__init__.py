@@ -1,0 +1,1 @@
+"""What every hall stands on: settings, errors, files, locks, devices."""

@@ -1,0 +1,1 @@
+"""A folder or zip of pictures -> an array of faces."""

@@ -1,0 +1,165 @@
+"""Prepared data sets on disk: an entry is a folder named by its key, whole or not there.
+
+``images.u8`` holds the pixels, ``index.json``, written last, what they are and checksums of them.
+A process that prepares an entry holds the lock beside it; one that uses an entry holds a shared
+lock on its pixels, for as long as they are mapped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..core.errors import ConfigError, OutputError
+from ..core.files import (
+    make_folder,
+    one_line_errors,
+    remove_unfinished,
+    write_atomically,
+)
+from ..core.locks import (
+    Held,
+    in_turn,
+    is_shared,
+    locked,
+    share,
+)
+
+LIMIT = "20GB"  # of all entries together, unless NEURALID_CACHE_LIMIT says otherwise
+BLOCK = 1 << 20  # bytes that have a checksum together
+CHECKED = 64  # blocks checked at each opening, at random: a moment's work
+_PIXELS, _INDEX = "images.u8", "index.json"
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def limit_bytes() -> int:
+    """``NEURALID_CACHE_LIMIT`` in bytes. Raises `ConfigError` for what is no size."""
+    text = os.environ.get("NEURALID_CACHE_LIMIT") or LIMIT
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise ConfigError(f"NEURALID_CACHE_LIMIT is no size: '{text}'", hint="for example 20GB")
+    return round(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def open_entry(entry: Path) -> tuple[np.ndarray, dict[str, Any]] | None:
+    """The pixels of an entry, memory-mapped, and its index; None if it is missing or damaged."""
+    try:
+        index = dict(json.loads((entry / _INDEX).read_text()))
+        shape = (len(index["names"]), *index["shape"])
+        with (entry / _PIXELS).open("rb") as file:
+            share(file.fileno())
+            whole = os.fstat(file.fileno()).st_size == np.prod(shape)
+            if not whole or not _is_sound(file, index["checksums"]):
+                return None
+            # The mapping keeps the lock when the file is closed. Of nothing there is none.
+            pixels = np.memmap(file, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    with contextlib.suppress(OSError):  # of a cache that may only be read
+        os.utime(entry / _INDEX)  # last used now
+    return pixels, index
+
+
+@contextlib.contextmanager
+def prepared_by_one(entry: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Only one process at a time is in here for an entry; ``on_wait`` is called by the others.
+
+    What a killed one left is removed.
+    """
+    make_folder(entry.parent)
+    with in_turn(_lock(entry), on_wait):
+        remove_unfinished(make_folder(entry))
+        yield
+
+
+def write_entry(
+    entry: Path, fill: Callable[[Callable[[bytes], object]], None], index: dict[str, Any]
+) -> None:
+    """Fill an entry: ``fill`` is given a function that takes the pixels, and completes the index.
+
+    Written, not mapped: a full disk is an error then, and under a mapping the end of the process.
+    Raises `OutputError`.
+    """
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            fill(file.write)
+        with path.open("rb") as file:
+            index["checksums"] = [zlib.crc32(b) for b in iter(lambda: file.read(BLOCK), b"")]
+
+    with one_line_errors(entry):
+        write_atomically(entry / _PIXELS, write)
+        write_atomically(entry / _INDEX, json.dumps(index).encode())
+
+
+def make_room(folder: Path, keep: Path, needed: int) -> None:
+    """Remove entries, the longest unused first, until ``needed`` bytes for ``keep`` fit the limit.
+
+    Entries in use or being prepared stay; what killed processes left unfinished goes.
+    """
+    limit, entries = limit_bytes(), []
+    with contextlib.suppress(OSError):
+        entries = [e for e in folder.iterdir() if re.fullmatch("[0-9a-f]{24}", e.name)]
+    others = sorted((_last_used(e), e) for e in entries if e != keep)
+    total = needed + sum(_size(e) for _, e in others)
+    for used, entry in others:
+        if total > limit or not used:
+            total -= _remove(entry)
+
+
+def _is_sound(file: BinaryIO, checksums: list[int]) -> bool:
+    """Whether the blocks have their checksums: all of a small entry, of a large one some."""
+    chosen = list(range(len(checksums)))
+    if len(chosen) > CHECKED:
+        chosen = random.Random().sample(chosen, CHECKED)
+    for number in chosen:
+        file.seek(number * BLOCK)
+        if zlib.crc32(file.read(BLOCK)) != checksums[number]:
+            return False
+    return True
+
+
+def _remove(entry: Path) -> int:
+    """Remove an entry, unless somebody prepares or uses it; returns the bytes it had."""
+    try:
+        with locked(_lock(entry)):
+            size, pixels = _size(entry), entry / _PIXELS
+            if pixels.exists() and is_shared(pixels):
+                return 0
+            pixels.unlink(missing_ok=True)  # first: on Windows this fails if it is in use
+            (entry / _INDEX).unlink(missing_ok=True)
+            remove_unfinished(entry)
+            entry.rmdir()
+            if os.name != "nt":
+                _lock(entry).unlink()
+            return size
+    except (Held, OSError, OutputError):
+        return 0
+
+
+def _lock(entry: Path) -> Path:
+    return entry.with_name(f"{entry.name}.lock")
+
+
+def _last_used(entry: Path) -> float:
+    """When an entry was last opened, seconds; 0 if it is not whole."""
+    try:
+        return (entry / _INDEX).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _size(entry: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in entry.iterdir())
+    except OSError:
+        return 0

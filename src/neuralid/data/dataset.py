@@ -1,0 +1,149 @@
+"""A folder or zip of pictures -> uint8 ``(N, S, S, 3)``, read in parallel, cached on disk.
+
+The array is memory-mapped from the cache: opening it again is instant, the system keeps what fits
+in memory, and a set may be larger than that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.config import CropConfig, Frame
+from ..core.errors import DataError
+from .cache import (
+    make_room,
+    open_entry,
+    prepared_by_one,
+    write_entry,
+)
+from .listing import Entry, list_pictures
+from .reading import Cutter, read_all
+
+__all__ = ["Dataset", "is_held_out", "list_pictures", "load_dataset"]
+
+FEWEST = 64  # pictures a GAN can be trained on at all
+HELD_OUT = 20  # one picture in so many is kept for validation and never trained on
+_VERSION = 4  # of the cache; raise it when the same settings give other pixels
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Prepared faces: ``images[i]`` came from ``names[i]``."""
+
+    images: np.ndarray  # uint8 (N, S, S, 3)
+    names: list[str]
+    skipped: dict[str, str]  # name of what could not be read -> why
+    face_sizes: dict[str, int]  # side of the square cut out, pixels -> how many pictures
+
+    def training(self) -> np.ndarray:
+        """Indices of the pictures to train on."""
+        return np.flatnonzero(~self._held_out)
+
+    def validation(self) -> np.ndarray:
+        """Indices of the pictures training never sees."""
+        return np.flatnonzero(self._held_out)
+
+    @cached_property
+    def _held_out(self) -> np.ndarray:
+        return np.array([is_held_out(name) for name in self.names], dtype=bool)
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a picture is kept for validation: a twentieth, by hash of its file name."""
+    digest = hashlib.sha256(os.path.basename(name).encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
+
+
+def load_dataset(
+    source: Path,
+    size: int,
+    crop: CropConfig,
+    cache: Path,
+    *,
+    frame: Frame | None = None,
+    max_images: int | None = None,
+    workers: int | None = None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> Dataset:
+    """Read every picture under ``source`` (a folder or a zip), cropped as the paper does.
+
+    With ``frame``, the largest face of each picture is found and its eyes brought there instead.
+    ``on_step(done, total)`` is called as pictures are read. Unreadable files, and then those
+    without a face, are skipped and listed. Processes that want the same at the same time wait
+    for the first of them. Raises `DataError` for fewer than 64 usable pictures, or if the source
+    vanishes while it is read.
+    """
+    entries = list_pictures(source)[:max_images]
+    cutter = Cutter(size, crop, frame)
+    entry = cache / _key(source, entries, cutter)
+    images, index = open_entry(entry) or _prepared(entry, source, entries, cutter, workers, on_step)
+    usable = len(index["names"])
+    if usable < FEWEST:
+        raise DataError(
+            f"{source} has {usable} usable pictures; training needs {FEWEST}",
+            hint=_why(index["skipped"]),
+        )
+    make_room(cache, entry, images.nbytes)
+    return Dataset(images, index["names"], index["skipped"], index["face_sizes"])
+
+
+def _key(source: Path, entries: list[Entry], cutter: Cutter) -> str:
+    """A name for what comes of these settings and files: their names, sizes and times."""
+    digest = hashlib.sha256(json.dumps([_VERSION, str(source.resolve()), asdict(cutter)]).encode())
+    for name, size, changed in entries:
+        digest.update(f"\0{name}\0{size}\0{changed}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:24]
+
+
+def _why(skipped: dict[str, str]) -> str:
+    if not skipped:
+        return "add more pictures"
+    return f"{len(skipped)} could not be read, for one: {next(iter(skipped.values()))}"
+
+
+def _prepared(
+    entry: Path,
+    source: Path,
+    pictures: list[Entry],
+    cutter: Cutter,
+    workers: int | None,
+    on_step: Callable[[int, int], None],
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Read the pictures into a cache entry, unless another process just did, and open it."""
+    shape = (cutter.size, cutter.size, 3)
+    with prepared_by_one(entry, on_wait=lambda: on_step(0, len(pictures))):
+        opened = open_entry(entry)
+        if opened is not None:
+            return opened
+        make_room(entry.parent, entry, len(pictures) * int(np.prod(shape)))
+        index: dict[str, Any] = {"names": [], "skipped": {}, "shape": shape}
+        sizes: Counter[str] = Counter()
+
+        def fill(write: Callable[[bytes], object]) -> None:
+            with closing(read_all(source, pictures, cutter, workers)) as faces:
+                for done, (picture, face) in enumerate(zip(pictures, faces, strict=True), start=1):
+                    if isinstance(face, str):
+                        index["skipped"][picture.name] = face
+                    else:
+                        write(face.pixels.tobytes())
+                        index["names"].append(picture.name)
+                        sizes[str(face.face_size)] += 1
+                    on_step(done, len(pictures))
+            index["face_sizes"] = sizes
+
+        write_entry(entry, fill, index)
+        opened = open_entry(entry)
+    if opened is None:
+        raise DataError(f"{entry} cannot be read back", hint="does its disk work?")
+    return opened

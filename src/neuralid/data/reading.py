@@ -1,0 +1,229 @@
+"""Pictures -> faces of one size, read ahead on all cores, in order.
+
+A few pictures are read by threads. Many are read by processes: of a small picture's time Python
+takes the greater part, and threads take turns at that. The processes are this program started
+again, not `multiprocessing`'s: nothing of the caller's main module runs in them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..core.config import CropConfig, Frame
+from ..core.errors import DataError, ImageError
+from ..faces.crop import crop_face, default_face_size
+from ..pictures.images import load_rgb
+from .listing import Entry
+
+MANY = 4096  # pictures from which on starting processes is worth its while
+CHUNK = 16  # pictures read at a time by one thread or process
+# What the system says of a file, or a disk, that was there when the pictures were listed.
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ENODEV, errno.ENXIO} | {
+    getattr(errno, name) for name in ("ESTALE", "ENOTCONN", "EHOSTDOWN") if hasattr(errno, name)
+}
+_START = (
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from neuralid.data.reading import serve; serve()"
+)
+
+
+class Face(NamedTuple):
+    pixels: np.ndarray  # uint8 (S, S, 3)
+    face_size: int  # side of the square cut out, pixels
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """How a picture becomes a face."""
+
+    size: int  # S
+    crop: CropConfig
+    frame: Frame | None  # find the face and bring its eyes here; None: follow the crop
+
+    def cut(self, image: np.ndarray, name: str) -> Face:
+        """Raises `ImageError` if a face is looked for and there is none."""
+        height, width = image.shape[:2]
+        crop = self.crop if self.frame is None else _framed(image, name, self.frame)
+        face_size = crop.face_size or default_face_size(width, height)
+        return Face(crop_face(image, self.size, crop, extend=self.frame is not None), face_size)
+
+
+def _framed(image: np.ndarray, name: str, frame: Frame) -> CropConfig:
+    # torch comes with these, and a process that only decodes does without it.
+    from ..faces.align import frame_crop
+    from ..faces.detect import find_faces
+
+    faces = find_faces(image)
+    if not faces:
+        raise ImageError(f"{name}: no face found")
+    largest = max(faces, key=lambda face: face.distance)
+    return frame_crop(largest.eyes, image.shape[1], image.shape[0], frame)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads faces out of a folder or zip."""
+
+    source: Path
+    cutter: Cutter
+
+    def read(self, entry: Entry) -> Face | str:
+        """A picture's face, or why it cannot be used.
+
+        Raises `DataError` if it was there when the pictures were listed and is not any more.
+        """
+        try:
+            return self.cutter.cut(self._load(entry), entry.name)
+        except (ImageError, OSError) as error:
+            cause = error.__cause__ if isinstance(error, ImageError) else error
+            if isinstance(cause, OSError) and cause.errno in _GONE:
+                raise DataError(
+                    f"{self.source} vanished while it was read: {entry.name}: {cause.strerror}",
+                    hint="is its disk still there? then start again",
+                ) from error
+            return str(error)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+            return f"{entry.name} cannot be unpacked: {error}"
+
+    def read_chunk(self, entries: list[Entry]) -> list[Face | str]:
+        return [self.read(entry) for entry in entries]
+
+    def _load(self, entry: Entry) -> np.ndarray:
+        if self._archive is None:
+            return load_rgb(self.source / entry.name)
+        with self._archive.open(entry.name) as file:
+            return load_rgb(file, entry.name)  # type: ignore[arg-type]
+
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile | None:
+        return zipfile.ZipFile(self.source) if self.source.is_file() else None
+
+    def close(self) -> None:
+        if self._archive is not None:
+            self._archive.close()
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    known = getattr(os, "sched_getaffinity", None)
+    return len(known(0)) if known else os.cpu_count() or 1
+
+
+def read_all(
+    source: Path, entries: list[Entry], cutter: Cutter, workers: int | None = None
+) -> Generator[Face | str, None, None]:
+    """Each picture's face, or why it cannot be read, in order; read ahead in parallel.
+
+    ``workers`` threads or processes read, one a core if None. What is read ahead is bounded,
+    whatever the speed of the consumer.
+    """
+    workers = workers or cores()
+    with contextlib.ExitStack() as stack:
+        if workers > 1 and len(entries) >= MANY and not getattr(sys, "frozen", False):
+            read = _by_processes(source, cutter, workers, stack)
+        else:
+            read = stack.enter_context(contextlib.closing(Reader(source, cutter))).read_chunk
+        pool = ThreadPoolExecutor(workers)
+        stack.callback(pool.shutdown, cancel_futures=True)
+        waiting: deque[Future[list[Face | str]]] = deque()
+        for start in range(0, len(entries), CHUNK):
+            waiting.append(pool.submit(read, entries[start : start + CHUNK]))
+            if len(waiting) > 4 * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _by_processes(
+    source: Path, cutter: Cutter, workers: int, stack: contextlib.ExitStack
+) -> Callable[[list[Entry]], list[Face | str]]:
+    """A function that has a chunk read by a process that is free; they end with the stack."""
+    free: queue.SimpleQueue[_Process] = queue.SimpleQueue()
+    for _ in range(workers):
+        free.put(stack.enter_context(contextlib.closing(_Process(Reader(source, cutter)))))
+
+    def read(entries: list[Entry]) -> list[Face | str]:
+        process = free.get()
+        try:
+            return process.read_chunk(entries)
+        finally:
+            free.put(process)
+
+    return read
+
+
+class _Process:
+    """A process that reads chunks; it ends when this one does, as its standard input ends then."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # there is one process a core
+            start_new_session=True,  # Ctrl-C is for the parent
+        )
+        with _ended():
+            self._send(sys.path)
+            self._send((reader.source, reader.cutter))
+
+    def read_chunk(self, entries: list[Entry]) -> list[Face | str]:
+        assert self._process.stdout is not None
+        with _ended():
+            self._send(entries)
+            answer = pickle.load(self._process.stdout)
+        if isinstance(answer, Exception):
+            raise answer
+        return list(answer)
+
+    def _send(self, what: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(pickle.dumps(what))
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        self._process.kill()  # it writes nothing that could be lost
+        self._process.communicate()
+
+
+@contextlib.contextmanager
+def _ended() -> Generator[None, None, None]:
+    try:
+        yield
+    except (OSError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(
+            "a process that reads pictures has ended", hint="out of memory? try --workers 1"
+        ) from error
+
+
+def serve() -> None:
+    """What such a process does: read the chunks named on its input, until that ends."""
+    questions, answers = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # what a library may print is no answer
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        reader = Reader(*pickle.load(questions))
+        while True:
+            entries = pickle.load(questions)
+            try:
+                answer: object = reader.read_chunk(entries)
+            except Exception as error:
+                answer = error
+            answers.write(pickle.dumps(answer))
+            answers.flush()

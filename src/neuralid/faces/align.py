@@ -1,0 +1,64 @@
+"""The paper's four numbers that bring a face's eyes where the network's faces have them.
+
+Places are (x, y) in pixels from the photo's upper left corner.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from ..core.config import CropConfig, Frame
+from .crop import default_face_size
+from .detect import locate
+
+
+def frame_crop(eyes: np.ndarray, width: int, height: int, frame: Frame) -> CropConfig:
+    """The four numbers that bring the eyes of a photo to the places of ``frame``.
+
+    Shape: eyes ``(2, 2)``, as in `Face`.
+    """
+    wanted = np.array([frame.left_eye, frame.right_eye])
+    here, there = eyes[1] - eyes[0], wanted[1] - wanted[0]
+    turn = math.atan2(here[1], here[0]) - math.atan2(there[1], there[0])
+    side = float(np.linalg.norm(here) / np.linalg.norm(there))
+    face_size = max(8, round(side))
+
+    # Pillow turns about the photo's centre, anticlockwise, y pointing down.
+    x, y = eyes.mean(0) - [width / 2, height / 2]
+    cos, sin = math.cos(turn), math.sin(turn)
+    centre = np.array([cos * x + sin * y, cos * y - sin * x]) - side * (wanted.mean(0) - 0.5)
+    corner = centre + np.array([width, height]) / 2 - face_size / 2
+    return CropConfig(
+        face_size,
+        delta_i=round(corner[1]) - (height - face_size) // 2,
+        delta_j=round(corner[0]) - (width - face_size) // 2,
+        rotation=round(math.degrees(turn), 2),
+    )
+
+
+def in_photo(places: np.ndarray, crop: CropConfig, width: int, height: int) -> np.ndarray:
+    """Where places in the square are in the photo, pixels: what `frame_crop` does, backwards.
+
+    Shape: ``(N, 2)``, fractions of the square's side -> ``(N, 2)``.
+    """
+    side = crop.face_size or default_face_size(width, height)
+    corner = [(width - side) // 2 + crop.delta_j, (height - side) // 2 + crop.delta_i]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), crop.rotation, 1.0)
+    back = cv2.invertAffineTransform(turn)
+    return np.asarray((np.array(corner) + side * places) @ back[:, :2].T + back[:, 2])
+
+
+def measure_frame(faces: np.ndarray) -> Frame | None:
+    """Where framed faces have their eyes, the median; None if few of them look like faces.
+
+    Shape: uint8 ``(N, S, S, 3)``.
+    """
+    eyes = [locate(face) for face in faces]
+    places = [pair / faces.shape[1] for pair in eyes if pair is not None]
+    if len(places) < len(faces) / 2 or not places:
+        return None
+    left, right = np.median(places, axis=0).round(4).tolist()
+    return Frame(tuple(left), tuple(right))

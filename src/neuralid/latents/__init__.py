@@ -1,0 +1,1 @@
+"""Latents: drawn, mixed, found behind photos, moved along attributes."""

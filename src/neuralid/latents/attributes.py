@@ -1,0 +1,93 @@
+"""What is known of the training faces: attributes from CelebA's list or UTKFace's file names.
+
+Letters in shapes: N faces, K attributes, Z latent size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.errors import DataError
+
+UTKFACE = "utkface"
+FEWEST = 32  # faces with a value before anything can be said of an attribute
+_UTKFACE = re.compile(r"(\d+)_([01])_")
+_HINT = "give CelebA's list format: a count, a line of names, then FILE and 1 or -1 for each name"
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Values of K attributes; NaN where nothing is known of a face."""
+
+    names: list[str]
+    values: np.ndarray  # (N, K), float32
+
+    def standardised(self) -> tuple[Tensor, np.ndarray]:
+        """Values of mean 0 and spread 1 ``(N, K)``, and the spreads ``(K,)``."""
+        spread = np.nanstd(self.values, axis=0)
+        return torch.from_numpy((self.values - np.nanmean(self.values, axis=0)) / spread), spread
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One attribute's way through latent space; its whole length moves the attribute by 1."""
+
+    vector: Tensor  # (Z,)
+    unit: float  # what 1 means in the attribute's own values: its standard deviation
+    accuracy: float  # of its reader, on faces that never saw: correlation with the truth
+    effects: dict[str, float]  # what the vector does to every attribute, in units
+
+    def facts(self) -> dict[str, Any]:
+        """All but the vector."""
+        return {"unit": self.unit, "accuracy": self.accuracy, "effects": self.effects}
+
+
+def read_attributes(source: str, files: Sequence[str]) -> Attributes:
+    """The attributes of pictures by their file names, from CelebA's list or ``"utkface"``.
+
+    UTKFace's names hold the age in years and the gender (1: female). In a list, names are taken
+    in lower case. Attributes known of too few of the pictures, or the same for all, are left
+    out. Raises `DataError` if none is left.
+    """
+    names, rows = _from_names(files) if source == UTKFACE else _from_list(Path(source))
+    unknown = np.full(len(names), np.nan, np.float32)
+    values = np.stack([rows.get(PurePath(file).name, unknown) for file in files])
+    known = np.isfinite(values)
+    enough = known.sum(0) >= FEWEST
+    varied = np.array([len(set(v[k].tolist())) > 1 for v, k in zip(values.T, known.T, strict=True)])
+    kept = np.flatnonzero(enough & varied)
+    if not len(kept):
+        raise DataError(f"{source} says nothing of these pictures", hint=_HINT)
+    return Attributes([names[i] for i in kept], values[:, kept])
+
+
+def _from_names(files: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]:
+    rows = {}
+    for file in files:
+        found = _UTKFACE.match(PurePath(file).name)
+        if found:
+            rows[PurePath(file).name] = np.array(found.groups(), np.float32)
+    return ["age", "gender"], rows
+
+
+def _from_list(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    try:
+        lines = path.read_text().splitlines()
+        names = [name.lower() for name in lines[1].split()]
+        rows = {}
+        for line in lines[2:]:
+            file, *values = line.split()
+            if len(values) != len(names):
+                raise ValueError(f"{file} has {len(values)} values for {len(names)} names")
+            rows[file] = np.array(values, np.float32)
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(f"{path} is not a list of attributes: {error}", hint=_HINT) from error
+    return names, rows

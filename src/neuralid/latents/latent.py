@@ -1,0 +1,128 @@
+"""Latent vectors: draw them from seeds, save, load, and check them against weights.
+
+Letters in shapes: N how many, Z latent size.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ..core.config import LATENT_STD
+from ..core.errors import ConfigError, LatentError
+from ..core.files import write_atomically
+
+_KEY = "neuralid-latent"  # of the JSON text in the file's metadata
+_HINT = "make one with `neuralid invert`"
+
+
+def draw(seeds: Sequence[int], latent_size: int) -> Tensor:
+    """One latent a seed, from N(0, 0.5^2): the paper's distribution (section 3.3).
+
+    Each seed has a counter-based generator of its own, so its latent does not depend on the
+    device, the batch or the order.
+
+    Shape:
+        - returns: ``(len(seeds), latent_size)``, float32
+
+    >>> draw([3, 1], 8)[1].equal(draw([1], 8)[0])
+    True
+    """
+    rows = [_philox(seed).standard_normal(latent_size, dtype=np.float32) for seed in seeds]
+    return torch.from_numpy(np.stack(rows)) * LATENT_STD
+
+
+def draw_batch(n: int, latent_size: int, seed: int, step: int) -> Tensor:
+    """The latents of one training step: ``(n, latent_size)``, a function of seed and step."""
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, step))))
+    values = generator.standard_normal((n, latent_size), dtype=np.float32)
+    return torch.from_numpy(values) * LATENT_STD
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``"0,1,4-6"`` -> ``[0, 1, 4, 5, 6]``. Raises `ConfigError`.
+
+    >>> parse_seeds("0,1,4-6")
+    [0, 1, 4, 5, 6]
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ConfigError(f"'{text}' is not a list of seeds", hint="write it as 0,1,4-6")
+        stop = int(last) if dash else int(first)
+        if stop < int(first) or stop - int(first) >= 100_000:
+            raise ConfigError(f"'{part}' is not a range of seeds", hint="from small to large")
+        seeds += range(int(first), stop + 1)
+    return seeds
+
+
+def to_text(latent: Tensor, weights_id: str) -> str:
+    """A latent ``(Z,)`` and the weights it belongs to, as one line for PNG text."""
+    values = latent.detach().cpu().numpy().astype("<f4").tobytes()
+    return f"{weights_id}:{base64.b64encode(values).decode()}"
+
+
+def from_text(text: str, name: str = "the picture") -> tuple[Tensor, str]:
+    """Undo `to_text`: the latent ``(Z,)`` and the weights' id. Raises `LatentError`."""
+    weights_id, _, values = text.partition(":")
+    try:
+        latent = np.frombuffer(base64.b64decode(values, validate=True), "<f4").astype(np.float32)
+    except ValueError as error:
+        raise LatentError(f"the latent in {name} is damaged", hint="sample it again") from error
+    return torch.from_numpy(latent), weights_id
+
+
+@dataclass(frozen=True)
+class LatentFile:
+    """A latent on disk, and what is known of it."""
+
+    latent: Tensor  # (Z,)
+    weights_id: str  # of the weights it belongs to
+    facts: dict[str, Any]  # source, PSNR, crop
+
+
+def save_latent(path: Path, latent: Tensor, weights_id: str, facts: dict[str, Any]) -> None:
+    """Write a latent ``(Z,)`` as safetensors, with its facts as JSON in the metadata."""
+    text = json.dumps({**facts, "weights_id": weights_id})
+    content = {"latent": latent.detach().cpu().float().contiguous()}
+    write_atomically(path, save(content, metadata={_KEY: text}))
+
+
+def load_latent(path: Path) -> LatentFile:
+    """Read what `save_latent` wrote. Raises `LatentError`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            latent = file.get_tensor("latent").float()
+            facts = json.loads((file.metadata() or {})[_KEY])
+        weights_id = facts.pop("weights_id")
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise LatentError(f"{path} is not a latent file: {error}", hint=_HINT) from error
+    if latent.ndim != 1 or not bool(latent.isfinite().all()):
+        raise LatentError(f"{path} is damaged: no finite vector in it", hint=_HINT)
+    return LatentFile(latent, weights_id, facts)
+
+
+def check_belongs(weights_id: str, wanted: str, name: str) -> None:
+    """Raise `LatentError` unless a latent belongs to the weights in use."""
+    if weights_id != wanted:
+        raise LatentError(
+            f"{name} belongs to other weights ({weights_id}, not {wanted})",
+            hint="pass the weights it was made with as --weights, or invert the photo again",
+        )
+
+
+def _philox(seed: int) -> np.random.Generator:
+    if seed < 0:
+        raise ConfigError(f"seed must be at least 0, not {seed}")
+    return np.random.Generator(np.random.Philox(seed))

@@ -1,0 +1,75 @@
+"""Adapt a generator a little to a few faces around their latents: pivotal tuning.
+
+Letters in shapes: N faces, Z latent size, S side of a face.
+
+References
+----------
+.. [1] D. Roich et al., "Pivotal Tuning for Latent-based Editing of Real Images", ACM TOG 2022.
+       arXiv:2106.05744 (equation 3, and 4: locality)
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..core.config import LATENT_STD
+from ..core.device import autocast
+from ..models.dcgan import Generator
+
+RATE = 5e-5  # of Adam
+LOCALITY = 0.1  # weight of the other faces staying as they are
+OTHERS = 4  # latents a step that are held so
+
+
+def tune(
+    generator: Generator,
+    latents: Tensor,
+    targets: Tensor,
+    steps: int,
+    *,
+    precision: str = "fp32",
+    on_step: Callable[[int, int], None] | None = None,
+) -> Generator:
+    """A copy of ``generator`` that draws ``targets`` from ``latents`` better, jointly for all.
+
+    Descends on the weights, the latents being fixed (the pivots of [1]_); batch norms stay in
+    evaluation mode. Faces drawn from latents between the pivots and random ones are held to what
+    they were, so that mixes stay faces. The original is not changed.
+
+    Shape:
+        - latents: ``(N, Z)``
+        - targets: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``
+    """
+    device = generator.dense.weight.device
+    tuned = copy.deepcopy(generator).eval().requires_grad_(True)
+    optimizer = torch.optim.Adam(tuned.parameters(), lr=RATE, betas=(0.9, 0.99), fused=True)
+    pivots, wanted = latents.to(device), targets.to(device)
+    rng = torch.Generator().manual_seed(0)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * (1 - step / steps)
+        others = _between(pivots, rng)
+        with torch.no_grad(), autocast(device, precision):
+            held = generator(others).float()
+        with autocast(device, precision):
+            drawn = tuned(torch.cat([pivots, others])).float()
+        error = (drawn[: len(pivots)] - wanted).square().flatten(1).sum(1).mean()
+        moved = (drawn[len(pivots) :] - held).square().flatten(1).sum(1).mean()
+        optimizer.zero_grad(set_to_none=True)
+        (error + LOCALITY * moved).backward()
+        optimizer.step()
+        if on_step is not None:
+            on_step(step + 1, steps)
+    return tuned.requires_grad_(False)
+
+
+def _between(pivots: Tensor, rng: torch.Generator) -> Tensor:
+    """Latents part of the way from pivots to drawn ones: ``(OTHERS, Z)``."""
+    chosen = torch.randint(len(pivots), (OTHERS,), generator=rng).to(pivots.device)
+    drawn = (torch.randn(OTHERS, pivots.shape[1], generator=rng) * LATENT_STD).to(pivots)
+    share = torch.rand(OTHERS, 1, generator=rng).to(pivots.device)
+    return torch.lerp(pivots[chosen], drawn, share)

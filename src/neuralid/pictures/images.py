@@ -1,0 +1,268 @@
+"""Files <-> uint8 RGB arrays <-> tensors: the only place that knows the pixel scale.
+
+Arrays are uint8 ``(H, W, 3)``; tensors are float32 ``(N, 3, H, W)`` in ``[-0.5, 0.5]``, the
+paper's scale (section 3.1).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from ..core.errors import ImageError
+from ..core.files import write_atomically
+from . import png
+
+if TYPE_CHECKING:  # torch takes a second; what only reads pictures does without it
+    from torch import Tensor
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+ORIENTATION = 0x0112  # the EXIF tag
+LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
+RECIPE_KEY = "neuralid-recipe"  # PNG text: how a picture was made
+# What Pillow raises for files that are cut short or damaged.
+BROKEN = (OSError, SyntaxError, ValueError, IndexError, MemoryError, EOFError, struct.error)
+_header_lock = threading.Lock()  # warnings.catch_warnings is not thread-safe
+
+
+def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
+    """Open a picture and decode it, upright (EXIF), in its own mode.
+
+    Raises `ImageError` for a file that is missing, empty, truncated, not a picture, or has
+    more pixels than Pillow thinks safe (89 million).
+    """
+    name = name or str(source)
+    with (
+        readable(name),
+        source.open("rb") if isinstance(source, Path) else nullcontext(source) as file,
+    ):
+        picture = open_header(file)
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+
+
+def open_header(file: BinaryIO) -> Image.Image:
+    """Open a picture without decoding it; one with too many pixels raises."""
+    with _header_lock, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(file)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Turn what goes wrong while the picture ``name`` is read into an `ImageError` with a hint."""
+    try:
+        yield
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise ImageError(
+            f"{name} has too many pixels", hint=f"at most {limit} megapixels are read; shrink it"
+        ) from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} does not exist", hint="check the name and the folder") from error
+    except IsADirectoryError as error:
+        raise ImageError(
+            f"{name} is a folder", hint=f"name the pictures in it: {name}/*.jpg"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name} is not a picture", hint="JPEG, PNG, WebP and BMP are read"
+        ) from error
+    except BROKEN as error:
+        raise ImageError(f"{name} cannot be read: {error}", hint="is it complete?") from error
+
+
+def load_rgb(source: Path | BinaryIO, name: str = "") -> np.ndarray:
+    """Read a picture as uint8 ``(H, W, 3)``, upright; transparency is laid on white."""
+    return to_rgb(open_picture(source, name))
+
+
+def to_rgb(picture: Image.Image) -> np.ndarray:
+    """A Pillow picture of any mode as uint8 ``(H, W, 3)``; transparency is laid on white."""
+    if picture.mode.startswith(("I", "F")):  # 16-bit greyscale and the like
+        picture = Image.fromarray(_to_8_bits_array(picture))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _to_8_bits_array(picture: Image.Image) -> np.ndarray:
+    values = np.asarray(picture, dtype=np.float64)
+    top = 65535.0 if picture.mode.startswith("I") else max(values.max(initial=0), 1e-9)
+    return (values.clip(0, top) * (255 / top)).round().astype(np.uint8)
+
+
+def to_array(picture: Image.Image) -> np.ndarray:
+    """A Pillow picture as integers, keeping grey, alpha and 16 bits.
+
+    Shape: uint8 or uint16 ``(H, W)`` for grey; uint8 ``(H, W, C)``, C 2 to 4, else, alpha last.
+    """
+    if picture.mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.uint16)
+    if picture.mode.startswith(("I", "F")):
+        return _to_8_bits_array(picture)
+    if picture.mode == "CMYK":
+        return np.asarray(_without_inks(picture))
+    grey = picture.mode in ("1", "L", "LA", "La")
+    mode = ("L" if grey else "RGB") + ("A" if picture.has_transparency_data else "")
+    return np.asarray(picture.convert(mode))
+
+
+def _without_inks(picture: Image.Image) -> Image.Image:
+    """CMYK in sRGB, by its own profile if it has one that can be used."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+        screen = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(picture, profile, screen, outputMode="RGB")
+        return converted or picture.convert("RGB")
+    except (KeyError, OSError, ImageCms.PyCMSError):
+        return picture.convert("RGB")
+
+
+def read_exact(path: Path) -> tuple[np.ndarray, Image.Image]:
+    """A picture's integers as of `to_array`, upright, and colours of 16 bits as such; and
+    the picture for `save_exact`.
+
+    Shape: also uint16 ``(H, W, C)``, C 2 to 4, alpha last, from a PNG. Raises as `open_picture`.
+    """
+    picture = open_picture(path)
+    with readable(str(path)), path.open("rb") as file:
+        if not png.is_deep(file.read(26)):
+            return to_array(picture), picture
+        file.seek(0)
+        turned = Image.open(file).getexif().get(ORIENTATION, 1)
+        values = png.decode(path.read_bytes())
+    return (to_array(picture) if values is None else upright(values, turned)), picture
+
+
+def upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn ``(H, W, C)`` as its EXIF orientation, 1 to 8, says."""
+    if orientation in (5, 6, 7, 8):
+        array = array.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
+
+
+def save_exact(path: Path, array: np.ndarray, like: Image.Image) -> None:
+    """Undo `read_exact`; formats other than PNG get 8 bits a colour. Raises as `save_picture`."""
+    if array.dtype == np.uint16 and array.ndim == 3:
+        if check_format(path) == "PNG":
+            write_atomically(path, png.encode(array, like.info.get("icc_profile")))
+            return
+        array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    save_picture(path, from_array(array, like))
+
+
+def from_array(array: np.ndarray, like: Image.Image) -> Image.Image:
+    """Undo `to_array`; the colour profile of ``like`` comes along."""
+    picture = Image.fromarray(array)
+    if "icc_profile" in like.info and like.mode != "CMYK":  # whose profile is of four inks
+        picture.info["icc_profile"] = like.info["icc_profile"]
+    return picture
+
+
+def to_tensor(images: np.ndarray) -> Tensor:
+    """uint8 ``(N, H, W, 3)`` -> float32 ``(N, 3, H, W)`` in ``[-0.5, 0.5]``: the paper's load."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255 - 0.5
+
+
+def to_uint8(faces: Tensor) -> np.ndarray:
+    """float ``(N, 3, H, W)`` in ``[-0.5, 0.5]`` -> uint8 ``(N, H, W, 3)``, rounded and clipped."""
+    import torch
+
+    pixels = (faces.detach().float() + 0.5).mul(255).round().clamp(0, 255)
+    return pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()
+
+
+def grid(images: np.ndarray, columns: int | None = None, gap: int = 0) -> np.ndarray:
+    """Lay uint8 pictures ``(N, H, W, 3)`` out in rows, left to right, on white.
+
+    ``columns`` defaults to the side of the smallest square that holds them all.
+    """
+    n, h, w, _ = images.shape
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, 3), 255, np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * (h + gap), index % columns * (w + gap)
+        sheet[top : top + h, left : left + w] = image
+    return sheet
+
+
+def save_picture(
+    path: Path, picture: np.ndarray | Image.Image, text: dict[str, str] | None = None
+) -> None:
+    """Write a picture in the format its suffix names; ``text`` goes into PNG files.
+
+    Raises `ImageError` for a suffix no format has, `OutputError` where it cannot be written.
+    """
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    format_ = check_format(path)
+    options = _save_options(picture, format_, text or {})
+    if format_ == "JPEG" and picture.mode not in ("RGB", "L"):
+        picture = Image.fromarray(to_rgb(picture))
+    buffer = io.BytesIO()
+    try:
+        picture.save(buffer, format_, **options)
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"cannot write {path.name}: {error}", hint="use .png, which holds any picture"
+        ) from error
+    write_atomically(path, buffer.getvalue())
+
+
+def compress(picture: np.ndarray, quality: int = 80) -> bytes:
+    """A uint8 picture ``(H, W, 3)`` as a small WebP file, for a page that shows many."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", quality=quality)
+    return buffer.getvalue()
+
+
+def check_format(path: Path) -> str:
+    """The format a suffix stands for; `ImageError` if none can be written under it."""
+    format_ = Image.registered_extensions().get(path.suffix.lower())
+    if format_ is None or format_ not in Image.SAVE:
+        raise ImageError(f"cannot write {path.name}: unknown suffix", hint="use .png or .jpg")
+    return format_
+
+
+def _save_options(picture: Image.Image, format_: str, text: dict[str, str]) -> dict[str, object]:
+    options: dict[str, object] = {}
+    if profile := picture.info.get("icc_profile"):
+        options["icc_profile"] = profile
+    if format_ == "JPEG":
+        options |= {"quality": 95}
+    if format_ == "PNG" and text:
+        chunk = PngImagePlugin.PngInfo()
+        for key, value in text.items():
+            chunk.add_text(key, value)
+        options["pnginfo"] = chunk
+    return options
+
+
+def read_text(path: Path, key: str) -> str | None:
+    """The PNG text stored under ``key``, or None."""
+    value = open_picture(path).info.get(key)
+    return value if isinstance(value, str) else None
+
+
+def hstack(images: Sequence[np.ndarray], gap: int = 0) -> np.ndarray:
+    """Pictures of one size side by side: ``N x (H, W, 3) -> (H, N*W + gaps, 3)``."""
+    return grid(np.stack(images), columns=len(images), gap=gap)

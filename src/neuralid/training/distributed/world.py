@@ -1,0 +1,210 @@
+"""Processes that train one run together, as ``torchrun`` starts them; without it there is one.
+
+The first process writes and talks; the others only compute. Each takes its rows of every batch,
+and gradients and batch-norm statistics are averaged, so all hold the same networks.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ...core.config import TrainConfig
+from ...core.errors import ConfigError, NeuralidError, TrainingError
+from ...models.share import Share
+from .batchnorm import synchronise
+from .launch import meet, was_launched
+
+T = TypeVar("T")
+# The others wait for the first while it reads pictures, measures, or trains the encoder. A process
+# that dies is noticed at once, by its closed connections and by torchrun.
+PATIENCE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class World:
+    """One process's place among those that train together; by default it is the only one."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0  # among those of its machine
+    local_size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, parts: int = 1) -> Share:
+        """This process's rows of a batch."""
+        return Share(self.rank, self.size, parts)
+
+    def first(self, make: Callable[[], T]) -> T:
+        """What the first process makes, on all of them; the others wait. Its errors are all's."""
+        if self.size == 1:
+            return make()
+        outcome: list[Any] = [_tried(make) if self.is_first else None]
+        dist.broadcast_object_list(outcome)
+        value, error = outcome[0]
+        if error is not None:
+            raise error
+        made: T = value
+        return made
+
+    def alone(self, make: Callable[[], T]) -> T | None:
+        """What the first process makes; None on the others, which wait for it."""
+        made: list[T] = []
+        self.first(lambda: made.append(make()))
+        return made[0] if made else None
+
+    def each(self, make: Callable[[], T]) -> T:
+        """What this process makes; if one of them cannot, its error is raised on all."""
+        if self.size == 1:
+            return make()
+        value, error = _tried(make)
+        errors: list[Any] = [None] * self.size
+        dist.all_gather_object(errors, error)
+        for rank, found in enumerate(errors):
+            if found is not None:
+                found.args = (f"{found} (process {rank})",) if rank else found.args
+                raise found
+        return value
+
+    def in_turn(self, make: Callable[[], T]) -> T:
+        """`each`, but one process of each machine goes first: the others find what it left."""
+        made: list[T] = []
+        for turn in (True, False):
+            goes = turn == (self.local_rank == 0)
+            self.each(lambda: made.append(make()) if goes else None)  # noqa: B023
+        return made[0]
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the processes, on the CPU."""
+        values = values.detach().cpu()
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values / self.size
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so on one of the processes; all get the same answer."""
+        return bool(self.mean(torch.tensor(float(flag))) > 0)
+
+    def lowest(self, precision: str) -> str:
+        """``bf16`` only if every process has it."""
+        return "fp32" if self.any(precision == "fp32") else precision
+
+    def take_threads(self) -> None:
+        """Let the first process use the threads of those of its machine that wait for it."""
+        if self.local_size > 1:
+            torch.set_num_threads(torch.get_num_threads() * self.local_size)
+
+    def equal(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The first process's values and tensors, on all of them; tensors on the CPU."""
+        if self.size == 1:
+            return values
+
+        def packed() -> bytes:
+            buffer = io.BytesIO()
+            torch.save(values, buffer)
+            return buffer.getvalue()
+
+        content = io.BytesIO(self.first(packed))
+        return (
+            values if self.is_first else torch.load(content, map_location="cpu", weights_only=True)
+        )
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network with gradients and batch-norm statistics averaged over the processes."""
+        if self.size == 1:
+            return network
+        synchronise(network)
+        with warnings.catch_warnings():
+            # Newer versions of torch have another name for it, older ones only this.
+            warnings.simplefilter("ignore", FutureWarning)
+            return DistributedDataParallel(network, broadcast_buffers=False)
+
+    def device(self, name: str) -> str:
+        """The device of this process, where ``name`` does not say which: each has its own GPU.
+
+        Raises `ConfigError` for one that several processes cannot train on.
+        """
+        if self.size == 1:
+            return name
+        if name.startswith("cuda:"):
+            raise ConfigError(
+                f"--device {name} is one device for {self.size} processes",
+                hint="leave --device out: each process takes a GPU of its own",
+            )
+        if name == "mps":
+            raise ConfigError(f"{self.size} processes train on cpu or cuda, not on mps")
+        if torch.cuda.is_available() and name in ("auto", "cuda"):
+            return f"cuda:{self.local_rank}"
+        return "cpu" if name == "auto" else name
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """The world of this process: torchrun's, or a process group that there is already, or its own.
+
+    Raises `TrainingError` if another process of it is lost.
+    """
+    theirs = dist.is_available() and dist.is_initialized()
+    if not theirs and not was_launched():
+        yield World()
+        return
+    if not theirs:
+        meet(PATIENCE)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Grad strides do not match")  # of a single row
+            yield _world()
+    except RuntimeError as error:
+        if not _is_lost(error):
+            raise
+        raise TrainingError(
+            "another process of this run was lost",
+            hint="with torchrun --max-restarts N the run goes on from its last checkpoint",
+        ) from error
+    finally:
+        if not theirs:
+            dist.destroy_process_group()
+
+
+def check_shares(config: TrainConfig, size: int) -> None:
+    """Raise `ConfigError` if a pass's pictures cannot be shared out evenly."""
+    option, pictures = "--batch", config.batch
+    if config.micro_batch is not None:
+        option, pictures = "--micro-batch", config.micro_batch
+    if pictures % size:
+        raise ConfigError(
+            f"{option} {pictures} cannot be shared out evenly among {size} processes",
+            hint=f"it is for all processes together: take a multiple of {size}",
+        )
+
+
+def _world() -> World:
+    rank, size = dist.get_rank(), dist.get_world_size()
+    local_rank = int(os.environ.get("LOCAL_RANK", rank))
+    return World(rank, size, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+
+
+def _tried(make: Callable[[], Any]) -> tuple[Any, NeuralidError | None]:
+    try:
+        return make(), None
+    except NeuralidError as error:
+        return None, error
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    """Gloo raises plain RuntimeErrors that name its files."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)

@@ -1,0 +1,1 @@
+"""What a finished generator is given: its encoder and its attributes' directions."""

@@ -1,0 +1,181 @@
+"""Which way in latent space an attribute lies: found on real faces, measured on drawn ones.
+
+The paper leaves it open "which elements of the vector are responsible for particular features"
+(section 6). Letters in shapes: N faces, K attributes, Z latent size, S side of a face.
+
+References
+----------
+.. [1] Y. Shen et al., "Interpreting the Latent Space of GANs for Semantic Face Editing", CVPR 2020.
+       arXiv:1907.10786 (linear models of attributes give directions)
+.. [2] P.-O. Löwdin, "On the Non-Orthogonality Problem", 1950: the nearest orthonormal vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...core.config import InvertConfig
+from ...latents.attributes import Attributes, Direction
+from ...latents.inversion import invert
+from ...latents.latent import draw
+from ...models.encoder import Encoder
+from ...models.inference import FoldedGenerator, draw_faces, even_coordinates
+from ...pictures.images import to_tensor
+from .reader import count_steps, read, train_reader
+
+INVERTED = 2048  # faces the linear model sees, at most
+TOGETHER = 32  # of them inverted at a time
+RIDGE = 0.03  # of the linear model, in the mean variance of its inputs
+MEASURED = 192  # drawn faces the effects are measured on
+FARTHEST = 12.0  # longest step tried; a drawn latent is 10 long
+
+Report = Callable[[int, int], None]
+
+
+def find_directions(
+    generator: FoldedGenerator,
+    metric: Tensor,
+    encoder: Encoder | None,
+    faces: np.ndarray,
+    attributes: Attributes,
+    *,
+    seed: int = 0,
+    precision: str = "fp32",
+    on_step: Report = lambda done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Direction] | None:
+    """A direction for each attribute, or None if ``should_stop()`` said so before the end.
+
+    A linear model of the attributes on the latents of real faces gives the directions [1]_, which
+    are made orthogonal to one another [2]_. Then a small network that reads attributes off faces,
+    trained on the real ones, says how far along a direction the attribute changes by one standard
+    deviation, and what else changes.
+
+    Shape: faces uint8 ``(N, S, S, 3)``, those the generator was trained on.
+    """
+    labels, spread = attributes.standardised()
+    order = np.random.default_rng(seed).permutation(len(faces))
+    chosen = order[: min(INVERTED, len(faces))]
+    work = _Work(-(-len(chosen) // TOGETHER), len(faces), on_step, should_stop)
+
+    latents = _latents(generator, metric, encoder, faces[chosen], precision, work)
+    if latents is None:
+        return None
+    device = generator.dense_weight.device
+    trained = train_reader(
+        generator.config,
+        faces,
+        labels,
+        seed=seed,
+        device=device,
+        precision=precision,
+        go_on=work.step,
+    )
+    if trained is None:
+        return None
+    network, accuracy = trained
+    vectors = _orthonormal(_linear(latents, labels[chosen], metric))
+    found = {}
+    for index, name in enumerate(attributes.names):
+        length, changes = _measure(generator, network, vectors[index], index)
+        effects = dict(zip(attributes.names, (round(c, 3) for c in changes), strict=True))
+        unit = round(float(spread[index]), 4)
+        found[name] = Direction(vectors[index] * length, unit, round(accuracy[index], 3), effects)
+    return found
+
+
+@dataclass
+class _Work:
+    """How far all of it is, in batches; the reader's come after the inversions."""
+
+    inversions: int
+    faces: int
+    on_step: Report
+    should_stop: Callable[[], bool]
+    done: int = 0
+
+    def step(self) -> bool:
+        """Count one batch; whether to go on."""
+        self.done += 1
+        self.on_step(self.done, self.inversions + count_steps(self.faces))
+        return not self.should_stop()
+
+
+def _latents(
+    generator: FoldedGenerator,
+    metric: Tensor,
+    encoder: Encoder | None,
+    faces: np.ndarray,
+    precision: str,
+    work: _Work,
+) -> Tensor | None:
+    """The faces' latents: ``(n, Z)``."""
+    config = InvertConfig("fast") if encoder is not None else InvertConfig(steps=20)
+    parts = []
+    for start in range(0, len(faces), TOGETHER):
+        targets = to_tensor(faces[start : start + TOGETHER])
+        found = invert(
+            generator, targets, config, metric=metric, encoder=encoder, precision=precision
+        )
+        parts.append(found.latents)
+        if not work.step():
+            return None
+    return torch.cat(parts)
+
+
+def _linear(latents: Tensor, labels: Tensor, metric: Tensor) -> Tensor:
+    """Ridge regression of each attribute on the latents: the ways it grows ``(K, Z)``.
+
+    In coordinates in which every direction moves the pixels alike, so that what the eye does not
+    see weighs little.
+    """
+    to_latent = even_coordinates(metric).double()
+    even = latents.double() @ torch.linalg.inv(to_latent)
+    rows = []
+    for label in labels.double().T:
+        known = label.isfinite()
+        x = even[known] - even[known].mean(0)
+        y = label[known] - label[known].mean()
+        covariance = x.T @ x / len(x)
+        ridge = RIDGE * covariance.diagonal().mean()
+        held = covariance + ridge * torch.eye(len(covariance), dtype=torch.float64)
+        rows.append(torch.linalg.solve(held, x.T @ y / len(x)))
+    return (torch.stack(rows) @ to_latent).float()
+
+
+def _orthonormal(vectors: Tensor) -> Tensor:
+    """The orthonormal vectors nearest to these, made of length 1: ``(K, Z)`` [2]_."""
+    units = F.normalize(vectors.double(), dim=1)
+    left, _, right = torch.linalg.svd(units, full_matrices=False)
+    return (left @ right).float()
+
+
+@torch.no_grad()
+def _measure(
+    generator: FoldedGenerator, reader: Encoder, vector: Tensor, index: int
+) -> tuple[float, list[float]]:
+    """How long a step changes the attribute by 1, and what it does to all of them.
+
+    Half the change between a step one way and the same step the other way, on drawn faces.
+    """
+    z = draw(range(MEASURED), len(vector))
+
+    def changes(length: float) -> Tensor:
+        ends = [draw_faces(generator, z + sign * length * vector) for sign in (1, -1)]
+        forth, back = (read(reader, faces).mean(0) for faces in ends)
+        return (forth - back) / 2
+
+    short, long = 0.0, FARTHEST
+    for _ in range(8):
+        middle = (short + long) / 2
+        if float(changes(middle)[index]) < 1:
+            short = middle
+        else:
+            long = middle
+    return long, changes(long).tolist()

@@ -1,0 +1,84 @@
+"""Checkpoints: written beside and renamed, the last few kept, read without unpickling code."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...core.errors import TrainingError
+from ...core.files import write_atomically
+
+KEPT = 3
+_NAME = re.compile(r"checkpoint-(\d{9,})\.pt")
+_SEAL = (
+    b"\nsha256 "  # then the hex digits of all before it; torch.load passes over the end of a file
+)
+
+
+def save_checkpoint(folder: Path, images: int, values: dict[str, Any]) -> Path:
+    """Write ``checkpoint-<images>.pt`` and delete all but the last three.
+
+    Those of more pictures go too: they are of a stretch that was left, being damaged or diverged.
+    Raises `OutputError`, and has deleted nothing then.
+    """
+    path = folder / f"checkpoint-{images:09d}.pt"
+    # Through memory: torch.save tells of a full disk in words of its own.
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
+    buffer.write(_SEAL + digest.encode())
+    write_atomically(path, buffer.getbuffer())
+    found = checkpoints(folder)
+    kept = found[: found.index(path) + 1][-KEPT:]
+    for old in set(found) - set(kept):
+        with contextlib.suppress(OSError):
+            old.unlink()
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    found = [(match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+    return [path for match, path in sorted(found, key=lambda pair: int(pair[0][1]))]
+
+
+def load_checkpoint(
+    folder: Path,
+    device: torch.device,
+    accept: Callable[[dict[str, Any]], None],
+    on_damaged: Callable[[Path], None] = lambda path: None,
+) -> bool:
+    """Give ``accept`` the newest checkpoint that can be read and that it takes without an error.
+
+    ``on_damaged`` hears of each that is no good. Returns False if there is none at all, and
+    raises `TrainingError` if there are some and none can be read.
+    """
+    found = checkpoints(folder)
+    for path in reversed(found):
+        # A damaged file makes torch raise nearly anything; so does one of another program.
+        try:
+            accept(read_checkpoint(path, device))
+            return True
+        except Exception:
+            on_damaged(path)
+    if found:
+        raise TrainingError(
+            f"{folder} has no checkpoint that can be read",
+            hint="start a new run without --resume; the weights in the folder can still be used",
+        )
+    return False
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """What `save_checkpoint` was given. A damaged file raises `ValueError`, or what torch does."""
+    values, seal, digest = path.read_bytes().rpartition(_SEAL)
+    if not seal or hashlib.sha256(values).hexdigest().encode() != digest:
+        raise ValueError("the checksum is not that of the content")
+    return dict(torch.load(io.BytesIO(values), map_location=device, weights_only=True))

@@ -1,0 +1,153 @@
+"""The folder of one run: its options, its log, its pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ...core.errors import OutputError, TrainingError
+from ...core.files import (
+    make_folder,
+    one_line_errors,
+    remove_unfinished,
+    sync_folder,
+    write_atomically,
+)
+from ...core.locks import Held, locked
+
+
+@dataclass(frozen=True)
+class Run:
+    """``runs/00000-name/``: options.json, log.jsonl, fakes, checkpoints and weights."""
+
+    folder: Path
+    listeners: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)  # to the log
+
+    @classmethod
+    def create(cls, out: Path, name: str) -> Run:
+        """A new folder numbered one above the highest there is."""
+        make_folder(out)
+        while True:
+            number = max((number for number, _ in _numbered(out)), default=-1) + 1
+            folder = out / f"{number:05d}-{name}"
+            try:
+                with one_line_errors(folder):
+                    folder.mkdir()
+                    sync_folder(out)
+                return cls(folder)
+            except OutputError as error:
+                if not isinstance(error.__cause__, FileExistsError):  # else another was quicker
+                    raise
+
+    @classmethod
+    def find(cls, out: Path, which: str) -> Run:
+        """The run ``which``: a path, a folder's name under ``out``, or "latest"."""
+        if which == "latest":
+            runs = sorted(_numbered(out))
+            found = [path for _, path in runs if (path / "options.json").is_file()]
+            if not found:
+                raise TrainingError(
+                    f"{out} has no runs to resume", hint="start one without --resume"
+                )
+            return cls(found[-1])
+        for folder in (Path(which), out / which):
+            if (folder / "options.json").is_file():
+                return cls(folder)
+        raise TrainingError(f"{which} is not a training run", hint="name its folder, or 'latest'")
+
+    @classmethod
+    def launched_by(
+        cls, out: Path, name: str | None, since: float, options: dict[str, Any]
+    ) -> Run | None:
+        """The newest run with these options that a start of torchrun made or went on with."""
+        wanted = json.loads(json.dumps(options))
+        for _, folder in sorted(_numbered(out), reverse=True):
+            try:
+                stored = json.loads((folder / "options.json").read_text())
+                launch = stored["launch"]
+                ours = launch["name"] == name and launch["time"] >= since
+                if ours and all(stored[key] == wanted[key] for key in wanted):
+                    return cls(folder)
+            except (OSError, ValueError, LookupError, TypeError):
+                continue
+        return None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder; what a killed one left unfinished is removed.
+
+        The lock ends with this process, even if that is killed. Raises `TrainingError` if another
+        has it.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.folder / "lock"))
+            except Held as error:
+                raise TrainingError(
+                    f"{self.folder} is in use by another run ({error})",
+                    hint="wait for its end, or stop it; without --resume a run gets its own folder",
+                ) from error
+            remove_unfinished(self.folder)
+            yield
+
+    def write_options(self, options: dict[str, Any]) -> None:
+        text = json.dumps(options, indent=2) + "\n"
+        write_atomically(self.folder / "options.json", text.encode())
+
+    def read_options(self) -> dict[str, Any]:
+        """Raises `TrainingError` if the file is missing or damaged."""
+        try:
+            return dict(json.loads((self.folder / "options.json").read_text()))
+        except (OSError, ValueError) as error:
+            raise TrainingError(
+                f"{self.folder}/options.json cannot be read: {error}", hint="start a new run"
+            ) from error
+
+    def log(self, values: dict[str, Any]) -> None:
+        """Append one line to log.jsonl, and tell it to those who listen.
+
+        After a line that was cut short, by a kill or a full disk, it begins a new one.
+        """
+        path = self.folder / "log.jsonl"
+        line = json.dumps(values).encode() + b"\n"
+        with one_line_errors(path), path.open("ab+") as file:
+            file.write(line if _ends_a_line(file) else b"\n" + line)
+        for hear in self.listeners:
+            hear(values)
+
+
+def snapshot_label(images: int, batch: int) -> str:
+    """How a snapshot's files are numbered, each in its own way: thousands of pictures, ``000020``.
+
+    If the step before has those thousands too, as when a run is stopped, with the rest:
+    ``000020_512``.
+    """
+    thousands, rest = divmod(images, 1000)
+    begun = (images - batch) // 1000 != thousands
+    return f"{thousands:06d}" if begun else f"{thousands:06d}_{rest:03d}"
+
+
+def labelled_kimg(label: str) -> float | None:
+    """Thousands of pictures by a `snapshot_label`; None if it is none."""
+    found = re.fullmatch(r"(\d+)(?:_(\d{3}))?", label)
+    return int(found[1]) + int(found[2] or 0) / 1000 if found else None
+
+
+def _numbered(out: Path) -> list[tuple[int, Path]]:
+    if not out.is_dir():
+        return []
+    matches = [(re.match(r"(\d{5,})-", path.name), path) for path in out.iterdir()]
+    return [(int(match[1]), path) for match, path in matches if match]
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"

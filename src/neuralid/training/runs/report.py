@@ -1,0 +1,178 @@
+"""``report.html``: one file that shows how a run goes, offline, made from what lies in its folder.
+
+The page, its style and its script lie in ``assets/report/``; the figures go into it as JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import time
+from collections.abc import Iterator
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import ImageError
+from ...core.files import write_atomically
+from ...pictures import images
+from .. import metrics
+from .folder import labelled_kimg
+from .history import History, in_words, number
+
+NAME = "report.html"
+POINTS = 1000  # of a curve, at most: a long run's are averaged
+GRIDS = 60  # sample grids in the page, at most
+CURVES = ("loss_d", "loss_g", "d_real", "d_fake", "images_per_second")
+_DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+def write_report(folder: Path, history: History) -> Path:
+    """Write the report of the run in ``folder``, whose log is ``history``; returns its path.
+
+    What is missing or damaged in the folder is left out. Raises `OutputError`.
+    """
+    path = folder / NAME
+    data = gather(folder, history)
+    write_atomically(path, _page(data).encode())
+    return path
+
+
+def gather(folder: Path, history: History) -> dict[str, Any]:
+    """All that the page shows, as JSON has it; numbers that are not finite are null."""
+    options = _options(folder)
+    total = number(_inside(options, "train").get("kimg"))
+    left = history.seconds_left(total) if total else None
+    tick = history.ticks[-1] if history.ticks else {}
+    return {
+        "title": folder.resolve().name,
+        "written": round(time.time()),
+        "kimg": history.kimg,
+        "total": total,
+        "used": in_words(history.seconds) if history.ticks else None,
+        "left": in_words(left) if left else None,
+        "device": str(tick.get("device", "")),
+        "memory": number(tick.get("memory_mb")),
+        "curves": _curves(history.ticks),
+        "metrics": list(_metrics(history)),
+        "events": [_event(event) for event in history.events],
+        "skipped": history.skipped,
+        "grids": list(_grids(folder)),
+        "options": list(_tables("run", options)),
+    }
+
+
+def _page(data: dict[str, Any]) -> str:
+    """The page with style, script and data put in; data cannot end their own element."""
+    assets = package_files("neuralid") / "assets" / "report"
+    parts = {
+        "title": html.escape(f"{data['title']} · neuralid"),
+        "style": (assets / "style.css").read_text(encoding="utf-8"),
+        "script": (assets / "script.js").read_text(encoding="utf-8"),
+        "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+    }
+    page = (assets / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], page)
+
+
+def _curves(ticks: list[dict[str, Any]]) -> dict[str, list[float | None]]:
+    """Each curve's values, and the thousands of pictures they belong to under "kimg"."""
+    size = -(-len(ticks) // POINTS) or 1
+    buckets = [ticks[i : i + size] for i in range(0, len(ticks), size)]
+    curves = {key: [_mean(bucket, key) for bucket in buckets] for key in CURVES}
+    return {"kimg": [bucket[-1]["kimg"] for bucket in buckets], **curves}
+
+
+def _mean(ticks: list[dict[str, Any]], key: str) -> float | None:
+    values = [value for tick in ticks if (value := number(tick.get(key))) is not None]
+    return float(f"{sum(values) / len(values):.5g}") if values else None
+
+
+def _metrics(history: History) -> Iterator[dict[str, Any]]:
+    """Each metric that was ever measured: its name, direction, floor and curve."""
+    lines = history.measured
+    for name in dict.fromkeys(name for line in lines for name in line["metrics"]):
+        info = metrics.METRICS.get(name)
+        yield {
+            "label": info.label if info else name,
+            "better": info.better if info else None,  # "lower" or "higher"
+            "floor": number(history.floors.get(name)),
+            "kimg": [line["kimg"] for line in lines],
+            "values": [number(line["metrics"].get(name)) for line in lines],
+        }
+
+
+def _event(event: dict[str, Any]) -> dict[str, Any]:
+    facts = {k: v for k, v in event.items() if k not in ("event", "kimg", "time")}
+    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items())
+    return {"kimg": event["kimg"], "name": str(event["event"]), "facts": told}
+
+
+def _grids(folder: Path) -> Iterator[dict[str, Any]]:
+    """The sample grids, oldest first, as data URIs; each is compressed once in a run's life."""
+    before = _grids_before(folder / NAME)
+    for path in _thinned(sorted(folder.glob("fakes*.png"))):
+        try:
+            stat = path.stat()
+            stamp = f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+            source = before.get(stamp) or _data_uri(path)
+        except (ImageError, OSError):
+            continue  # damaged or gone: the report does without it
+        yield {"kimg": labelled_kimg(path.stem[5:]), "stamp": stamp, "source": source}
+
+
+def _thinned(paths: list[Path]) -> list[Path]:
+    """Every path, or every second, fourth, ...: so that those taken once stay; always the last."""
+    paths = [path for path in paths if labelled_kimg(path.stem[5:]) is not None]
+    step = 1
+    while -(-len(paths) // step) >= GRIDS:
+        step *= 2
+    return [path for i, path in enumerate(paths) if i % step == 0 or i == len(paths) - 1]
+
+
+def _data_uri(path: Path) -> str:
+    small = images.compress(images.load_rgb(path))
+    return "data:image/webp;base64," + base64.b64encode(small).decode()
+
+
+def _grids_before(report: Path) -> dict[str, str]:
+    """The pictures in the report as it is, by stamp; none if it is missing or damaged."""
+    try:
+        (text,) = _DATA.findall(report.read_text(encoding="utf-8"))
+        return {grid["stamp"]: grid["source"] for grid in json.loads(text)["grids"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
+def _options(folder: Path) -> dict[str, Any]:
+    try:
+        options = json.loads((folder / "options.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return options if isinstance(options, dict) else {}
+
+
+def _inside(options: dict[str, Any], part: str) -> dict[str, Any]:
+    inner = options.get(part)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _tables(title: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A table of the options, and one of each group in them: rows of name and value."""
+    plain = {key: value for key, value in options.items() if not isinstance(value, dict)}
+    rows = [[key.replace("_", " "), _shown(value)] for key, value in plain.items()]
+    if rows:
+        yield {"title": title.replace("_", " ").capitalize(), "rows": rows}
+    for key, value in options.items():
+        if isinstance(value, dict):
+            yield from _tables(key, value)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""One stretch of training, from start or resume to its end."""

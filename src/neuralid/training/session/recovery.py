@@ -1,0 +1,86 @@
+"""A run that went wrong: back to a good state, and told of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ..distributed.world import World
+from ..health import has_collapsed
+from ..loop import ROLLBACKS
+from ..runs.checkpoint import load_checkpoint
+from ..runs.folder import Run
+from ..runs.history import History
+from ..runs.plan import Plan
+from ..state import TrainState
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Puts the state of one run back, on all its processes; the first one reads and tells."""
+
+    plan: Plan
+    run: Run
+    state: TrainState
+    device: torch.device
+    world: World
+    say: Callable[[str], None]
+
+    def restore(self) -> bool:
+        """Put the newest checkpoint back that can be read; False if there is none yet.
+
+        Raises `TrainingError` if none of those there are can be read.
+        """
+
+        def load() -> bool:
+            return load_checkpoint(
+                self.run.folder,
+                self.device,
+                self.state.unpack,
+                lambda path: self.say(f"{path.name} is damaged; going back to the one before"),
+            )
+
+        found = self.world.first(load)
+        if self.world.size > 1:
+            self.state.unpack(self.world.equal(self.state.pack()))
+        return found
+
+    def go_back(self) -> None:
+        """After a loss that was not finite: the last checkpoint, else the start, at half the rates.
+
+        Checkpoints are written only of states that are sound. The rates are part of the state, so
+        a run that is resumed keeps them.
+        """
+        diverged, times = self.state.images / 1000, self.state.rollbacks + 1
+        if not self.restore():
+            fresh = TrainState.fresh(self.plan.model, self.plan.train, self.device)
+            self.state.unpack(fresh.pack())
+        self.state.lower_rates(times, self.plan.train.recipe)
+        if not self.world.is_first:
+            return
+        kimg, rates = self.state.images / 1000, f"1/{2**times}"
+        self._log("rollback", diverged, back_to=kimg, learning_rates=rates, rollbacks=times)
+        self.say(
+            f"the loss was not finite after {diverged:.1f} kimg: back to {kimg:.1f} kimg, "
+            f"with {rates} of the learning rates ({times} of at most {ROLLBACKS} times)"
+        )
+
+    def watch(self, drawn: float, real: float) -> None:
+        """Tell, once, of a generator that has collapsed, by the `spread` of its faces."""
+        if not has_collapsed(drawn, real, self.state.step):
+            return
+        history = History.read(self.run.folder / "log.jsonl")
+        if any(event["event"] == "collapsed" for event in history.events):
+            return
+        share = round(drawn / real, 3)
+        self._log("collapsed", self.state.images / 1000, share_of_real_spread=share)
+        self.say(
+            f"the generator has collapsed: its faces differ {share:.0%} as much as real "
+            "ones; start again with another seed or recipe, or a larger batch"
+        )
+
+    def _log(self, event: str, kimg: float, **facts: object) -> None:
+        self.run.log({"event": event, "kimg": kimg, **facts, "time": round(time.time(), 1)})
