@@ -22,9 +22,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from neuralid.core.config import Frame
 from neuralid.data.dataset import is_held_out, list_pictures
 from neuralid.faces import align, detect
+from neuralid.faces.config import Frame
 from neuralid.pictures import images
 from neuralid.weights import load_weights
 

@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from neuralid.core.config import CropConfig
 from neuralid.data import reading
 from neuralid.data.dataset import load_dataset
 from neuralid.data.listing import list_pictures
 from neuralid.data.reading import Cutter, cores, read_all
+from neuralid.faces.config import CropConfig
 
 DIFFERENT = 2000
 SAMPLE = 10_000  # pictures in each round of the comparison

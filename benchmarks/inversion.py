@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 import neuralid
-from neuralid.core.config import InvertConfig
 from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.latents.config import InvertConfig
 
 RECOVERED = 35.0  # dB
 

@@ -27,10 +27,12 @@ from torch import Tensor, nn
 
 import neuralid
 from neuralid import weights
-from neuralid.core.config import FIDELITIES, LATENT_STD, CropConfig
 from neuralid.core.device import keep_freed_memory
 from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
+from neuralid.latents.config import FIDELITIES
+from neuralid.models.config import LATENT_STD
 from neuralid.models.inference import FoldedGenerator
 from neuralid.pictures import images
 from neuralid.pictures.quality import psnr

@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from neuralid import weights
-from neuralid.core.config import CropConfig, InvertConfig
 from neuralid.core.device import keep_freed_memory, pick_precision
 from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
+from neuralid.latents.config import InvertConfig
 from neuralid.latents.inversion import invert
 from neuralid.latents.latent import draw
-from neuralid.models import build_discriminator
+from neuralid.models.architecture import build_discriminator
 from neuralid.models.dcgan import Discriminator
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.pictures import images

@@ -24,12 +24,13 @@ from pathlib import Path
 import torch
 
 from neuralid import weights
-from neuralid.core.config import CropConfig, Frame, TrainConfig
 from neuralid.core.device import keep_freed_memory, pick_precision
 from neuralid.data.dataset import Dataset, load_dataset
+from neuralid.faces.config import CropConfig, Frame
 from neuralid.latents import latent
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.training.batches import Batches
+from neuralid.training.config import TrainConfig
 from neuralid.training.loop import train_loop
 from neuralid.training.metrics import (
     GROUPS,

@@ -19,10 +19,11 @@ import torch
 
 import neuralid
 from neuralid import weights
-from neuralid.core.config import RECIPES, CropConfig, Recipe
 from neuralid.data.dataset import load_dataset
+from neuralid.faces.config import CropConfig
 from neuralid.latents.latent import draw
 from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.pictures import images
 from neuralid.training.metrics import fd_random
 

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuralid.core.config import ModelConfig, TrainConfig
 from neuralid.core.device import (
     describe,
     keep_freed_memory,
     pick_device,
     pick_precision,
 )
+from neuralid.models.config import ModelConfig
 from neuralid.models.convolution import plain_upsample_conv
 from neuralid.models.dcgan import (
     Conv7,
@@ -34,6 +34,7 @@ from neuralid.models.dcgan import (
 )
 from neuralid.models.inference import FoldedGenerator
 from neuralid.models.share import WHOLE, Share
+from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World
 from neuralid.training.state import TrainState
 from neuralid.training.step import Engine, Pass, train_step

@@ -35,7 +35,7 @@ import neuralid
 from neuralid.core.device import describe, keep_freed_memory, pick_device
 from neuralid.models.upscaler import FACTORS
 from neuralid.pictures.quality import psnr, ssim
-from neuralid.upscaling import available, upscale_array
+from neuralid.upscaling.enlarge import available, upscale_array
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from train_upscaler import KERNELS, has_detail, kept_out, luma, shrunk

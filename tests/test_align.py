@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import neuralid
-from neuralid.core.config import CropConfig, Frame
 from neuralid.core.errors import ConfigError, ImageError
 from neuralid.data.dataset import load_dataset
 from neuralid.faces.align import frame_crop, in_photo, measure_frame
+from neuralid.faces.config import CropConfig, Frame
 from neuralid.faces.crop import crop_face
 from neuralid.faces.detect import find_faces
 from neuralid.pictures.images import load_rgb

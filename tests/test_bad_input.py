@@ -18,9 +18,9 @@ from test_images import bomb, truncated
 
 import neuralid
 from neuralid import weights
-from neuralid.core.config import ModelConfig
 from neuralid.core.errors import ImageError
 from neuralid.latents.latent import save_latent
+from neuralid.models.config import ModelConfig
 from neuralid.pictures.images import LATENT_KEY, read_text
 
 
@@ -363,6 +363,6 @@ def test_a_bug_keeps_its_traceback_and_an_error_shows_it_on_request(
     def bug(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("neuralid.upscaling.upscale_array", bug)
+    monkeypatch.setattr("neuralid.upscaling.enlarge.upscale_array", bug)
     result = run("upscale", photo)
     assert isinstance(result.exception, ZeroDivisionError)

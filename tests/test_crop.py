@@ -10,8 +10,8 @@ import pytest
 from conftest import draw_face
 from PIL import Image
 
-from neuralid.core.config import CropConfig
 from neuralid.core.errors import ImageError
+from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face, default_face_size
 from neuralid.pictures.images import load_rgb, to_tensor, to_uint8
 

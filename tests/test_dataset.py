@@ -16,10 +16,10 @@ import pytest
 from conftest import fails, run
 
 from neuralid.core import locks
-from neuralid.core.config import CropConfig
 from neuralid.core.errors import DataError, OutputError
 from neuralid.data import cache, reading
 from neuralid.data.dataset import list_pictures, load_dataset
+from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
 from neuralid.pictures.images import load_rgb
 

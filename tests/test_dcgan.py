@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuralid.core.config import ModelConfig
-from neuralid.models import build_discriminator, build_generator
+from neuralid.models.architecture import build_discriminator, build_generator
+from neuralid.models.config import ModelConfig
 from neuralid.models.dcgan import Dropout, Generator, UpConv
 
 PAPER = ModelConfig()

@@ -19,10 +19,12 @@ import torch
 from conftest import TINY
 
 from neuralid.cli import app
-from neuralid.core.config import ModelConfig, Recipe, TrainConfig
 from neuralid.core.errors import ConfigError, DataError
+from neuralid.models.config import ModelConfig
+from neuralid.models.recipe import Recipe
 from neuralid.models.share import Share
 from neuralid.training.batches import Batches
+from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World, check_shares, joined
 from neuralid.training.loop import train_loop
 from neuralid.training.runs.checkpoint import checkpoints

@@ -11,13 +11,15 @@ from conftest import TINY
 
 import neuralid
 from neuralid import weights
-from neuralid.core.config import InvertConfig, ModelConfig, TrainConfig
 from neuralid.core.errors import WeightsError
 from neuralid.latents import latent
+from neuralid.latents.config import InvertConfig
 from neuralid.latents.inversion import invert
+from neuralid.models.config import ModelConfig
 from neuralid.models.encoder import Encoder
 from neuralid.models.inference import FoldedGenerator, even_coordinates, latent_metric
 from neuralid.training.batches import Batches
+from neuralid.training.config import TrainConfig
 from neuralid.training.finish.encoding import train_encoder
 
 

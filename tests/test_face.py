@@ -15,7 +15,7 @@ from PIL import Image
 
 import neuralid
 from neuralid.models.upscaler import FACTORS, REACH, FaceUpscaler
-from neuralid.upscaling import upscale_array, upscale_planes
+from neuralid.upscaling.enlarge import upscale_array, upscale_planes
 from neuralid.upscaling.face import TILE, enlarged
 from neuralid.upscaling.picture import luma, to_planes
 from neuralid.upscaling.resample import lanczos

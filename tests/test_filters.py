@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuralid.core.errors import ConfigError
-from neuralid.upscaling import upscale_array, upscale_planes
 from neuralid.upscaling.auto import needed, resolve
 from neuralid.upscaling.denoise import cleaned
+from neuralid.upscaling.enlarge import upscale_array, upscale_planes
 from neuralid.upscaling.filters import (
     RUN,
     Filter,

@@ -17,12 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from neuralid.core.errors import ConfigError, ImageError
-from neuralid.upscaling import (
-    METHODS,
-    available,
-    upscale_array,
-    upscale_planes,
-)
+from neuralid.upscaling.enlarge import METHODS, available, upscale_array, upscale_planes
 from neuralid.upscaling.hqx import _times, enlarged, hqx
 
 av = pytest.importorskip("av")
@@ -132,7 +127,7 @@ def test_a_forked_process_can_do_it_too() -> None:
     script = """
 import os, sys
 import numpy as np
-from neuralid.upscaling import upscale_array
+from neuralid.upscaling.enlarge import upscale_array
 drawing = np.load(sys.argv[1])
 upscale_array(drawing, 2, "hqx")
 child = os.fork()

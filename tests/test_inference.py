@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from neuralid.core.config import ModelConfig
-from neuralid.models import build_generator
+from neuralid.models.architecture import build_generator
+from neuralid.models.config import ModelConfig
 from neuralid.models.dcgan import Generator
 from neuralid.models.inference import FoldedGenerator, draw_faces
 

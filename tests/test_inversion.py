@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from neuralid import weights
-from neuralid.core.config import InvertConfig
 from neuralid.latents import latent
+from neuralid.latents.config import InvertConfig
 from neuralid.latents.inversion import invert
 from neuralid.models.inference import FoldedGenerator, latent_metric
 from neuralid.pictures.quality import psnr

@@ -14,9 +14,9 @@ from conftest import TINY
 from test_resume import train
 
 from neuralid import weights
-from neuralid.core.config import CropConfig
 from neuralid.data.dataset import Dataset, load_dataset
-from neuralid.models import build_generator
+from neuralid.faces.config import CropConfig
+from neuralid.models.architecture import build_generator
 from neuralid.models.dcgan import Generator
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.training.batches import Batches

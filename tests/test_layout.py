@@ -54,6 +54,13 @@ def test_imports_point_one_way(path: Path) -> None:
     assert imports(path) <= rooms()[room] | {room}
 
 
+def test_the_command_line_reads_settings_only() -> None:
+    for path in (SRC / "cli").glob("*.py"):
+        for name in imported_files(path):
+            hall, _, file = name.removeprefix("neuralid.").partition(".")
+            assert hall in ("api", "cli", "console", "core") or file in ("config", "recipe"), name
+
+
 def test_every_room_is_in_the_table() -> None:
     assert {room_of(path) for path in FILES} == set(rooms())
 

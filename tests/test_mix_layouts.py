@@ -16,8 +16,8 @@ from PIL import Image
 
 import neuralid
 from neuralid import weights
-from neuralid.core.config import CropConfig
 from neuralid.core.errors import ConfigError
+from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
 from neuralid.faces.paste import put_back
 from neuralid.latents import latent

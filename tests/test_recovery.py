@@ -15,10 +15,12 @@ from safetensors.torch import load_file
 from test_resume import assert_same, last_state, train
 
 import neuralid
-from neuralid.core.config import ModelConfig, Recipe, TrainConfig
 from neuralid.core.device import pick_precision
 from neuralid.core.errors import ConfigError, TrainingError
+from neuralid.models.config import ModelConfig
+from neuralid.models.recipe import Recipe
 from neuralid.training.batches import Batches
+from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World
 from neuralid.training.health import has_collapsed
 from neuralid.training.loop import LOOKS, Step

@@ -18,8 +18,10 @@ from conftest import TINY
 
 import neuralid
 from neuralid import console, weights
-from neuralid.core.config import ModelConfig, Recipe, TrainConfig
 from neuralid.core.errors import ConfigError, TrainingError
+from neuralid.models.config import ModelConfig
+from neuralid.models.recipe import Recipe
+from neuralid.training.config import TrainConfig
 from neuralid.training.loop import Step
 from neuralid.training.runs.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from neuralid.training.session.session import Trained

@@ -16,16 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_resume import train
 
-from neuralid.core.config import (
-    RECIPES,
-    ModelConfig,
-    Recipe,
-    TrainConfig,
-)
 from neuralid.core.errors import ConfigError, DataError, TrainingError
 from neuralid.data.dataset import is_held_out
+from neuralid.models.config import ModelConfig
+from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.training.augment import POLICIES, diff_augment
 from neuralid.training.batches import Batches
+from neuralid.training.config import TrainConfig
 from neuralid.training.loop import Step
 from neuralid.training.losses import discriminator_loss, generator_loss, r1_penalty
 from neuralid.training.runs.checkpoint import checkpoints

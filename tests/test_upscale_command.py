@@ -11,7 +11,6 @@ from conftest import draw_face, fails, run
 from PIL import Image, ImageCms
 
 import neuralid
-from neuralid.core.config import METHODS
 from neuralid.pictures import png
 from neuralid.pictures.animation import (
     Film,
@@ -25,7 +24,9 @@ from neuralid.pictures.images import (
     read_exact,
     upright,
 )
-from neuralid.upscaling import compare, upscale_array
+from neuralid.upscaling import compare
+from neuralid.upscaling.config import METHODS
+from neuralid.upscaling.enlarge import upscale_array
 
 CUBIC = ("--method", "cubic")
 
@@ -101,7 +102,7 @@ def test_filters_are_applied_in_order_and_auto_says_what_it_picked() -> None:
 def test_the_help_and_the_page_name_every_method_and_filter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from neuralid.core.config import FILTERS
+    from neuralid.upscaling.config import FILTERS
 
     monkeypatch.setenv("COLUMNS", "200")
     words = " ".join(run("upscale", "--help").stdout.replace("│", " ").split())

@@ -11,10 +11,10 @@ from conftest import draw_face
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralid.core import config
-from neuralid.core.config import ACCELERATED
 from neuralid.core.errors import ConfigError, ImageError
-from neuralid.upscaling import METHODS, upscale_array, upscale_planes
+from neuralid.upscaling import config
+from neuralid.upscaling.config import ACCELERATED
+from neuralid.upscaling.enlarge import METHODS, upscale_array, upscale_planes
 from neuralid.upscaling.filters import RUN
 
 methods = pytest.mark.parametrize("method", METHODS)

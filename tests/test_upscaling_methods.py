@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralid.upscaling import METHODS, upscale_planes
 from neuralid.upscaling.dcci import dcci
 from neuralid.upscaling.dcci import double as dcci_double
+from neuralid.upscaling.enlarge import METHODS, upscale_planes
 from neuralid.upscaling.fourier import fourier
 from neuralid.upscaling.pixelart import double, scale2x, triple
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neuralid.core.config import ModelConfig
 from neuralid.core.errors import WeightsError
 from neuralid.latents.latent import from_text
-from neuralid.models import build_generator
+from neuralid.models.architecture import build_generator
+from neuralid.models.config import ModelConfig
 from neuralid.pictures.images import LATENT_KEY, read_text
 from neuralid.weights import (
     Description,

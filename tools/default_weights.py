@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from neuralid import weights
-from neuralid.core.config import CropConfig, Frame
 from neuralid.core.device import keep_freed_memory, pick_precision
 from neuralid.data.dataset import is_held_out, list_pictures
 from neuralid.faces import align
+from neuralid.faces.config import CropConfig, Frame
 from neuralid.faces.crop import crop_face
 from neuralid.latents.attributes import UTKFACE, Attributes, read_attributes
 from neuralid.models.inference import FoldedGenerator

@@ -16,12 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .core.config import Frame, ModelConfig
 from .core.errors import ConfigError, NeuralidError, WeightsError
 from .core.files import make_folder, remove_unfinished, write_atomically
 from .core.locks import in_turn
+from .faces.config import Frame
 from .latents.attributes import Direction
-from .models import build_generator
+from .models.architecture import build_generator
+from .models.config import ModelConfig
 from .models.dcgan import Generator
 from .models.encoder import Encoder
 

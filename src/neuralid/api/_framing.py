@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..core.config import CropConfig, Frame, check_range
+from ..core.checks import check_range
 from ..core.errors import ImageError, NeuralidError
 from ..faces import align, detect
 from ..faces.align import frame_crop
+from ..faces.config import CropConfig, Frame
 from ..faces.crop import crop_face, default_face_size
 from ..faces.eyes import Face
 from ..pictures import images

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.config import CropConfig, InvertConfig
 from ..core.device import pick_precision
 from ..core.errors import ConfigError
 from ..core.files import check_writable
+from ..faces.config import CropConfig
 from ..latents import latent
+from ..latents.config import InvertConfig
 from ..latents.inversion import invert as search
 from ..models.inference import draw_faces
 from ..pictures import images

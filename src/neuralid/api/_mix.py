@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..core.config import InvertConfig, check_range
+from ..core.checks import check_range
 from ..core.errors import ConfigError
 from ..core.files import check_writable
 from ..faces.crop import default_face_size
 from ..faces.paste import put_back
 from ..latents import latent
+from ..latents.config import InvertConfig
 from ..latents.mixing import (
     along,
     loop,

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from ..core.config import CropConfig, InvertConfig
 from ..core.errors import ConfigError, LatentError
+from ..faces.config import CropConfig
 from ..latents import latent
+from ..latents.config import InvertConfig
 from ..pictures import images
 from ._framing import Framing, frame_all, save_frames
 from ._invert import invert_framed

@@ -12,12 +12,12 @@ import numpy as np
 from torch import Tensor
 
 from .. import __version__
-from ..core.config import check_range
+from ..core.checks import check_range
 from ..core.errors import ConfigError
 from ..core.files import check_writable, make_folder
 from ..latents import latent
 from ..pictures import images
-from ..upscaling import MOST_PIXELS
+from ..upscaling.enlarge import MOST_PIXELS
 from ._studio import (
     Studio,
     check_picture,

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import upscaling, weights
-from ..core.config import Frame
+from .. import weights
 from ..core.device import (
     describe,
     keep_freed_memory,
@@ -20,9 +19,11 @@ from ..core.device import (
 )
 from ..core.errors import ConfigError
 from ..core.files import check_writable, free_name, make_folder
+from ..faces.config import Frame
 from ..latents.tuning import tune
 from ..models.inference import FoldedGenerator, draw_faces
 from ..pictures import images
+from ..upscaling import enlarge as upscaling
 
 Failure = Callable[[Path, Exception], None]
 

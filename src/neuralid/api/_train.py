@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 from .. import __version__, weights
-from ..core.config import Frame, Recipe
 from ..core.device import describe, pick_device, pick_precision
 from ..core.errors import OutputError
 from ..core.files import check_writable
 from ..data.dataset import Dataset, load_dataset
+from ..faces.config import Frame
 from ..latents.attributes import UTKFACE, Attributes, read_attributes
+from ..models.recipe import Recipe
 from ..training.distributed.launch import launch_name, launch_time, was_launched
 from ..training.distributed.world import World, check_shares, joined
 from ..training.loop import Step

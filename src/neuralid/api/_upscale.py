@@ -9,18 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import upscaling as methods
-from ..core.config import (
-    ACCELERATED,
-    DEFAULT_METHOD,
-    LARGEST_SCALE,
-    check_range,
-)
+from ..core.checks import check_range
 from ..core.device import describe, pick_device
 from ..core.errors import ConfigError, ImageError, NeuralidError
 from ..pictures import animation, images
+from ..upscaling import enlarge as methods
 from ..upscaling.auto import resolve
 from ..upscaling.compare import sheet
+from ..upscaling.config import ACCELERATED, DEFAULT_METHOD, LARGEST_SCALE
 from ..upscaling.picture import to_planes
 from ._studio import (
     Failure,

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from .. import console
-from ..core.config import CropConfig, InvertConfig
+from ..faces.config import CropConfig
+from ..latents.config import InvertConfig
 from ._options import (
     Align,
     DeltaI,

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from .. import console
-from ..core.config import InvertConfig
 from ..core.errors import ConfigError
+from ..latents.config import InvertConfig
 from ._options import (
     Align,
     Device,

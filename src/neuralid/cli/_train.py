@@ -8,12 +8,10 @@ from typing import Annotated
 import typer
 
 from .. import console
-from ..core.config import (
-    RECIPES,
-    CropConfig,
-    ModelConfig,
-    TrainConfig,
-)
+from ..faces.config import CropConfig
+from ..models.config import ModelConfig
+from ..models.recipe import RECIPES
+from ..training.config import TrainConfig
 from ._options import (
     DeltaI,
     DeltaJ,

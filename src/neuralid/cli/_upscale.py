@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import console
-from ..core.config import DEFAULT_METHOD, FILTERS, METHODS
+from ..upscaling.config import DEFAULT_METHOD, FILTERS, METHODS
 from ._options import Device, OutDir
 from ._show import print_paths
 

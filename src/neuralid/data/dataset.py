@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.config import CropConfig, Frame
 from ..core.errors import DataError
+from ..faces.config import CropConfig, Frame
 from .cache import (
     make_room,
     open_entry,

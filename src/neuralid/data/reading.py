@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..core.config import CropConfig, Frame
 from ..core.errors import DataError, ImageError
+from ..faces.config import CropConfig, Frame
 from ..faces.crop import crop_face, default_face_size
 from ..pictures.images import load_rgb
 from .listing import Entry

@@ -10,7 +10,7 @@ import math
 import cv2
 import numpy as np
 
-from ..core.config import CropConfig, Frame
+from .config import CropConfig, Frame
 from .crop import default_face_size
 from .detect import locate
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from ..core.config import CropConfig
 from ..core.errors import ImageError
+from .config import CropConfig
 
 CELEBA = {(178, 218): 108, (89, 109): 54}  # (width, height) -> the paper's face size
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import torch
 
-from ..core.config import Frame
 from ..models.finders import STRIDE, WINDOW
+from .config import Frame
 from .crop import default_face_size
 from .eyes import (
     VIEWED,

@@ -20,7 +20,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..core.config import Frame
 from ..models.finders import (
     EYE_PATCH,
     PATCH,
@@ -28,6 +27,7 @@ from ..models.finders import (
     EyeLocator,
     FaceProposer,
 )
+from .config import Frame
 
 VIEWED = Frame((0.29, 0.29), (0.69, 0.29))  # a patch shows the square with its eyes here
 VIEW = 1.15  # a patch shows so many sides of the frame it is about

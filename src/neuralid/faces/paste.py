@@ -10,8 +10,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..core.config import CropConfig
 from .align import in_photo
+from .config import CropConfig
 from .crop import default_face_size
 
 # The part of the square that is put back, in its sides: from the brows to the chin, inside the

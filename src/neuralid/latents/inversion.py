@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.config import InvertConfig
 from ..core.device import autocast
 from ..models.encoder import Encoder
 from ..models.inference import FoldedGenerator, even_coordinates
 from ..pictures.quality import psnr, ssim
+from .config import InvertConfig
 from .lbfgs import minimize
 
 

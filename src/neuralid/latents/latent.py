@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..core.config import LATENT_STD
 from ..core.errors import ConfigError, LatentError
 from ..core.files import write_atomically
+from ..models.config import LATENT_STD
 
 _KEY = "neuralid-latent"  # of the JSON text in the file's metadata
 _HINT = "make one with `neuralid invert`"

@@ -16,8 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..core.config import LATENT_STD
 from ..core.device import autocast
+from ..models.config import LATENT_STD
 from ..models.dcgan import Generator
 
 RATE = 5e-5  # of Adam

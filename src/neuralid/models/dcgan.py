@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.config import ModelConfig
+from .config import ModelConfig
 from .convolution import phase_upsample_conv, spectral_conv7, spectral_upsample_conv
 from .share import WHOLE, Share
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ..core.config import ModelConfig
+from .config import ModelConfig
 
 SMALLEST = 7  # side of the last map but one, pixels
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.config import LATENT_STD
+from .config import LATENT_STD
 from .convolution import phase_conv, phase_kernels
 from .dcgan import (
     STEM,

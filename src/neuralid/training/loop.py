@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.config import TrainConfig
 from ..core.device import keep_freed_memory
 from ..core.errors import TrainingError
 from .batches import Batches
+from .config import TrainConfig
 from .distributed.world import World
 from .state import TrainState
 from .step import Engine, passes, train_step

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..core.config import ModelConfig, Recipe, TrainConfig
-from ..models import build_discriminator, build_generator
+from ..models.architecture import build_discriminator, build_generator
+from ..models.config import ModelConfig
 from ..models.dcgan import Discriminator, Generator
+from ..models.recipe import Recipe
+from .config import TrainConfig
 
 Network = TypeVar("Network", bound=nn.Module)
 

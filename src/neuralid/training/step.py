@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..core.config import Recipe, TrainConfig
 from ..core.device import autocast
 from ..latents.latent import draw_batch
+from ..models.recipe import Recipe
 from .augment import diff_augment
 from .batches import Batches
+from .config import TrainConfig
 from .distributed.world import World
 from .losses import discriminator_loss, generator_loss, r1_penalty
 from .state import TrainState

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import torch
 
-from . import available, upscale_array
+from .enlarge import available, upscale_array
 from .opencv import nearest
 from .picture import luma, split, to_planes
 

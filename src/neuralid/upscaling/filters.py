@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..core.config import FILTERS, check_range
+from ..core.checks import check_range
 from ..core.errors import ConfigError
+from .config import FILTERS
 from .denoise import denoise
 from .measure import light_range
 from .picture import join, luma, split

@@ -20,9 +20,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ...core.config import TrainConfig
 from ...core.errors import ConfigError, NeuralidError, TrainingError
 from ...models.share import Share
+from ..config import TrainConfig
 from .batchnorm import synchronise
 from .launch import meet, was_launched
 

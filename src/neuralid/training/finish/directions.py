@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...core.config import InvertConfig
 from ...latents.attributes import Attributes, Direction
+from ...latents.config import InvertConfig
 from ...latents.inversion import invert
 from ...latents.latent import draw
 from ...models.encoder import Encoder

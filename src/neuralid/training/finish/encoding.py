@@ -11,12 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...core.config import InvertConfig, TrainConfig
 from ...core.device import autocast
+from ...latents.config import InvertConfig
 from ...latents.latent import draw_batch
 from ...models.encoder import Encoder
 from ...models.inference import FoldedGenerator, even_coordinates
 from ..batches import Batches
+from ..config import TrainConfig
 
 SHARE = 0.25  # of the pictures the generator was trained on
 DRAWN = 0.5  # of the steps on drawn faces, the rest on real ones

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...core.config import ModelConfig
 from ...core.device import autocast
+from ...models.config import ModelConfig
 from ...models.encoder import Encoder
 from ...pictures.images import to_tensor
 

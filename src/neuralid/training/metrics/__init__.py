@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...core.config import InvertConfig
+from ...latents.config import InvertConfig
 from ...latents.inversion import invert
 from ...models.inference import FoldedGenerator
 from ...pictures.quality import ms_ssim, psnr

@@ -7,14 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ...core.config import (
-    CropConfig,
-    ModelConfig,
-    TrainConfig,
-    check_range,
-    recipe_named,
-)
+from ...core.checks import check_range
 from ...core.errors import ConfigError, NeuralidError, TrainingError
+from ...faces.config import CropConfig
+from ...models.config import ModelConfig
+from ...models.recipe import recipe_named
+from ..config import TrainConfig
 from .folder import Run
 
 _NAME = re.compile(r"\w[\w .-]{0,99}")

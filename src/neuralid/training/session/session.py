@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ... import __version__, weights
-from ...core.config import Frame
 from ...core.device import peak_memory_mb, pick_precision
 from ...data.dataset import Dataset
 from ...faces.align import measure_frame
+from ...faces.config import Frame
 from ...latents import latent
 from ...latents.attributes import Attributes, Direction
 from ...models.encoder import Encoder

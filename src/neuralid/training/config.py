@@ -1,0 +1,45 @@
+"""One training run: a frozen dataclass that checks itself. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..core.checks import check_range
+from ..core.errors import ConfigError
+from ..models.recipe import RECIPES, Recipe
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    kimg: float = 1000.0  # thousands of real pictures shown to the discriminator
+    batch: int = 64  # pictures a step, of all processes together
+    micro_batch: int | None = None  # of them in one pass of the networks; None: all
+    recipe: Recipe = field(default_factory=lambda: RECIPES["stable"])
+    mirror: bool = True  # show half of the pictures flipped left to right
+    snapshot: float = 20.0  # thousands of pictures between two snapshots
+    seed: int = 0
+    precision: str = "auto"  # auto, fp32 or bf16
+
+    def __post_init__(self) -> None:
+        check_range("kimg", self.kimg, 0.001, 1e6)
+        check_range("batch", self.batch, 2, 1 << 16)
+        if self.micro_batch is not None:
+            check_range("micro batch", self.micro_batch, 2, self.batch)
+            if self.batch % self.micro_batch:
+                raise ConfigError(
+                    f"--batch {self.batch} is not a multiple of --micro-batch {self.micro_batch}"
+                )
+        check_range("snapshot", self.snapshot, 0.001, 1e6)
+        check_range("seed", self.seed, 0, (1 << 63) - 1)
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ConfigError(f"precision must be auto, fp32 or bf16, not '{self.precision}'")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        return cls(**{**values, "recipe": Recipe(**values["recipe"])})

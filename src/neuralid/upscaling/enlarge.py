@@ -1,0 +1,141 @@
+"""Enlarging: one file a family of methods; `config` has the table of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from ..core.checks import check_range
+from ..core.errors import ConfigError, ImageError
+from .auto import resolve
+from .config import ACCELERATED, DEFAULT_METHOD, LARGEST_SCALE
+from .consistent import corrected
+from .dcci import dcci
+from .face import face, face_sharp
+from .filters import filtered, parse
+from .fourier import fourier
+from .hqx import check_installed, hqx, is_installed
+from .opencv import (
+    area,
+    cubic,
+    lanczos,
+    linear,
+    nearest,
+)
+from .picture import from_planes, is_opaque, to_planes
+from .pixelart import scale2x, scale3x
+
+MOST_PIXELS = 100_000_000  # of a result
+
+# Each takes float32 (H, W, C) in [0, 1], colours multiplied by alpha, and the height and width of
+# the result; those in `config.ACCELERATED` the device too.
+METHODS: dict[str, Callable[..., np.ndarray]] = {
+    "face": face,
+    "face-sharp": face_sharp,
+    "cubic": cubic,
+    "lanczos": lanczos,
+    "linear": linear,
+    "nearest": nearest,
+    "area": area,
+    "fourier": fourier,
+    "dcci": dcci,
+    "scale2x": scale2x,
+    "scale3x": scale3x,
+    "hqx": hqx,
+}
+
+
+def upscale_planes(
+    planes: np.ndarray,
+    scale: float,
+    method: str = DEFAULT_METHOD,
+    filters: Sequence[str] = (),
+    *,
+    consistent: bool = False,
+    device: str | torch.device = "cpu",
+) -> np.ndarray:
+    """Enlarge float32 ``(H, W, C)`` in [0, 1], colours multiplied by alpha, ``scale`` times.
+
+    The filters, each ``NAME`` or ``NAME=AMOUNT``, follow in their order. With ``consistent`` the
+    result is corrected last of all, so that it gives the picture again when it is shrunk. A scale
+    of 1 needs no method.
+
+    Raises `ConfigError` as `check` does, `ImageError` for a result that would be too large.
+    """
+    check(scale, method, filters)
+    height, width = target_size(planes.shape[0], planes.shape[1], scale)
+    chosen = resolve(filters, planes)
+    large = planes
+    if (height, width) != planes.shape[:2]:
+        where = {"device": device} if method in ACCELERATED else {}
+        large = METHODS[method](planes, height, width, **where)
+    large = filtered(large, chosen, scale)
+    return corrected(large, planes) if consistent else large
+
+
+def check(scale: float, method: str, filters: Sequence[str] = ()) -> None:
+    """Raise `ConfigError` for an unknown method or filter, a missing package, a bad number."""
+    if method not in METHODS:
+        raise ConfigError(f"no method '{method}'", hint=f"there are {', '.join(METHODS)}")
+    if method == "hqx":
+        check_installed()
+    check_range("scale", scale, 1, LARGEST_SCALE)
+    for each in filters:
+        parse(each)
+
+
+def available() -> list[str]:
+    """The names of the methods that can be used: all, or all but hqx."""
+    return [name for name in METHODS if name != "hqx" or is_installed()]
+
+
+def target_size(height: int, width: int, scale: float, what: str = "the result") -> tuple[int, int]:
+    """Height and width after enlarging. Raises `ImageError`, about ``what``, if too large."""
+    large = round(height * scale), round(width * scale)
+    if large[0] * large[1] > MOST_PIXELS:
+        raise ImageError(
+            f"{what} would have {large[0] * large[1] / 1e6:.0f} megapixels",
+            hint=f"at most {MOST_PIXELS // 1_000_000}; make it smaller",
+        )
+    return large
+
+
+def upscale_array(
+    image: np.ndarray,
+    scale: float,
+    method: str = DEFAULT_METHOD,
+    filters: Sequence[str] = (),
+    *,
+    consistent: bool = False,
+    device: str | torch.device = "cpu",
+) -> np.ndarray:
+    """Enlarge a picture of 8 or 16 bits, with or without colour and alpha; see `upscale_planes`.
+
+    Alpha is taken out of the colours' way: they are multiplied by it before and divided by it
+    after, so that what is transparent does not bleed in. Alpha that is full everywhere is set
+    aside, and nothing multiplied.
+
+    Shape: ``(H, W)``, or ``(H, W, C)`` with C 1 to 4 (2 and 4: alpha last) -> the same, larger.
+    """
+    if is_opaque(image):
+        colours = upscale_array(
+            image[..., :-1], scale, method, filters, consistent=consistent, device=device
+        )
+        full = np.full_like(colours[..., :1], np.iinfo(image.dtype).max)
+        return np.concatenate([colours, full], axis=2)
+    planes = to_planes(image)
+    large = upscale_planes(planes, scale, method, filters, consistent=consistent, device=device)
+    return from_planes(large, image)
+
+
+__all__ = [
+    "METHODS",
+    "MOST_PIXELS",
+    "available",
+    "check",
+    "target_size",
+    "upscale_array",
+    "upscale_planes",
+]
