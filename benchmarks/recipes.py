@@ -46,7 +46,7 @@ def judge(path: Path, faces: torch.Tensor, photos: list[Path]) -> tuple[float, f
     """FD-random against the validation faces, and the mean PSNR of inverting the photos."""
     generator = FoldedGenerator(weights.load_weights(path).generator)
     drawn = draw_faces(generator, draw(range(len(faces)), generator.config.latent_size))
-    found = neuralid.invert(photos, align=False, weights=path)
+    found = neuralid.invert(photos, align=False, model=path)
     return fd_random(faces, drawn), statistics.mean(item.psnr for item in found)
 
 

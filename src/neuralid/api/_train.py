@@ -27,7 +27,7 @@ from ..training.runs.folder import Run
 from ..training.runs.plan import Plan, new_plan, resumed_plan
 from ..training.runs.tensorboard import check_installed, event_files
 from ..training.session.session import Session, Trained
-from ._studio import quiet
+from ._model import quiet
 
 SIZES_NAMED = 4  # face sizes that are named one by one
 

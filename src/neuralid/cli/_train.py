@@ -101,16 +101,16 @@ def train(
 
     Prints the path of the weights. Ctrl-C saves and stops; --resume goes on.
     """
-    from .. import api
+    from ..api._train import train as start
 
-    everything = {k: v for k, v in locals().items() if k not in ("ctx", "api")}
+    everything = {k: v for k, v in locals().items() if k not in ("ctx", "start")}
     options = {k: v for k, v in everything.items() if _is_given(ctx, k)}
     first = console.is_first_process()
     with (
         console.stop_signals() as should_stop,
         console.training() as (on_load, on_step, on_encoder),
     ):
-        result = api.train(
+        result = start(
             **options,
             on_load=on_load,
             on_step=on_step,
