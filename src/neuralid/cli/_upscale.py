@@ -27,7 +27,7 @@ FILTER_HELP = "; ".join(
 
 
 def upscale(
-    inputs: Annotated[
+    pictures: Annotated[
         list[Path],
         typer.Argument(metavar="PICTURE", help="Pictures to enlarge.", show_default=False),
     ],
@@ -80,7 +80,7 @@ def upscale(
     Without -o or --outdir, NAME_x4 with the same suffix is written here, under a name that
     is not taken.
     """
-    check_one(output, outdir, len(inputs))
+    check_one(output, outdir, len(pictures))
     from ..api._upscale import enlarger
 
     enlarge = enlarger(
@@ -98,13 +98,13 @@ def upscale(
     places = Places(Path() if skip_existing and outdir is None else outdir)
     work = _Work(enlarge, places, output, skip_existing)
     with console.counting("enlarging") as on_step:
-        for done, path in enumerate(inputs, start=1):
+        for done, path in enumerate(pictures, start=1):
             failures.during(str(path), lambda: work.do(path))  # noqa: B023
-            on_step(done, len(inputs))
+            on_step(done, len(pictures))
     print_paths(work.written)
     if work.skipped:
-        console.say(f"skipped {work.skipped} of {len(inputs)}, whose results are there")
-    failures.exit_if_any(len(inputs))
+        console.say(f"skipped {work.skipped} of {len(pictures)}, whose results are there")
+    failures.exit_if_any(len(pictures))
 
 
 @dataclass
