@@ -386,3 +386,8 @@ def test_what_the_library_says_of_parameters_becomes_flags(photo: Path) -> None:
         fails(run(*words), 2, shown)
     with pytest.raises(neuralid.ConfigError, match="`scale` and `size` exclude each other"):
         neuralid.upscale(photo, scale=2, size=9)
+
+
+def test_the_page_of_the_interface_is_what_the_docstrings_say() -> None:
+    script = Path(__file__).parents[1] / "tools" / "write_api.py"
+    subprocess.run([sys.executable, str(script), "--check"], check=True)
