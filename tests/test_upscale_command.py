@@ -101,7 +101,7 @@ def test_the_help_and_the_page_name_every_method_and_filter(
 
     monkeypatch.setenv("COLUMNS", "200")
     words = " ".join(run("upscale", "--help").stdout.replace("│", " ").split())
-    page = (Path(__file__).parents[1] / "docs" / "upscaling.md").read_text()
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "upscaling.md").read_text()
     for name, summary in METHODS.items():
         assert f"{name}, {summary}" in words
         assert f"| `{name}` | {summary}" in page

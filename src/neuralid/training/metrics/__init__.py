@@ -1,6 +1,7 @@
-"""How near drawn faces are to real ones, without a downloaded network; docs/quality.md explains.
+"""How near drawn faces are to real ones, without a downloaded network.
 
 `GROUPS` measures what `METRICS` names: metrics that share most of their work are of one group.
+docs/explanation/metrics.md says what each one means.
 """
 
 from __future__ import annotations
