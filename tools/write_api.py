@@ -1,7 +1,7 @@
 """Write docs/reference/api.md from the docstrings of what ``neuralid`` exports.
 
-    python tools/write_api.py            # write it
-    python tools/write_api.py --check    # exit 1 if it is not what the docstrings say
+python tools/write_api.py            # write it
+python tools/write_api.py --check    # exit 1 if it is not what the docstrings say
 """
 
 from __future__ import annotations
