@@ -267,7 +267,7 @@ def test_devices_that_are_not_there(
         (["train", "--data", ".", "--kimg", -1], "kimg must be"),
         (["train", "--data", ".", "--batch", 1], "batch must be"),
         (["train", "--data", ".", "--recipe", "magic"], "there are paper, stable"),
-        (["train", "--data", ".", "--precision", "int4"], "precision must be"),
+        (["train", "--data", ".", "--precision", "int4"], "must be auto, fp32 or bf16"),
         (["train", "--data", ".", "--face-size", 2], "face size must be"),
         (["train", "--data", ".", "--face-size", 30000], "face size must be"),
         (["train", "--data", ".", "--seed", -1], "seed must be"),

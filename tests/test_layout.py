@@ -58,7 +58,11 @@ def test_the_command_line_reads_settings_only() -> None:
     for path in (SRC / "cli").glob("*.py"):
         for name in imported_files(path):
             hall, _, file = name.removeprefix("neuralid.").partition(".")
-            assert hall in ("api", "cli", "console", "core") or file in ("config", "recipe"), name
+            assert hall in ("api", "cli", "console", "core") or file in (
+                "config",
+                "recipe",
+                "options",
+            ), name
 
 
 def test_every_room_is_in_the_table() -> None:
