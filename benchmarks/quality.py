@@ -108,7 +108,7 @@ def nearest(found: Study) -> Iterator[str]:
 
 def share_of_time(log: Path) -> str:
     history = History.read(log)
-    last = history.measured[-1]["metrics_seconds"] if history.measured else 0.0
+    last = (history.measured[-1].seconds or 0.0) if history.measured else 0.0
     before = history.judging - last
     return (
         f"{before:.1f} of {history.seconds:.0f} s went into metrics, "

@@ -24,6 +24,7 @@ from neuralid.training.metrics import BEST, METRICS, RealFaces
 from neuralid.training.metrics.judge import SHARE, Judge
 from neuralid.training.runs.folder import Run
 from neuralid.training.runs.history import History
+from neuralid.training.runs.records import Measured
 from neuralid.training.session.quality import BEST_NAME, Quality
 
 
@@ -84,8 +85,8 @@ def test_a_resumed_run_still_owes_the_time_it_spent(
 def test_the_time_spent_is_read_from_the_log(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for kimg in (1, 2):
-        run.log({"kimg": kimg, "metrics": {"fd_random": 1}, "metrics_seconds": 2.5})
-    run.log({"kimg": 3, "metrics_skipped": ["fd_random"], "metrics_seconds": 0.5})
+        run.log(Measured(kimg, {"fd_random": 1}, seconds=2.5))
+    run.log(Measured(3, {}, ["fd_random"], 0.5))
     assert History.read(tmp_path / "log.jsonl").judging == 5.5
 
 

@@ -22,7 +22,7 @@ PARTS = {
     "Open": ("open", "Studio"),
     "One call": ("sample", "invert", "mix", "upscale", "find_faces", "train"),
     "Results": ("Face", "Sampled", "Inverted", "Mixed", "Upscaled", "Found", "Trained"),
-    "Settings and pictures": ("Recipe", "CropConfig", "Photo"),
+    "Settings and pictures": ("TrainOptions", "Recipe", "CropConfig", "Photo"),
     "Errors": (
         *("NeuralidError", "ConfigError", "DataError", "DeviceError", "ImageError"),
         *("LatentError", "OutputError", "TrainingError", "WeightsError"),
@@ -97,7 +97,8 @@ def fields(kind: type) -> Iterator[str]:
         known = {f.name for f in dataclasses.fields(kind)}
         for line in inspect.getsource(kind).splitlines():
             match = FIELD.match(line)
-            if match and match[1] in known:
+            # `train` lists the options, which describe themselves.
+            if match and match[1] in known and not match[2].startswith("Annotated["):
                 rows.append((match[1], match[2].strip(), match[3] or ""))
     for name, member in vars(kind).items():
         getter = getattr(member, "fget", None) or getattr(member, "func", None)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .faces.config import CropConfig
     from .models.recipe import Recipe
     from .pictures.photo import Photo
+    from .training.options import TrainOptions
     from .training.session.session import Trained
 
 _HOMES = {
@@ -38,6 +39,7 @@ _HOMES = {
     ".api.functions": ("sample", "invert", "mix", "upscale", "find_faces"),
     ".api._train": ("train",),
     ".api.results": ("Face", "Found", "Inverted", "Mixed", "Sampled", "Upscaled"),
+    ".training.options": ("TrainOptions",),
     ".training.session.session": ("Trained",),
     ".pictures.photo": ("Photo",),
     ".faces.config": ("CropConfig",),
@@ -74,6 +76,7 @@ __all__ = [
     "Recipe",
     "Sampled",
     "Studio",
+    "TrainOptions",
     "Trained",
     "TrainingError",
     "Upscaled",
