@@ -13,7 +13,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .opencv import area, cubic
+from .area import area
+from .opencv import cubic
 
 SMOOTH_ROUNDS = 3  # corrections without visible pixels, before those that end it
 MOST_ROUNDS = 60

@@ -9,6 +9,7 @@ import torch
 
 from ..core.checks import check_range
 from ..core.errors import ConfigError, ImageError
+from .area import area
 from .auto import resolve
 from .config import ACCELERATED, DEFAULT_METHOD, LARGEST_SCALE
 from .consistent import corrected
@@ -17,13 +18,7 @@ from .face import face, face_sharp
 from .filters import filtered, parse
 from .fourier import fourier
 from .hqx import check_installed, hqx, is_installed
-from .opencv import (
-    area,
-    cubic,
-    lanczos,
-    linear,
-    nearest,
-)
+from .opencv import cubic, lanczos, linear, nearest
 from .picture import from_planes, is_opaque, to_planes
 from .pixelart import scale2x, scale3x
 

@@ -26,11 +26,6 @@ def linear(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     return _resize(planes, height, width, cv2.INTER_LINEAR_EXACT)
 
 
-def area(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Box sampling, the share of each pixel under a larger one: ``(H, W, C)`` -> larger."""
-    return _resize(planes, height, width, cv2.INTER_AREA)
-
-
 def _resize(planes: np.ndarray, height: int, width: int, interpolation: int) -> np.ndarray:
     large = cv2.resize(planes, (width, height), interpolation=interpolation)
     return np.asarray(large).reshape(height, width, -1)  # OpenCV drops a single channel's axis
