@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from neuralid.upscaling.config import METHODS
 from neuralid.upscaling.consistent import corrected, shrunk
-from neuralid.upscaling.enlarge import METHODS, upscale_array, upscale_planes
+from neuralid.upscaling.enlarge import upscale_array, upscale_planes
 from neuralid.upscaling.picture import to_planes
 
 ROUNDING = 0.5 / 255 + 1e-5

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from neuralid.core.errors import ConfigError
 from neuralid.upscaling.auto import needed, resolve
+from neuralid.upscaling.config import AUTO, FILTERS
 from neuralid.upscaling.denoise import cleaned
 from neuralid.upscaling.enlarge import upscale_array, upscale_planes
 from neuralid.upscaling.filters import (
-    RUN,
     Filter,
     filtered,
     parse,
@@ -30,7 +30,7 @@ TURNS: list[Callable[[np.ndarray], np.ndarray]] = [
     lambda x: x[:, ::-1],
     lambda x: x.transpose(1, 0, 2),
 ]
-filters = pytest.mark.parametrize("name", RUN)
+filters = pytest.mark.parametrize("name", [name for name in FILTERS if name != AUTO])
 
 
 def face(side: int = 48) -> np.ndarray:

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from neuralid.core.errors import ConfigError, ImageError
-from neuralid.upscaling.enlarge import METHODS, available, upscale_array, upscale_planes
+from neuralid.upscaling.config import METHODS
+from neuralid.upscaling.enlarge import upscale_array, upscale_planes
 from neuralid.upscaling.hqx import _times, enlarged, hqx
+from neuralid.upscaling.loading import list_available
 
 av = pytest.importorskip("av")
 
@@ -184,5 +186,5 @@ def test_without_the_package_it_says_how_to_get_it(
     result = run("upscale", "a.png", "--method", "hqx", "-o", "out.png")
     fails(result, 2, "needs the package av", "pip install 'neuralid[hqx]'")
     assert not Path("out.png").exists()
-    assert available() == [name for name in METHODS if name != "hqx"]
+    assert list_available() == [name for name in METHODS if name != "hqx"]
     assert run("upscale", "a.png", "--compare", "-o", "sheet.png").exit_code == 0

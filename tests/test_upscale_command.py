@@ -107,9 +107,9 @@ def test_the_help_and_the_page_name_every_method_and_filter(
     monkeypatch.setenv("COLUMNS", "200")
     words = " ".join(run("upscale", "--help").stdout.replace("│", " ").split())
     page = (Path(__file__).parents[1] / "docs" / "upscaling.md").read_text()
-    for name, summary in METHODS.items():
-        assert f"{name}, {summary}" in words
-        assert f"| `{name}` | {summary}" in page
+    for name, method in METHODS.items():
+        assert f"{name}, {method.summary}" in words
+        assert f"| `{name}` | {method.summary}" in page
     for name, info in FILTERS.items():
         assert f"{name}, {info.summary}" in words
         usual = "" if info.usual is None else f"{info.usual:g}, 0 to {info.most:g}"

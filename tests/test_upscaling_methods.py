@@ -10,10 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neuralid.upscaling.area import area
+from neuralid.upscaling.config import METHODS
 from neuralid.upscaling.dcci import dcci
 from neuralid.upscaling.dcci import double as dcci_double
-from neuralid.upscaling.enlarge import METHODS, upscale_planes
+from neuralid.upscaling.enlarge import upscale_planes
 from neuralid.upscaling.fourier import fourier
+from neuralid.upscaling.loading import load_function
 from neuralid.upscaling.pixelart import double, scale2x, triple
 
 
@@ -68,7 +70,7 @@ def test_those_of_a_kernel_are_that_kernel(
         height, width = h + more, w + more
     x = noise(h, w, 1, seed)
     rows, columns = matrix(method, h, height), matrix(method, w, width)
-    found = METHODS[method](x, height, width)[..., 0]
+    found = load_function(METHODS[method].function)(x, height, width)[..., 0]
     np.testing.assert_allclose(found, rows @ x[..., 0] @ columns.T, atol=1e-4)
 
 

@@ -16,7 +16,7 @@ from ..pictures import animation, images
 from ..upscaling import enlarge as methods
 from ..upscaling.auto import resolve
 from ..upscaling.compare import sheet
-from ..upscaling.config import ACCELERATED, DEFAULT_METHOD, LARGEST_SCALE
+from ..upscaling.config import DEFAULT_METHOD, LARGEST_SCALE, METHODS, methods_on_device
 from ..upscaling.picture import to_planes
 from ._studio import (
     Failure,
@@ -179,7 +179,7 @@ def _box(size: int | str | tuple[int, int]) -> tuple[int, int]:
 
 def _device(method: str, compare: bool, name: str, say: Say) -> torch.device:
     """Where to compute; a method that needs the CPU only cannot be sent elsewhere."""
-    if compare or method in ACCELERATED:
+    if compare or METHODS[method].on_device:
         device = pick_device(name)
         say(f"device: {describe(device)}")
         return device
@@ -187,7 +187,7 @@ def _device(method: str, compare: bool, name: str, say: Say) -> torch.device:
     if device.type != "cpu":
         raise ConfigError(
             f"method '{method}' runs on the CPU only",
-            hint=f"--device is for {', '.join(ACCELERATED)}",
+            hint=f"--device is for {', '.join(methods_on_device())}",
         )
     return device
 

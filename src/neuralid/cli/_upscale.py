@@ -12,7 +12,7 @@ from ..upscaling.config import DEFAULT_METHOD, FILTERS, METHODS
 from ._options import Device, OutDir
 from ._show import print_paths
 
-METHOD_HELP = "; ".join(f"**{name}**, {text}" for name, text in METHODS.items())
+METHOD_HELP = "; ".join(f"**{name}**, {info.summary}" for name, info in METHODS.items())
 FILTER_HELP = "; ".join(
     f"**{name}**, {info.summary}"
     + ("" if info.usual is None else f" ({info.usual:g}, 0 to {info.most:g})")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .config import AUTO
 from .filters import FLAT, Filter, parse
 from .measure import fineness, light_range, noise_level
 from .picture import luma, split
@@ -19,7 +20,7 @@ def resolve(texts: Sequence[str], planes: np.ndarray) -> list[Filter]:
     """The filters named, each ``auto`` replaced by what the small picture's planes need."""
     wanted: list[Filter] = []
     for each in map(parse, texts):
-        wanted += needed(planes) if each.name == "auto" else [each]
+        wanted += needed(planes) if each.name == AUTO else [each]
     return wanted
 
 

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import torch
 
-from .enlarge import available, upscale_array
+from .enlarge import upscale_array
+from .loading import list_available
 from .opencv import nearest
 from .picture import luma, split, to_planes
 
@@ -40,7 +41,7 @@ def sheet(
     """
     row, column = busiest(luma(split(to_planes(image))[0]), SIDE / ZOOM / scale)
     cells = []
-    for name in available():
+    for name in list_available():
         large = upscale_array(image, scale, name, filters, consistent=consistent, device=device)
         middle = round((row + 0.5) * scale), round((column + 0.5) * scale)
         cells.append(_cell(f"{name} {scale:g}x", _on_white(large), middle))

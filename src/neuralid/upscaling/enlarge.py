@@ -1,45 +1,22 @@
-"""Enlarging: one file a family of methods; `config` has the table of their names."""
+"""Enlarging a picture by any method of the table in `config`, filters after it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from ..core.checks import check_range
 from ..core.errors import ConfigError, ImageError
-from .area import area
 from .auto import resolve
-from .config import ACCELERATED, DEFAULT_METHOD, LARGEST_SCALE
+from .config import DEFAULT_METHOD, LARGEST_SCALE, METHODS
 from .consistent import corrected
-from .dcci import dcci
-from .face import face, face_sharp
 from .filters import filtered, parse
-from .fourier import fourier
-from .hqx import check_installed, hqx, is_installed
-from .opencv import cubic, lanczos, linear, nearest
+from .loading import check_installed, load_function
 from .picture import from_planes, is_opaque, to_planes
-from .pixelart import scale2x, scale3x
 
 MOST_PIXELS = 100_000_000  # of a result
-
-# Each takes float32 (H, W, C) in [0, 1], colours multiplied by alpha, and the height and width of
-# the result; those in `config.ACCELERATED` the device too.
-METHODS: dict[str, Callable[..., np.ndarray]] = {
-    "face": face,
-    "face-sharp": face_sharp,
-    "cubic": cubic,
-    "lanczos": lanczos,
-    "linear": linear,
-    "nearest": nearest,
-    "area": area,
-    "fourier": fourier,
-    "dcci": dcci,
-    "scale2x": scale2x,
-    "scale3x": scale3x,
-    "hqx": hqx,
-}
 
 
 def upscale_planes(
@@ -64,8 +41,8 @@ def upscale_planes(
     chosen = resolve(filters, planes)
     large = planes
     if (height, width) != planes.shape[:2]:
-        where = {"device": device} if method in ACCELERATED else {}
-        large = METHODS[method](planes, height, width, **where)
+        where = {"device": device} if METHODS[method].on_device else {}
+        large = load_function(METHODS[method].function)(planes, height, width, **where)
     large = filtered(large, chosen, scale)
     return corrected(large, planes) if consistent else large
 
@@ -74,16 +51,10 @@ def check(scale: float, method: str, filters: Sequence[str] = ()) -> None:
     """Raise `ConfigError` for an unknown method or filter, a missing package, a bad number."""
     if method not in METHODS:
         raise ConfigError(f"no method '{method}'", hint=f"there are {', '.join(METHODS)}")
-    if method == "hqx":
-        check_installed()
+    check_installed(method)
     check_range("scale", scale, 1, LARGEST_SCALE)
     for each in filters:
         parse(each)
-
-
-def available() -> list[str]:
-    """The names of the methods that can be used: all, or all but hqx."""
-    return [name for name in METHODS if name != "hqx" or is_installed()]
 
 
 def target_size(height: int, width: int, scale: float, what: str = "the result") -> tuple[int, int]:
@@ -123,14 +94,3 @@ def upscale_array(
     planes = to_planes(image)
     large = upscale_planes(planes, scale, method, filters, consistent=consistent, device=device)
     return from_planes(large, image)
-
-
-__all__ = [
-    "METHODS",
-    "MOST_PIXELS",
-    "available",
-    "check",
-    "target_size",
-    "upscale_array",
-    "upscale_planes",
-]

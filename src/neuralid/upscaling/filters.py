@@ -11,7 +11,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -20,7 +20,7 @@ import numpy as np
 from ..core.checks import check_range
 from ..core.errors import ConfigError
 from .config import FILTERS
-from .denoise import denoise
+from .loading import load_function
 from .measure import light_range
 from .picture import join, luma, split
 
@@ -77,9 +77,14 @@ def filtered(planes: np.ndarray, filters: Sequence[Filter], scale: float) -> np.
     colours, alpha = split(planes)
     for each in filters:
         if each.amount:
-            colours = RUN[each.name](colours, each.amount, scale).reshape(colours.shape)
-            colours = colours.clip(0, 1)
+            colours = _run(each, colours, scale)
     return join(colours, alpha)
+
+
+def _run(one: Filter, colours: np.ndarray, scale: float) -> np.ndarray:
+    place = FILTERS[one.name].function
+    assert place is not None, f"{one.name} was not resolved"
+    return load_function(place)(colours, one.amount, scale).reshape(colours.shape).clip(0, 1)
 
 
 def unsharp(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
@@ -129,12 +134,3 @@ def contrast(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
     share = amount * min(1.0, (high - low) / FLAT) ** 2
     start, end = low * (1 - share), high + (1 - high) * share
     return start + (x - low) * ((end - start) / (high - low))
-
-
-RUN: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
-    "unsharp": unsharp,
-    "bilateral": bilateral,
-    "denoise": denoise,
-    "edge": edge,
-    "contrast": contrast,
-}

@@ -19,14 +19,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
-from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from ..core.errors import ConfigError, ImageError
+from ..core.errors import ImageError
 from .picture import from_planes
 from .pixelart import repeated
 
@@ -43,24 +42,6 @@ KEYS = np.array([(1, 0, 1), (0, 1, 0), (0, 1, 1), (1, 1, 0), (0, 0, 1), (1, 0, 0
 MOST_BYTES = 2**31  # of a picture, beyond which FFmpeg refuses it
 
 _one_at_a_time = Lock()  # for a filter takes one picture after the other
-
-
-def is_installed() -> bool:
-    """Whether PyAV is there, which brings FFmpeg, and can be imported."""
-    try:
-        import_module("av.filter")
-    except ImportError:
-        return False
-    return True
-
-
-def check_installed() -> None:
-    """Raises `ConfigError` if it is not."""
-    if not is_installed():
-        raise ConfigError(
-            "the method hqx needs the package av, which is not there or cannot be imported",
-            hint="pip install 'neuralid[hqx]', or take scale2x or scale3x",
-        )
 
 
 def hqx(planes: np.ndarray, height: int, width: int) -> np.ndarray:
