@@ -61,6 +61,16 @@ def test_faces_come_out_nearer_than_by_cubic(name: str, factor: int, kernel: str
     assert face > cubic + 0.5
 
 
+def test_the_network_is_read_without_touching_torchs_random_state() -> None:
+    module = sys.modules[enlarged.__module__]
+    module._read_network.cache_clear()
+    state = torch.get_rng_state()
+    for method in ("face", "face-sharp"):
+        upscale_array(np.asarray(draw_face(np.random.default_rng(0), 9, 9)), 2, method)
+    assert module._read_network.cache_info().misses == 2
+    assert torch.get_rng_state().equal(state)
+
+
 # --- Tiles --------------------------------------------------------------------------------------
 
 

@@ -124,8 +124,8 @@ def test_colours_of_16_bits_keep_them(method: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"scale": 0.5}, "scale must be from 1 to 64"),
-        ({"scale": float("nan")}, "scale must be from 1 to 64"),
+        ({"scale": 0.5}, "scale`? must be from 1 to 64"),
+        ({"scale": float("nan")}, "scale`? must be from 1 to 64"),
         ({"scale": 2, "method": "magic"}, "no method 'magic'"),
         ({"scale": 2, "filters": ["magic"]}, "no filter 'magic'"),
     ],

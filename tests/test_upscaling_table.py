@@ -127,7 +127,7 @@ def test_several_threads_get_what_one_does(method: str) -> None:
     pictures = [
         np.asarray(draw_face(np.random.default_rng(seed), 12 + seed % 3, 14)) for seed in range(12)
     ]
-    face._network.cache_clear()
+    face._read_network.cache_clear()
     hqx._graph.cache_clear()
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda x: upscale_array(x, 3.5, method).tobytes(), pictures))

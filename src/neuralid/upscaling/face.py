@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from importlib.resources import files as package_files
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -27,6 +28,8 @@ TURN = 2 * math.sqrt(2)  # the factor above which the network enlarges four time
 TILE = 192  # side of what the network enlarges at a time, pixels of the small picture
 AROUND = 5  # side of the window of small pixels that bounds a large one
 BEYOND = 0.5  # how far a pixel may leave the range in its window, in sizes of the range
+
+_one_at_a_time = Lock()  # reads a network
 
 
 def face(
@@ -81,19 +84,23 @@ def enlarged(
     return large
 
 
-@lru_cache(maxsize=2)
 def _network(device: str, sharp: bool = False) -> FaceUpscaler:
-    """The trained network on a device, in the precision that is fast there.
+    """The trained network on a device, in the precision that is fast there; read once."""
+    with _one_at_a_time:  # else each of several threads would read its own
+        return _read_network(device, sharp)
 
-    bfloat16 costs 0.002 dB on faces kept out of training.
-    """
+
+@lru_cache(maxsize=2)
+def _read_network(device: str, sharp: bool) -> FaceUpscaler:
+    """bfloat16 costs 0.002 dB on faces kept out of training."""
     tensors = _tensors("upscaler")
     if sharp:
         tensors |= _tensors("upscaler-sharp")  # has only what differs
     precision = pick_precision("auto", torch.device(device))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    network = FaceUpscaler()
-    network.load_state_dict(tensors)
+    with torch.device("meta"):  # no weights to begin with, which would draw from torch's own state
+        network = FaceUpscaler()
+    network.load_state_dict(tensors, assign=True)
     network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)
 

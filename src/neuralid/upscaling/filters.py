@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..core.checks import check_range
 from ..core.errors import ConfigError
 from .config import FILTERS
 from .loading import load_function
@@ -56,14 +55,15 @@ def parse(text: str) -> Filter:
     info = FILTERS[name]
     if info.usual is None:
         if equals:
-            raise ConfigError(f"{name} takes no amount", hint=f"write --filter {name}")
+            raise ConfigError(f"{name} takes no amount", hint=f"write {name}")
         return Filter(name, 0)
     try:
         amount = float(number) if equals else info.usual
     except ValueError:
-        hint = f"write --filter {name}={info.usual:g}"
-        raise ConfigError(f"'{number}' is no amount of {name}", hint=hint) from None
-    check_range(f"amount of {name}", amount, 0, info.most)
+        hint = f"write {name}={info.usual:g}"
+        raise ConfigError(f"'{number}' is not an amount of {name}", hint=hint) from None
+    if not 0 <= amount <= info.most:  # NaN neither
+        raise ConfigError(f"the amount of {name} must be from 0 to {info.most:g}, not {amount:g}")
     return Filter(name, amount)
 
 
