@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .case import Case
+
 K_MANIFOLD = 3  # neighbours that span a manifold in [1]_
 K_DENSITY = 5  # and in [2]_
 
@@ -35,6 +37,19 @@ class Distances:
     def of(cls, real: Tensor, fake: Tensor) -> Distances:
         """Euclidean ones of features: ``(N, F)`` and ``(M, F)``, N and M at least 2."""
         return cls(_apart(real, real), _apart(fake, fake), _apart(real, fake))
+
+
+def measure_manifolds(case: Case) -> dict[str, float]:
+    """All metrics of this file, on random features made even by the real faces' spread."""
+    even = case.real.faces.whitening
+    distances = Distances.of(case.real.faces.features @ even, case.drawn.features @ even)
+    return {
+        "precision": precision(distances),
+        "recall": recall(distances),
+        "density": density(distances),
+        "coverage": coverage(distances),
+        "one_nn": nearest_neighbour_accuracy(distances),
+    }
 
 
 def precision(d: Distances, k: int = K_MANIFOLD) -> float:

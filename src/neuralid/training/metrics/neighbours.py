@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...pictures.images import to_tensor
-from . import random_features, whitening
+from .features import random_features, whitening
 from .sets import MOST, shuffled, take
 
 FEWEST = 100  # held-out faces: where fewer were kept, training faces left out of their own search

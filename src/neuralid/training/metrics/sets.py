@@ -45,6 +45,11 @@ class RealFaces:
         others = take(images, order[-count:]).to(device)
         return cls(Faces(faces), Faces(others), faces[: len(validation)])
 
+    def part(self, count: int) -> RealFaces:
+        """The first ``count`` of each set."""
+        faces, others = (Faces(each.pictures[:count]) for each in (self.faces, self.others))
+        return RealFaces(faces, others, self.held_out[:count])
+
 
 def shuffled(training: np.ndarray, validation: np.ndarray) -> np.ndarray:
     """All indices, those for validation first, each part in a random order of its own for ever."""

@@ -14,11 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .case import Case
+
 PATCH = 7  # side of a patch, pixels
 PATCHES = 64  # of each face and level; [1]_ has 128
 DIRECTIONS = 256  # on which patches are laid out; [1]_ has 512
 _AT_ONCE = 64  # directions, which bounds the memory
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+
+
+def measure_patches(case: Case) -> dict[str, float]:
+    full, half = sliced_wasserstein(case.real.faces.pictures, case.drawn.pictures)
+    return {"swd_full": full, "swd_half": half}
 
 
 def sliced_wasserstein(a: Tensor, b: Tensor) -> tuple[float, float]:
