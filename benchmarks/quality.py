@@ -37,7 +37,7 @@ from neuralid.training.metrics.features import Faces
 from neuralid.training.metrics.inversion import INVERTED
 from neuralid.training.metrics.judge import Judge
 from neuralid.training.metrics.neighbours import FEWEST, Study, study
-from neuralid.training.metrics.sets import RealFaces, shuffled, take
+from neuralid.training.metrics.sets import RealFaces, shuffle_indices, take
 from neuralid.training.metrics.table import METRICS, groups
 from neuralid.training.runs.history import History
 from neuralid.training.runs.neighbours_page import write_neighbours
@@ -50,7 +50,7 @@ def rounds_of(
     generator: FoldedGenerator, faces: Dataset, rounds: int, most: int
 ) -> Iterator[tuple[Values, Values, torch.Tensor]]:
     """Each round's metrics, its floors, and the faces it drew."""
-    kept, order = len(faces.validation()), shuffled(faces.training(), faces.validation())
+    kept, order = len(faces.validation()), shuffle_indices(faces.training(), faces.validation())
     count = min(most, kept) if kept >= FEWEST else len(order) // (rounds + 1)
     real = Faces(take(faces.images, order[:count]))
     precision = pick_precision("auto", torch.device("cpu"))

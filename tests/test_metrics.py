@@ -20,7 +20,7 @@ from neuralid.training.metrics.features import Faces, random_features, whitening
 from neuralid.training.metrics.frechet import fd_random, frechet_distance
 from neuralid.training.metrics.inversion import INVERTED, inversion_psnr, memory_psnr
 from neuralid.training.metrics.manifolds import Distances
-from neuralid.training.metrics.sets import RealFaces, shuffled
+from neuralid.training.metrics.sets import RealFaces, shuffle_indices
 from neuralid.training.metrics.table import METRICS, groups
 from neuralid.training.metrics.wasserstein import pyramid, sliced_wasserstein
 
@@ -221,7 +221,7 @@ def test_real_faces_are_chosen_held_out_ones_first(held_out: int, training: int,
     known = min(each, held_out)
     assert all(i < held_out for i in faces[:known]) and len(real.held_out) == known
     assert real.held_out.equal(real.faces.pictures[:known])
-    assert shuffled(*parts).tolist() == shuffled(*parts).tolist()
+    assert shuffle_indices(*parts).tolist() == shuffle_indices(*parts).tolist()
 
 
 def test_every_group_measures_what_the_table_names_even_of_two_faces(

@@ -82,13 +82,13 @@ def test_the_command_line_takes_them(picture: np.ndarray) -> None:
 @pytest.mark.usefixtures("entries", "picture")
 def test_the_sheet_shows_a_new_method(monkeypatch: pytest.MonkeyPatch) -> None:
     labels: list[str] = []
-    draw = compare._label
+    draw = compare._draw_label
 
     def label(text: str) -> np.ndarray:
         labels.append(text)
         return draw(text)
 
-    monkeypatch.setattr(compare, "_label", label)
+    monkeypatch.setattr(compare, "_draw_label", label)
     assert run("upscale", "in.png", "--compare", "-o", "sheet.png").exit_code == 0
     assert labels[-1] == "mosaic 4x" and len(labels) == len(METHODS)
 

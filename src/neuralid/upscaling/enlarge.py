@@ -11,12 +11,12 @@ from ..core.checks import check_range
 from ..core.errors import ConfigError, ImageError
 from .auto import resolve
 from .config import DEFAULT_METHOD, LARGEST_SCALE, METHODS
-from .consistent import corrected
-from .filters import filtered, parse
+from .consistent import make_consistent
+from .filters import apply_filters, parse
 from .loading import check_installed, load_function
 from .picture import from_planes, is_opaque, to_planes
 
-MOST_PIXELS = 100_000_000  # of a result
+MOST_PIXELS = 100_000_000  # in a result
 
 
 def upscale_planes(
@@ -30,9 +30,9 @@ def upscale_planes(
 ) -> np.ndarray:
     """Enlarge float32 ``(H, W, C)`` in [0, 1], colours multiplied by alpha, ``scale`` times.
 
-    The filters, each ``NAME`` or ``NAME=AMOUNT``, follow in their order. With ``consistent`` the
-    result is corrected last of all, so that it gives the picture again when it is shrunk. A scale
-    of 1 needs no method.
+    The filters, each ``NAME`` or ``NAME=AMOUNT``, are applied to the result in their order. With
+    ``consistent`` it is corrected at the end, so that shrinking it gives the picture again. A scale
+    of 1 uses no method.
 
     Raises `ConfigError` as `check` does, `ImageError` for a result that would be too large.
     """
@@ -43,8 +43,8 @@ def upscale_planes(
     if (height, width) != planes.shape[:2]:
         where = {"device": device} if METHODS[method].on_device else {}
         large = load_function(METHODS[method].function)(planes, height, width, **where)
-    large = filtered(large, chosen, scale)
-    return corrected(large, planes) if consistent else large
+    large = apply_filters(large, chosen, scale)
+    return make_consistent(large, planes) if consistent else large
 
 
 def check(scale: float, method: str, filters: Sequence[str] = ()) -> None:
@@ -79,9 +79,8 @@ def upscale_array(
 ) -> np.ndarray:
     """Enlarge a picture of 8 or 16 bits, with or without colour and alpha; see `upscale_planes`.
 
-    Alpha is taken out of the colours' way: they are multiplied by it before and divided by it
-    after, so that what is transparent does not bleed in. Alpha that is full everywhere is set
-    aside, and nothing multiplied.
+    Colours are multiplied by alpha before and divided by it after, so that what is transparent does
+    not bleed in. Alpha at its maximum everywhere is set aside, and nothing is multiplied.
 
     Shape: ``(H, W)``, or ``(H, W, C)`` with C 1 to 4 (2 and 4: alpha last) -> the same, larger.
     """

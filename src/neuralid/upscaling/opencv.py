@@ -1,4 +1,4 @@
-"""The interpolations OpenCV has (paper, section 2.2.7)."""
+"""OpenCV's interpolations (paper, section 2.2.7)."""
 
 from __future__ import annotations
 

@@ -26,10 +26,11 @@ def measure_distance(case: Case) -> dict[str, float]:
 def fd_random(real: Tensor, fake: Tensor) -> float:
     """Fréchet distance between two sets of faces on a fixed random network's features [1]_ [2]_.
 
-    Comparable only at the same face size and number of faces; never to be called FID. Two sets
-    of real faces give the floor.
+    Values compare only at the same face size and number of faces. This is not FID. Two sets of
+    real faces give the floor.
 
-    Shape: ``(N, 3, S, S)`` in ``[-0.5, 0.5]`` each, N at least 2, and well above 128 to mean much.
+    Shape: ``(N, 3, S, S)`` in ``[-0.5, 0.5]`` each, N at least 2, and well above 128 to be
+    meaningful.
     """
     return frechet_distance(random_features(real), random_features(fake))
 

@@ -17,7 +17,7 @@ from .features import Faces
 from .sets import RealFaces
 from .table import BEST, METRICS, groups
 
-SHARE = 0.1  # of the run's time that may go into metrics
+SHARE = 0.1  # of the run's time, at most, goes into metrics
 PROBE = 20  # what a part costs is first tried on one in this many faces
 T = TypeVar("T")
 
@@ -34,10 +34,10 @@ class Verdict:
 class Judge:
     """Measures the generators of one run, always on the same latents and the same real faces.
 
-    All metrics are measured if, with all that was spent before, that stays within a tenth of the
-    run's time; else only the one by which the best snapshot is kept, which leaves time for all of
-    them later; else none. Where the caller says it must be, all are measured whatever that takes.
-    Random states are left as they are.
+    All metrics are measured if that keeps the time spent on metrics within a tenth of the run's. If
+    it doesn't, only the metric by which the best snapshot is kept is measured, so that time is left
+    for all of them later; if that is too slow as well, none is. The caller can ask for all of them
+    whatever the time. No random state is touched.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Judge:
         spent: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``ran`` and ``spent``: seconds the run took before now, and those for metrics in them."""
+        """``ran``: seconds the run has taken so far; ``spent``: how many of them on metrics."""
         self.real, self.precision = real, precision
-        self.floors = dict(floors or {})  # metric -> real faces against real ones; those known
+        self.floors = dict(floors or {})  # metric -> real faces against real ones, if known
         self._clock, self._began, self._spent = clock, clock() - ran, spent
         self._costs: dict[str | Group, float] = {}  # seconds each part took when last done
         self.drawn: Tensor | None = None  # the faces that were judged last
