@@ -25,7 +25,7 @@ from neuralid.latents.latent import draw
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.pictures import images
-from neuralid.training.metrics import fd_random
+from neuralid.training.metrics.frechet import fd_random
 
 PLAIN = Recipe("plain", ema=0.999, dropout_g=0.0)
 VARIANTS = {

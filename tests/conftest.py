@@ -39,7 +39,7 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The search in a run's last snapshot ends early; its frame is measured on few faces."""
-    monkeypatch.setattr("neuralid.training.metrics.STEPS", 2)
+    monkeypatch.setattr("neuralid.training.metrics.inversion.STEPS", 2)
     monkeypatch.setattr("neuralid.training.session.snapshots.MEASURED", 12)
 
 

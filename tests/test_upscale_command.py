@@ -102,9 +102,9 @@ def test_the_help_and_the_page_name_every_method_and_filter(
     monkeypatch.setenv("COLUMNS", "200")
     words = " ".join(run("upscale", "--help").stdout.replace("│", " ").split())
     page = (Path(__file__).parents[1] / "docs" / "reference" / "upscaling.md").read_text()
-    for name, summary in METHODS.items():
-        assert f"{name}, {summary}" in words
-        assert f"| `{name}` | {summary}" in page
+    for name, method in METHODS.items():
+        assert f"{name}, {method.summary}" in words
+        assert f"| `{name}` | {method.summary}" in page
     for name, info in FILTERS.items():
         assert f"{name}, {info.summary}" in words
         usual = "" if info.usual is None else f"{info.usual:g}, 0 to {info.most:g}"
@@ -262,13 +262,13 @@ def test_films_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_sheet_shows_every_method(monkeypatch: pytest.MonkeyPatch) -> None:
     save("a.png", 56)
     written: list[str] = []
-    draw = compare._label
+    draw = compare._draw_label
 
     def label(text: str) -> np.ndarray:
         written.append(text)
         return draw(text)
 
-    monkeypatch.setattr(compare, "_label", label)
+    monkeypatch.setattr(compare, "_draw_label", label)
     result = run("upscale", "a.png", "--compare", "--scale", 2.5)
     assert result.stdout.split() == ["a_compare.png"]
     assert written == [f"{name} 2.5x" for name in METHODS]
@@ -291,7 +291,7 @@ def test_a_sheet_of_a_large_result_is_no_larger_and_shows_the_detail() -> None:
     large[200:230, 300:330] = np.random.default_rng(0).integers(0, 255, (30, 30, 3))
     page = compare.sheet(large, 2)
     assert page.shape == compare.sheet(large[:9, :7], 2).shape
-    row, column = compare.busiest(large[..., 0].astype(np.float32), 28)
+    row, column = compare.find_busiest(large[..., 0].astype(np.float32), 28)
     assert abs(row - 215) <= 3 and abs(column - 315) <= 3
 
 

@@ -121,7 +121,7 @@ def signature(function: Any) -> str:
         if p.name not in ("self", "cls")
     ]
     text = str(found.replace(parameters=plain, return_annotation=inspect.Signature.empty))
-    return re.sub(r"<function (\w+) at 0x\w+>", r"\1", text)
+    return re.sub(r"<function (?:<lambda>|(\w+)) at 0x\w+>", lambda m: m[1] or "None", text)
 
 
 def prose(thing: Any) -> str:

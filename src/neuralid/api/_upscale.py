@@ -16,7 +16,7 @@ from ..pictures.photo import Photo, Source
 from ..upscaling import enlarge as methods
 from ..upscaling.auto import resolve
 from ..upscaling.compare import sheet
-from ..upscaling.config import ACCELERATED, DEFAULT_METHOD, LARGEST_SCALE
+from ..upscaling.config import DEFAULT_METHOD, LARGEST_SCALE, METHODS, methods_on_device
 from ..upscaling.picture import to_planes
 from ._framing import each_photo
 from ._model import Failure, Report, Say, quiet
@@ -178,8 +178,8 @@ def _box(size: Size) -> tuple[int, int]:
 def _device(method: str, compare: bool, device: str | torch.device, say: Say) -> torch.device:
     """Where to compute; a method that needs the CPU only cannot be sent elsewhere."""
     if isinstance(device, torch.device):  # that of an open studio
-        return device if compare or method in ACCELERATED else torch.device("cpu")
-    if compare or method in ACCELERATED:
+        return device if compare or METHODS[method].on_device else torch.device("cpu")
+    if compare or METHODS[method].on_device:
         where = pick_device(device)
         say(f"device: {describe(where)}")
         return where
@@ -187,6 +187,6 @@ def _device(method: str, compare: bool, device: str | torch.device, say: Say) ->
     if where.type != "cpu":
         raise ConfigError(
             f"method '{method}' runs on the CPU only",
-            hint=f"`device` is for {', '.join(ACCELERATED)}",
+            hint=f"`device` is for {', '.join(methods_on_device())}",
         )
     return where

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..api._upscale import Enlarger
     from ..pictures.photo import Photo
 
-METHOD_HELP = "; ".join(f"**{name}**, {text}" for name, text in METHODS.items())
+METHOD_HELP = "; ".join(f"**{name}**, {info.summary}" for name, info in METHODS.items())
 FILTER_HELP = "; ".join(
     f"**{name}**, {info.summary}"
     + ("" if info.usual is None else f" ({info.usual:g}, 0 to {info.most:g})")

@@ -18,7 +18,7 @@ from typing import Any
 from ...core.errors import ImageError
 from ...core.files import write_atomically
 from ...pictures import images
-from .. import metrics
+from ..metrics import table as metrics
 from .folder import labelled_kimg
 from .history import History, TimedTick, in_words
 from .records import Event, number

@@ -13,9 +13,10 @@ from ...core.errors import WeightsError
 from ...data.dataset import Dataset
 from ...models.dcgan import Generator
 from ...models.inference import FoldedGenerator
-from ..metrics import BEST, METRICS, RealFaces
 from ..metrics.judge import Judge
 from ..metrics.neighbours import study
+from ..metrics.sets import RealFaces
+from ..metrics.table import BEST, METRICS
 from ..runs.folder import Run
 from ..runs.history import History
 from ..runs.neighbours_page import write_neighbours
