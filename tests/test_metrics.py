@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neuralid.latents import latent
-from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.models.drawing import Drawer, draw_faces
 from neuralid.training.metrics import (
     GROUPS,
     METRICS,
@@ -201,10 +201,10 @@ def test_the_floor_of_inversion_is_the_nearest_other_face() -> None:
 
 
 def test_a_generators_own_faces_are_found_again(
-    generator: FoldedGenerator, monkeypatch: pytest.MonkeyPatch
+    generator: Drawer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neuralid.training.metrics.STEPS", 20)
-    own = draw_faces(generator, latent.draw(range(4), generator.config.latent_size))
+    own = draw_faces(generator, latent.draw_latents(generator, range(4)))
     other = draw_faces(generator, torch.zeros(1, generator.config.latent_size))
     assert inversion_psnr(generator, own, "fp32") > memory_psnr(own, other) + 3
     assert inversion_psnr(generator, pictures(4), "fp32") < 25

@@ -23,6 +23,7 @@ from neuralid.faces.paste import put_back
 from neuralid.latents import latent
 from neuralid.latents.attributes import Direction
 from neuralid.latents.mixing import along, loop
+from neuralid.models.config import ModelConfig
 from neuralid.pictures import images
 from neuralid.pictures.images import load_rgb
 
@@ -126,7 +127,7 @@ def test_layouts_that_make_no_sense_are_refused(tiny: Path, drawn: list[Path]) -
 def test_attributes_move_the_mix(with_direction: Path) -> None:
     (a,) = neuralid.sample(seeds=[4], outdir="a", weights=with_direction).files
     moved = neuralid.mix([a], attribute={"age": 1.5}, weights=with_direction)
-    expected = latent.draw([4], 16)[0] + 3 * torch.eye(16)[0]
+    expected = latent.draw_noise([4], ModelConfig(latent_size=16))[0] + 3 * torch.eye(16)[0]
     torch.testing.assert_close(moved.latent, expected)
     options = ("--attribute", "age=+1.5", "--attribute", "gender=-1", "--weights", with_direction)
     assert run("mix", a, *options, "-o", "both.png").exit_code == 0

@@ -19,7 +19,7 @@ from ..faces.config import CropConfig
 from ..latents import latent
 from ..latents.config import InvertConfig
 from ..latents.inversion import invert as search
-from ..models.inference import draw_faces
+from ..models.drawing import draw_faces
 from ..pictures import images
 from ..pictures.quality import psnr, ssim
 from ._framing import (
@@ -201,7 +201,7 @@ def _invert_batch(
         studio.generator,
         targets,
         config,
-        metric=own.metric,
+        coordinates=own.coordinates,
         encoder=own.encoder,
         precision=pick_precision("auto", studio.device),
         on_step=on_step,

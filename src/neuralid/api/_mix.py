@@ -208,7 +208,7 @@ def _drawn(
 
 def _moved(studio: Studio, moves: Mapping[str, float]) -> Tensor:
     """The sum of the directions asked for: ``(Z,)``."""
-    known, total = studio.weights.directions, torch.zeros(studio.latent_size)
+    known, total = studio.weights.directions, torch.zeros(studio.latent_shape)
     for name, value in moves.items():
         check_range(name, value, -100, 100)
         if name not in known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +79,10 @@ def _known_latent(path: Path, studio: Studio, say: Callable[[str], None]) -> Ten
 
 
 def _checked(z: Tensor, studio: Studio, path: Path) -> Tensor:
-    if z.shape != (studio.latent_size,) or not bool(z.isfinite().all()):
+    shape = studio.latent_shape
+    if z.numel() != math.prod(shape) or not bool(z.isfinite().all()):
         raise LatentError(f"the latent in {path} is damaged", hint="invert or sample it again")
-    return z
+    return z.view(shape)
 
 
 def _refuse_several(path: Path) -> None:

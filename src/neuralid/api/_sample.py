@@ -75,7 +75,7 @@ def sample(
     most = MOST_PIXELS / 1e6 * (1 if output is not None else 10)
     check_range("megapixels of all the faces together", megapixels, 0, most)
 
-    latents = latent.draw(chosen, studio.latent_size) * trunc
+    latents = latent.draw_latents(studio.generator, chosen, trunc)
     parts = []
     for part in latents.split(CHUNK):
         parts.append(studio.draw(part, scale))

@@ -13,7 +13,6 @@ from torch import Tensor
 from .. import weights
 from ..core.device import (
     describe,
-    keep_freed_memory,
     pick_device,
     pick_precision,
 )
@@ -21,7 +20,8 @@ from ..core.errors import ConfigError
 from ..core.files import check_writable, free_name, make_folder
 from ..faces.config import Frame
 from ..latents.tuning import tune
-from ..models.inference import FoldedGenerator, draw_faces
+from ..models.building import build_drawer
+from ..models.drawing import Drawer, draw_faces
 from ..pictures import images
 from ..upscaling import enlarge as upscaling
 
@@ -32,7 +32,7 @@ Failure = Callable[[Path, Exception], None]
 class Studio:
     """A generator in its inference form, and the weights it came from."""
 
-    generator: FoldedGenerator
+    generator: Drawer
     weights: weights.Weights
     device: torch.device
 
@@ -42,17 +42,15 @@ class Studio:
         where = pick_device(device)
         say(f"device: {describe(where)}")
         loaded = weights.load_weights(name)
-        if where.type == "cpu":
-            keep_freed_memory()
-        return cls(FoldedGenerator(loaded.generator.to(where)), loaded, where)
+        return cls(build_drawer(loaded.generator.to(where)), loaded, where)
 
     @property
     def size(self) -> int:
         return self.weights.description.model.size
 
     @property
-    def latent_size(self) -> int:
-        return self.weights.description.model.latent_size
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.generator.latent_shape
 
     @property
     def frame(self) -> Frame:
@@ -72,7 +70,7 @@ class Studio:
             self.weights.generator, latents, targets, steps, precision=precision, on_step=on_step
         )
         own = replace(self.weights, generator=generator)
-        return replace(self, generator=FoldedGenerator(generator), weights=own)
+        return replace(self, generator=build_drawer(generator), weights=own)
 
     def saved(self, path: Path) -> Studio:
         """Write the weights; the studio then speaks of those in the file."""

@@ -39,6 +39,7 @@ def train(
     name: str | None = None,
     licence: str | None = None,
     attributes: str | Path | None = None,
+    architecture: str | None = None,
     size: int | None = None,
     latent_size: int | None = None,
     kimg: float | None = None,
@@ -64,11 +65,13 @@ def train(
     on_step: Callable[[Step], None] = lambda step: None,
     on_encoder: Callable[[int, int], None] = lambda done, total: None,
     on_message: Callable[[str], None] = quiet,
+    on_alone: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train a generator on a folder or zip of faces (paper, sections 2.1 and 3).
 
-    Options left out take the defaults of `TrainConfig`, `ModelConfig` and `CropConfig`, or, with
+    Options left out take the defaults of `TrainConfig`, `ModelConfig` and `CropConfig` (the recipe
+    that of the architecture), or, with
     ``resume`` (a run's folder, its name under ``out``, or "latest"), those of the run; only
     ``kimg``, ``snapshot``, ``precision``, ``micro_batch``, ``data``, ``licence`` and ``attributes``
     may differ from it. ``batch`` is for all processes together, and with ``micro_batch`` goes
@@ -81,8 +84,9 @@ def train(
 
     ``on_load(done, total)`` hears of pictures read, ``on_step`` of training steps,
     ``on_encoder(done, total)`` of what comes after, the encoder's and then the directions',
-    ``on_message`` of anything worth a line. When ``should_stop()`` says so, the run saves and ends
-    early, and nothing is published; while pictures are read it ends in a `KeyboardInterrupt`.
+    ``on_message`` of anything worth a line. ``on_alone()`` is called in the first of several
+    processes, once the others only wait for it. When ``should_stop()`` says so, the run saves and
+    ends early, and nothing is published; while pictures are read it ends in a `KeyboardInterrupt`.
 
     Under ``torchrun``, or in a program that has set up ``torch.distributed``, every process calls
     this alike; the first one writes, and its callbacks are the ones that hear.
@@ -95,6 +99,7 @@ def train(
         "licence": licence,
         "attributes": _source(attributes),
         "max_images": max_images,
+        "architecture": architecture,
         "size": size,
         "latent_size": latent_size,
         "face_size": face_size,
@@ -112,7 +117,7 @@ def train(
         "precision": precision,
     }
     check_installed(tensorboard)
-    talk = _Talk(on_load, on_step, on_encoder, on_message, should_stop)
+    talk = _Talk(on_load, on_step, on_encoder, on_message, on_alone, should_stop)
     start = _Start(Path(out), resume, workers, device, tensorboard, dry_run)
     with joined() as world:
         return _train(options, start, talk if world.is_first else talk.silent(), world)
@@ -138,10 +143,13 @@ class _Talk:
     on_step: Callable[[Step], None]
     on_encoder: Callable[[int, int], None]
     say: Callable[[str], None]
+    on_alone: Callable[[], None]
     should_stop: Callable[[], bool]
 
     def silent(self) -> _Talk:
-        return _Talk(None, lambda step: None, lambda done, total: None, quiet, self.should_stop)
+        return _Talk(
+            None, lambda step: None, lambda done, total: None, quiet, lambda: None, self.should_stop
+        )
 
     def loading(self, done: int, total: int) -> None:
         if self.should_stop():
@@ -156,13 +164,13 @@ def _train(options: dict[str, Any], start: _Start, talk: _Talk, world: World) ->
     plan = world.first(lambda: resumed_plan(resumed, options) if resumed else new_plan(options))
     check_shares(plan.train, world.size)
     where = world.each(lambda: pick_device(world.device(start.device)))
-    if world.size > 1 and where.type == "cuda":
-        torch.cuda.set_device(where)
     many = f"{world.size} processes on " if world.size > 1 else ""
     precision = world.lowest(pick_precision(plan.train.precision, where))
     talk.say(f"device: {many}{describe(where)}, {precision}")
 
     with ExitStack() as held:
+        if where.type == "cuda":
+            held.enter_context(torch.cuda.device(where))
         world.alone(lambda: _keep(start, resumed, held))
         faces = world.in_turn(lambda: _load(plan, start.workers, talk))
         known = world.alone(lambda: _attributes(plan, faces, talk.say))
@@ -175,7 +183,7 @@ def _train(options: dict[str, Any], start: _Start, talk: _Talk, world: World) ->
         held.enter_context(_told_how_to_go_on(run))
         if start.tensorboard and world.is_first:
             held.enter_context(event_files(run))
-        return Session(plan, run, where, known, talk.say, world).run_to_the_end(
+        return Session(plan, run, where, known, talk.say, world, talk.on_alone).run_to_the_end(
             faces, resuming, talk.on_step, talk.on_encoder, talk.should_stop
         )
 

@@ -102,8 +102,9 @@ def train(
     Prints the path of the weights. Ctrl-C saves and stops; --resume goes on.
     """
     from .. import api
+    from ..core.device import use_threads_of_others
 
-    everything = {k: v for k, v in locals().items() if k not in ("ctx", "api")}
+    everything = {k: v for k, v in locals().items() if k in ctx.params}
     options = {k: v for k, v in everything.items() if _is_given(ctx, k)}
     first = console.is_first_process()
     with (
@@ -116,6 +117,7 @@ def train(
             on_step=on_step,
             on_encoder=on_encoder,
             on_message=console.say,
+            on_alone=use_threads_of_others,
             should_stop=should_stop,
         )
     if result.weights is not None and first:

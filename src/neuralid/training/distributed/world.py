@@ -45,9 +45,9 @@ class World:
     def is_first(self) -> bool:
         return self.rank == 0
 
-    def share(self, parts: int = 1) -> Share:
-        """This process's rows of a batch."""
-        return Share(self.rank, self.size, parts)
+    def share(self, rng: torch.Generator) -> Share:
+        """This process's rows of a batch; ``rng`` is seeded alike in all processes."""
+        return Share(self.rank, self.size, rng=rng)
 
     def first(self, make: Callable[[], T]) -> T:
         """What the first process makes, on all of them; the others wait. Its errors are all's."""
@@ -102,11 +102,6 @@ class World:
     def lowest(self, precision: str) -> str:
         """``bf16`` only if every process has it."""
         return "fp32" if self.any(precision == "fp32") else precision
-
-    def take_threads(self) -> None:
-        """Let the first process use the threads of those of its machine that wait for it."""
-        if self.local_size > 1:
-            torch.set_num_threads(torch.get_num_threads() * self.local_size)
 
     def equal(self, values: dict[str, Any]) -> dict[str, Any]:
         """The first process's values and tensors, on all of them; tensors on the CPU."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...latents.config import InvertConfig
 from ...latents.inversion import invert
-from ...models.inference import FoldedGenerator
+from ...models.drawing import Drawer
 from ...pictures.quality import ms_ssim, psnr
 from . import manifolds
 from .features import (
@@ -101,7 +101,7 @@ def diversity(faces: Tensor) -> float:
     return float(torch.cat([ms_ssim(a, b) for a, b in pairs]).mean())
 
 
-def inversion_psnr(generator: FoldedGenerator, faces: Tensor, precision: str) -> float:
+def inversion_psnr(generator: Drawer, faces: Tensor, precision: str) -> float:
     """Mean PSNR in dB of the first faces found again by a short search that starts from zero.
 
     A search of 20 evaluations, without metric and encoder: several dB below what `neuralid invert`

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ...latents import latent
-from ...models.inference import FoldedGenerator, draw_faces
+from ...latents.latent import draw_latents
+from ...models.drawing import Drawer, draw_faces
 from . import (
     BEST,
     GROUPS,
@@ -64,7 +64,7 @@ class Judge:
         self.drawn: Tensor | None = None  # the faces that were judged last
 
     def measure(
-        self, generator: FoldedGenerator, first: Tensor | None = None, must: bool = False
+        self, generator: Drawer, first: Tensor | None = None, must: bool = False
     ) -> Verdict:
         """How near the faces of ``generator`` are to real ones.
 
@@ -84,12 +84,12 @@ class Judge:
         skipped = [name for name in possible if name not in values]
         return Verdict(values, skipped, self._spent - before)
 
-    def _probe(self, generator: FoldedGenerator) -> None:
+    def _probe(self, generator: Drawer) -> None:
         """Find out on a few faces what each part will cost, floors included where not known."""
         count, held_out = len(self.real.faces.pictures), self.real.held_out[:INVERTED]
         few = max(2, count // PROBE)
         sets = [Faces(of.pictures[:few]) for of in (self.real.faces, self.real.others)]
-        z = latent.draw(range(few), generator.config.latent_size)
+        z = draw_latents(generator, range(few))
         self._timed("drawing", draw_faces, generator, z)
         for name, group in GROUPS.items():
             self._timed(name, group, *sets)
@@ -103,13 +103,12 @@ class Judge:
             self._timed(part, inversion_psnr, generator, held_out[:1], self.precision)
             self._costs[part] *= len(held_out)
 
-    def _draw(self, generator: FoldedGenerator, first: Tensor | None) -> Faces:
+    def _draw(self, generator: Drawer, first: Tensor | None) -> Faces:
         like = self.real.faces.pictures
         done = len(first) if first is not None else 0
-        z = latent.draw(range(len(like)), generator.config.latent_size)[done:]
         parts = [] if first is None else [first[: len(like)]]
-        if len(z):
-            parts.append(draw_faces(generator, z))
+        if done < len(like):
+            parts.append(draw_faces(generator, draw_latents(generator, range(done, len(like)))))
         self.drawn = torch.cat(parts)
         return Faces(self.drawn.to(like.device))
 
@@ -123,7 +122,7 @@ class Judge:
                 self.floors |= self._timed("floors", GROUPS[name], *real)
         return values
 
-    def _invert(self, generator: FoldedGenerator) -> dict[str, float]:
+    def _invert(self, generator: Drawer) -> dict[str, float]:
         name, held_out = "inversion_psnr", self.real.held_out
         if not len(held_out):
             return {}

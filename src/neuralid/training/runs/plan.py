@@ -10,6 +10,7 @@ from typing import Any
 from ...core.checks import check_range
 from ...core.errors import ConfigError, NeuralidError, TrainingError
 from ...faces.config import CropConfig
+from ...models.architecture import architecture
 from ...models.config import ModelConfig
 from ...models.recipe import recipe_named
 from ..config import TrainConfig
@@ -72,6 +73,8 @@ def new_plan(options: dict[str, Any]) -> Plan:
         raise ConfigError("no data to train on", hint="give --data a folder or zip of faces")
     data = Path(given["data"]).resolve()
     name = str(given.get("name", data.stem))
+    model = ModelConfig(**_of(ModelConfig, given))
+    given.setdefault("recipe", recipe_named(architecture(model.architecture).recipe))
     parts = {part: kind(**_of(kind, given)) for part, kind in _PARTS.items()}
     rest = _of(Plan, {**given, "name": name})
     return Plan(**{**rest, **parts, "data": data})

@@ -16,10 +16,12 @@ from ...core.device import peak_memory_mb, pick_precision
 from ...data.dataset import Dataset
 from ...faces.align import measure_frame
 from ...faces.config import Frame
-from ...latents import latent
 from ...latents.attributes import Attributes, Direction
+from ...latents.coordinates import Coordinates, latent_metric
+from ...latents.latent import draw_latents
+from ...models.building import build_drawer
+from ...models.drawing import Drawer, draw_faces
 from ...models.encoder import Encoder
-from ...models.inference import FoldedGenerator, draw_faces, latent_metric
 from ...pictures import images
 from ..batches import Batches
 from ..distributed.world import World
@@ -62,7 +64,9 @@ class Session:
         attributes: Attributes | None,
         say: Callable[[str], None],
         world: World,
+        on_alone: Callable[[], None] = lambda: None,
     ) -> None:
+        self.on_alone = on_alone  # the others of this process's machine only wait from now on
         self.plan, self.run, self.device, self.say = plan, run, device, say
         self.world = world  # of its processes the first alone writes
         self.attributes = attributes  # of all faces
@@ -129,16 +133,18 @@ class Session:
 
         None if it was stopped; a resumed run begins here again.
         """
-        config, generator = self.plan.train, FoldedGenerator(self.state.average)
-        self.world.take_threads()
+        config, drawer = self.plan.train, build_drawer(self.state.average)
+        if self.world.size > 1:
+            self.on_alone()
         if self.quality is not None:
             self.quality.finish(self.state.images)
         self.say("measuring the directions of latent space")
-        metric = latent_metric(generator)
+        metric = latent_metric(drawer)
+        coordinates = Coordinates.of(metric)
         self.say("training the encoder")
         encoder = train_encoder(
-            generator,
-            metric,
+            drawer,
+            coordinates,
             batches,
             config,
             self.precision,
@@ -147,7 +153,7 @@ class Session:
         )
         if encoder is None:
             return None
-        directions = self._directions(faces, generator, metric, encoder, on_encoder, should_stop)
+        directions = self._directions(faces, drawer, coordinates, encoder, on_encoder, should_stop)
         if directions is None:
             return None
         name = self.plan.name
@@ -160,8 +166,8 @@ class Session:
     def _directions(
         self,
         faces: Dataset,
-        generator: FoldedGenerator,
-        metric: Tensor,
+        drawer: Drawer,
+        coordinates: Coordinates,
         encoder: Encoder,
         on_step: Callable[[int, int], None],
         should_stop: Callable[[], bool],
@@ -174,8 +180,8 @@ class Session:
         chosen = faces.training()
         known = Attributes(self.attributes.names, self.attributes.values[chosen])
         return find_directions(
-            generator,
-            metric,
+            drawer,
+            coordinates,
             encoder,
             faces.images[chosen],
             known,
@@ -218,8 +224,8 @@ class Session:
     def _snapshot(self, state: TrainState) -> None:
         """Write a grid of the same latents as ever, the weights, and a checkpoint."""
         label = snapshot_label(state.images, self.plan.train.batch)
-        z = latent.draw(range(SHOWN), self.plan.model.latent_size)
-        faces = draw_faces(FoldedGenerator(state.average), z)
+        drawer = build_drawer(state.average)
+        faces = draw_faces(drawer, draw_latents(drawer, range(SHOWN)))
         grid = self.run.folder / f"fakes{label}.png"
         images.save_picture(grid, images.grid(images.to_uint8(faces)))
         path = self.run.folder / f"weights-{label}.safetensors"
