@@ -272,7 +272,7 @@ def test_devices_that_are_not_there(
         (["train", "--data", ".", "--face-size", 30000], "face size must be"),
         (["train", "--data", ".", "--seed", -1], "seed must be"),
         (["train", "--data", ".", "--snapshot", 0], "snapshot must be"),
-        (["train", "--data", ".", "--latent-size", 0], "latent size must be"),
+        (["train", "--data", ".", "--latent-size", 0], "latent_size must be"),
         (["train", "--data", ".", "--rotation", 999], "rotation must be"),
         (["train", "--data", ".", "--workers", 0], "workers"),
         (["train", "--data", ".", "--max-images", 0], "max-images"),

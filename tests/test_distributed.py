@@ -25,7 +25,7 @@ from neuralid.models.recipe import Recipe
 from neuralid.models.share import Share
 from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
-from neuralid.training.distributed.world import World, check_shares, joined
+from neuralid.training.distributed.world import World, check_shares, join_world
 from neuralid.training.loop import train_loop
 from neuralid.training.runs.checkpoint import checkpoints
 from neuralid.training.runs.folder import Run
@@ -85,7 +85,7 @@ def main(folder: Path, faces: str) -> None:
     """A process that torchrun starts: it does all that, then trains; the second is killed once."""
     out = folder / "runs"
     if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-        with joined() as world:
+        with join_world() as world:
             torch.save(work(world), folder / f"{world.rank}.pt")
             if world.rank == 1:
                 threading.Thread(target=die_after_a_checkpoint, args=(out,), daemon=True).start()
@@ -242,7 +242,7 @@ def test_a_share_takes_its_rows_of_every_part(share: Share) -> None:
 
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
     check_shares(TrainConfig(batch=9), 3)
-    with pytest.raises(ConfigError, match="--batch 64 cannot be shared out evenly among 3") as e:
+    with pytest.raises(ConfigError, match="`batch` 64 cannot be shared out evenly among 3") as e:
         check_shares(TrainConfig(batch=64), 3)
     assert e.value.hint is not None and "multiple of 3" in e.value.hint
     with pytest.raises(ConfigError, match="--micro-batch 3 cannot"):

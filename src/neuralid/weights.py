@@ -36,7 +36,7 @@ _METRIC = "latent_metric"  # name of the tensor
 _ENCODER = "encoder."  # the encoder's tensors are named so
 _DIRECTION = "direction."
 _KEY = "neuralid"  # of the JSON text in the file's metadata
-_HINT = "pass --weights FILE, the name of a run you trained, or nothing for the default"
+_HINT = "pass `model` a file or the name of a run you trained, or leave it out"
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def publish(
     encoder: Encoder | None = None,
     directions: dict[str, Direction] | None = None,
 ) -> Path:
-    """Save weights in the cache under ``name``, for ``--weights name``; returns the path."""
+    """Save weights in the cache under ``name``, to be found by it; returns the path."""
     folder = make_folder(weights_folder())
     path = folder / f"{name}.safetensors"
     with in_turn(folder / ".lock"):

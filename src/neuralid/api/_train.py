@@ -21,7 +21,7 @@ from ..faces.config import Frame
 from ..latents.attributes import UTKFACE, Attributes, read_attributes
 from ..models.recipe import Recipe
 from ..training.distributed.launch import launch_name, launch_time, was_launched
-from ..training.distributed.world import World, check_shares, joined
+from ..training.distributed.world import World, check_shares, join_world
 from ..training.loop import Step
 from ..training.runs.folder import Run
 from ..training.runs.plan import Plan, new_plan, resumed_plan
@@ -119,7 +119,7 @@ def train(
     check_installed(tensorboard)
     talk = _Talk(on_load, on_step, on_encoder, on_message, on_alone, should_stop)
     start = _Start(Path(out), resume, workers, device, tensorboard, dry_run)
-    with joined() as world:
+    with join_world() as world:
         return _train(options, start, talk if world.is_first else talk.silent(), world)
 
 

@@ -130,11 +130,11 @@ def check_belongs(weights_id: str, wanted: str, name: str) -> None:
     if weights_id != wanted:
         raise LatentError(
             f"{name} belongs to other weights ({weights_id}, not {wanted})",
-            hint="pass the weights it was made with as --weights, or invert the photo again",
+            hint="pass the weights it was made with as `model`, or invert the photo again",
         )
 
 
 def _philox(seed: int) -> np.random.Generator:
     if seed < 0:
-        raise ConfigError(f"seed must be at least 0, not {seed}")
+        raise ConfigError(f"`seed` must be at least 0, not {seed}")
     return np.random.Generator(np.random.Philox(seed))

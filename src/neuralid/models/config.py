@@ -31,7 +31,7 @@ class ModelConfig:
                 f"size {self.size} is not one of {', '.join(map(str, sizes))}",
                 hint=f"the {nearest} {' and '.join(map(str, near))}",
             )
-        check_range("latent size", self.latent_size, 1, 1 << 16)
+        check_range("latent_size", self.latent_size, 1, 1 << 16)
         check_range("slope", self.slope, 0, 1)
 
     def to_dict(self) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class TrainState:
         return bool(torch.stack([x.isfinite().all().cpu() for x in _tensors(parts)]).all())
 
     def lower_rates(self, rollbacks: int, recipe: Recipe) -> None:
-        """Halve the recipe's learning rates so many times; checkpoints keep them."""
+        """Halve the recipe's learning rates ``rollbacks`` times; checkpoints keep them."""
         self.rollbacks = rollbacks
         rates = (recipe.learning_rate_g, recipe.learning_rate_d)
         for optimizer, rate in zip((self.optimizer_g, self.optimizer_d), rates, strict=True):

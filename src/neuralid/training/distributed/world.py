@@ -53,7 +53,7 @@ class World:
         """What the first process makes, on all of them; the others wait. Its errors are all's."""
         if self.size == 1:
             return make()
-        outcome: list[Any] = [_tried(make) if self.is_first else None]
+        outcome: list[Any] = [_try(make) if self.is_first else None]
         dist.broadcast_object_list(outcome)
         value, error = outcome[0]
         if error is not None:
@@ -71,7 +71,7 @@ class World:
         """What this process makes; if one of them cannot, its error is raised on all."""
         if self.size == 1:
             return make()
-        value, error = _tried(make)
+        value, error = _try(make)
         errors: list[Any] = [None] * self.size
         dist.all_gather_object(errors, error)
         for rank, found in enumerate(errors):
@@ -137,8 +137,8 @@ class World:
             return name
         if name.startswith("cuda:"):
             raise ConfigError(
-                f"--device {name} is one device for {self.size} processes",
-                hint="leave --device out: each process takes a GPU of its own",
+                f"`device` {name} is one device for {self.size} processes",
+                hint="leave `device` out: each process takes a GPU of its own",
             )
         if name == "mps":
             raise ConfigError(f"{self.size} processes train on cpu or cuda, not on mps")
@@ -148,8 +148,8 @@ class World:
 
 
 @contextmanager
-def joined() -> Iterator[World]:
-    """The world of this process: torchrun's, or a process group that there is already, or its own.
+def join_world() -> Iterator[World]:
+    """Join this process's world: torchrun's, a process group that is there already, or its own.
 
     Raises `TrainingError` if another process of it is lost.
     """
@@ -177,12 +177,12 @@ def joined() -> Iterator[World]:
 
 def check_shares(config: TrainConfig, size: int) -> None:
     """Raise `ConfigError` if a pass's pictures cannot be shared out evenly."""
-    option, pictures = "--batch", config.batch
+    name, pictures = "batch", config.batch
     if config.micro_batch is not None:
-        option, pictures = "--micro-batch", config.micro_batch
+        name, pictures = "micro_batch", config.micro_batch
     if pictures % size:
         raise ConfigError(
-            f"{option} {pictures} cannot be shared out evenly among {size} processes",
+            f"`{name}` {pictures} cannot be shared out evenly among {size} processes",
             hint=f"it is for all processes together: take a multiple of {size}",
         )
 
@@ -193,7 +193,7 @@ def _world() -> World:
     return World(rank, size, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
 
 
-def _tried(make: Callable[[], Any]) -> tuple[Any, NeuralidError | None]:
+def _try(make: Callable[[], Any]) -> tuple[Any, NeuralidError | None]:
     try:
         return make(), None
     except NeuralidError as error:
