@@ -19,10 +19,12 @@ from prior_curve import STEPS, held_out, judge, logit
 from torch import Tensor
 
 from neuralid import weights
-from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.core.device import pick_precision
+from neuralid.core.memory import keep_freed_memory
 from neuralid.latents.inversion import invert
 from neuralid.latents.mixing import BLENDS, mix_latents
-from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.models.building import build_drawer
+from neuralid.models.drawing import draw_faces
 from neuralid.pictures import images
 from neuralid.training.metrics.frechet import fd_random
 
@@ -46,14 +48,14 @@ def main() -> None:
 
     keep_freed_memory()
     loaded = weights.load_weights(options.weights)
-    generator, size = FoldedGenerator(loaded.generator), loaded.description.model.size
+    generator, size = build_drawer(loaded.generator), loaded.description.model.size
     real, discriminator = held_out(options.folder, size), judge(options.checkpoint, loaded)
     latents = torch.cat(
         [
             invert(
                 generator,
                 part,
-                metric=loaded.metric,
+                coordinates=loaded.coordinates,
                 encoder=loaded.encoder,
                 precision=pick_precision("auto", torch.device("cpu")),
             ).latents

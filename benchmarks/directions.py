@@ -19,9 +19,11 @@ import numpy as np
 import torch
 
 from neuralid import weights
-from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.core.device import pick_precision
+from neuralid.core.memory import keep_freed_memory
 from neuralid.latents import latent
-from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.models.building import build_drawer
+from neuralid.models.drawing import draw_faces
 from neuralid.training.finish.reader import read, train_reader
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
@@ -41,11 +43,10 @@ def main() -> None:
 
     keep_freed_memory()
     loaded = weights.load_weights(options.weights)
-    generator, model = FoldedGenerator(loaded.generator), loaded.description.model
+    generator, model = build_drawer(loaded.generator), loaded.description.model
     faces, known = both(options.utkface, options.celeba, model.size)
     cpu = torch.device("cpu")
     trained = train_reader(
-        model,
         faces,
         known.standardised()[0],
         seed=SEED,
@@ -57,7 +58,7 @@ def main() -> None:
     for name, share in zip(known.names, accuracy, strict=True):
         print(f"reader of {name}: correlation {share:.3f} on faces it never saw")
 
-    z = latent.draw(range(10_000, 10_000 + options.count), model.latent_size)
+    z = latent.draw_latents(generator, range(10_000, 10_000 + options.count))
     drawn = draw_faces(generator, z)
     apart = (drawn - drawn.roll(1, 0)).abs().mean()
     before = read(reader, drawn)

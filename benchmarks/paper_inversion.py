@@ -27,13 +27,13 @@ from torch import Tensor, nn
 
 import neuralid
 from neuralid import weights
-from neuralid.core.device import keep_freed_memory
+from neuralid.core.memory import keep_freed_memory
 from neuralid.data.dataset import is_held_out, list_pictures
 from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
 from neuralid.latents.config import FIDELITIES
-from neuralid.models.config import LATENT_STD
-from neuralid.models.inference import FoldedGenerator
+from neuralid.models.architecture import architecture
+from neuralid.models.building import build_drawer
 from neuralid.pictures import images
 from neuralid.pictures.quality import psnr
 
@@ -131,7 +131,7 @@ def report(name: str, quality: list[float], lengths: list[float], seconds: float
 def the_papers(
     loaded: weights.Weights, faces: Tensor, starts: np.ndarray, timed: int, keep: Path | None
 ) -> None:
-    fast = FoldedGenerator(loaded.generator)
+    fast = build_drawer(loaded.generator)
     if keep is not None and keep.is_file():
         found = load_file(keep)["latents"]
     else:
@@ -187,7 +187,8 @@ def main() -> None:
     faces = images.to_tensor(
         np.stack([crop_face(images.load_rgb(photo), model.size, CropConfig()) for photo in photos])
     )
-    starts = np.random.default_rng(0).normal(0, LATENT_STD, (len(faces), model.latent_size))
+    std = architecture(model.architecture).noise_std
+    starts = np.random.default_rng(0).normal(0, std, (len(faces), model.latent_size))
     keep_freed_memory()
     ours(photos, options.weights)
     the_papers(loaded, faces, starts, options.timed, options.keep)

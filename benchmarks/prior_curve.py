@@ -19,16 +19,17 @@ import torch
 from torch import Tensor
 
 from neuralid import weights
-from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.core.device import pick_precision
+from neuralid.core.memory import keep_freed_memory
 from neuralid.data.dataset import is_held_out, list_pictures
 from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
 from neuralid.latents.config import InvertConfig
 from neuralid.latents.inversion import invert
-from neuralid.latents.latent import draw
-from neuralid.models.architecture import build_discriminator
-from neuralid.models.dcgan import Discriminator
-from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.latents.latent import draw_latents
+from neuralid.models.building import build_discriminator, build_drawer
+from neuralid.models.drawing import draw_faces
+from neuralid.models.network import DiscriminatorNetwork
 from neuralid.pictures import images
 from neuralid.training.metrics.frechet import fd_random
 
@@ -50,14 +51,14 @@ def mixed(latents: Tensor) -> Tensor:
     return torch.cat([(latents + latents.roll(step, 0)) / 2 for step in STEPS])
 
 
-def judge(path: Path, loaded: weights.Weights) -> Discriminator:
-    discriminator = build_discriminator(loaded.description.model)
+def judge(path: Path, loaded: weights.Weights) -> DiscriminatorNetwork:
+    discriminator = build_discriminator(loaded.description.model, torch.Generator())
     state = torch.load(path, map_location="cpu", weights_only=True)["discriminator"]
     discriminator.load_state_dict(state)
     return discriminator.eval().requires_grad_(False)
 
 
-def logit(discriminator: Discriminator, faces: Tensor) -> float:
+def logit(discriminator: DiscriminatorNetwork, faces: Tensor) -> float:
     return float(torch.cat([discriminator(part) for part in faces.split(64)]).mean())
 
 
@@ -72,10 +73,10 @@ def main() -> None:
 
     keep_freed_memory()
     loaded = weights.load_weights(options.weights)
-    generator, size = FoldedGenerator(loaded.generator), loaded.description.model.size
+    generator, size = build_drawer(loaded.generator), loaded.description.model.size
     real = held_out(options.folder, size)
     discriminator = judge(options.checkpoint, loaded)
-    drawn = draw_faces(generator, draw(range(512), generator.config.latent_size))
+    drawn = draw_faces(generator, draw_latents(generator, range(512)))
     print(f"logit of real faces {logit(discriminator, real):.2f}, ", end="")
     print(f"of drawn ones {logit(discriminator, drawn):.2f}; FD {fd_random(real, drawn):.3f}")
 
@@ -86,7 +87,7 @@ def main() -> None:
                 generator,
                 part,
                 InvertConfig(prior=prior),
-                metric=loaded.metric,
+                coordinates=loaded.coordinates,
                 encoder=loaded.encoder,
                 precision=precision,
             )

@@ -24,11 +24,13 @@ from pathlib import Path
 import torch
 
 from neuralid import weights
-from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.core.device import pick_precision
+from neuralid.core.memory import keep_freed_memory
 from neuralid.data.dataset import Dataset, load_dataset
 from neuralid.faces.config import CropConfig, Frame
 from neuralid.latents import latent
-from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.models.building import build_drawer
+from neuralid.models.drawing import Drawer, draw_faces
 from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
 from neuralid.training.loop import train_loop
@@ -47,7 +49,7 @@ Values = dict[str, float]
 
 
 def rounds_of(
-    generator: FoldedGenerator, faces: Dataset, rounds: int, most: int
+    generator: Drawer, faces: Dataset, rounds: int, most: int
 ) -> Iterator[tuple[Values, Values, torch.Tensor]]:
     """Each round's metrics, its floors, and the faces it drew."""
     kept, order = len(faces.validation()), shuffle_indices(faces.training(), faces.validation())
@@ -55,7 +57,7 @@ def rounds_of(
     real = Faces(take(faces.images, order[:count]))
     precision = pick_precision("auto", torch.device("cpu"))
     for i in range(rounds):
-        z = latent.draw(range(i * count, (i + 1) * count), generator.config.latent_size)
+        z = latent.draw_latents(generator, range(i * count, (i + 1) * count))
         drawn = Faces(draw_faces(generator, z))
         end = len(order) - i * count
         others = Faces(take(faces.images, order[end - count : end]))
@@ -112,7 +114,7 @@ def cost(loaded: weights.Weights, faces: Dataset) -> Iterator[str]:
     precision = pick_precision("auto", cpu)
     real = RealFaces.choose(faces.images, faces.training(), faces.validation())
     judge = Judge(real, precision, clock=time.process_time)
-    generator = FoldedGenerator(loaded.generator)
+    generator = build_drawer(loaded.generator)
     first = judge.measure(generator, must=True).seconds
     again = judge.measure(generator, must=True).seconds
     config = TrainConfig(kimg=0.512)
@@ -148,7 +150,7 @@ def measure(options: argparse.Namespace) -> None:
     if options.cost:
         print("\n".join(cost(loaded, faces)))
         return
-    generator = FoldedGenerator(loaded.generator)
+    generator = build_drawer(loaded.generator)
     found = list(rounds_of(generator, faces, options.rounds, options.most))
     print("\n".join(table([v for v, _, _ in found], [f for _, f, _ in found])), flush=True)
     drawn = torch.cat([drawn for _, _, drawn in found])

@@ -21,8 +21,9 @@ import neuralid
 from neuralid import weights
 from neuralid.data.dataset import load_dataset
 from neuralid.faces.config import CropConfig
-from neuralid.latents.latent import draw
-from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.latents.latent import draw_latents
+from neuralid.models.building import build_drawer
+from neuralid.models.drawing import draw_faces
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.pictures import images
 from neuralid.training.metrics.frechet import fd_random
@@ -44,8 +45,8 @@ VARIANTS = {
 
 def judge(path: Path, faces: torch.Tensor, photos: list[Path]) -> tuple[float, float]:
     """FD-random against the validation faces, and the mean PSNR of inverting the photos."""
-    generator = FoldedGenerator(weights.load_weights(path).generator)
-    drawn = draw_faces(generator, draw(range(len(faces)), generator.config.latent_size))
+    generator = build_drawer(weights.load_weights(path).generator)
+    drawn = draw_faces(generator, draw_latents(generator, range(len(faces))))
     found = neuralid.invert(photos, align=False, model=path)
     return fd_random(faces, drawn), statistics.mean(item.psnr for item in found)
 

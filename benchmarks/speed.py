@@ -19,20 +19,19 @@ from torch.nn import functional as F
 
 from neuralid.core.device import (
     describe,
-    keep_freed_memory,
     pick_device,
     pick_precision,
 )
+from neuralid.core.memory import keep_freed_memory
+from neuralid.models.building import build_drawer, build_generator
 from neuralid.models.config import ModelConfig
 from neuralid.models.convolution import plain_upsample_conv
 from neuralid.models.dcgan import (
     Conv7,
     Dropout,
-    Generator,
     UpConv,
     as_conv_kernel,
 )
-from neuralid.models.inference import FoldedGenerator
 from neuralid.models.share import WHOLE, Share
 from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World
@@ -101,8 +100,8 @@ def training(batch: int, repeats: int, device: torch.device, precision: str) -> 
 
 
 def drawing(batch: int, repeats: int, device: torch.device) -> None:
-    generator = Generator(ModelConfig()).to(device).eval()
-    folded = FoldedGenerator(generator)
+    generator = build_generator(ModelConfig(), torch.Generator()).to(device).eval()
+    folded = build_drawer(generator)
     plainly(generator)
     z = torch.randn(batch, 400, device=device) / 2
     with torch.no_grad():
@@ -110,8 +109,10 @@ def drawing(batch: int, repeats: int, device: torch.device) -> None:
 
 
 def inverting(batch: int, repeats: int, device: torch.device) -> None:
-    generator = Generator(ModelConfig()).to(device).eval().requires_grad_(False)
-    folded = FoldedGenerator(generator)
+    generator = (
+        build_generator(ModelConfig(), torch.Generator()).to(device).eval().requires_grad_(False)
+    )
+    folded = build_drawer(generator)
     plainly(generator)
     z = (torch.randn(batch, 400, device=device) / 2).requires_grad_(True)
 

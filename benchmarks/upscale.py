@@ -32,7 +32,8 @@ import torch
 from PIL import Image
 
 import neuralid
-from neuralid.core.device import describe, keep_freed_memory, pick_device
+from neuralid.core.device import describe, pick_device
+from neuralid.core.memory import keep_freed_memory
 from neuralid.models.upscaler import FACTORS
 from neuralid.pictures.quality import psnr, ssim
 from neuralid.upscaling.enlarge import upscale_array

@@ -19,7 +19,8 @@ import neuralid
 from neuralid import weights
 from neuralid.cli import app
 from neuralid.core.locks import in_turn
-from neuralid.models.inference import FoldedGenerator
+from neuralid.models.building import build_drawer
+from neuralid.models.drawing import Drawer
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TINY: dict[str, Any] = {"size": 28, "latent_size": 16, "batch": 8}
@@ -98,8 +99,8 @@ def trained(tiny: Path) -> weights.Weights:
 
 
 @pytest.fixture(scope="session")
-def generator(trained: weights.Weights) -> FoldedGenerator:
-    return FoldedGenerator(trained.generator)
+def generator(trained: weights.Weights) -> Drawer:
+    return build_drawer(trained.generator)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from neuralid import weights
 from neuralid.core.errors import DataError, WeightsError
 from neuralid.latents import latent
 from neuralid.latents.attributes import Attributes, Direction, read_attributes
-from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.models.building import build_drawer
+from neuralid.models.drawing import draw_faces
 from neuralid.pictures import images
 from neuralid.training.finish.directions import find_directions
 
@@ -66,17 +67,17 @@ def test_a_direction_does_what_it_says(tiny: Path, monkeypatch: pytest.MonkeyPat
     """Brightness and redness of drawn faces are attributes whose truth is known."""
     monkeypatch.setattr("neuralid.training.finish.reader.EPOCHS", 16)  # few faces: more rounds
     loaded = weights.load_weights(tiny)
-    generator = FoldedGenerator(loaded.generator)
-    drawn = draw_faces(generator, latent.draw(range(2000, 2280), 16))
+    generator = build_drawer(loaded.generator)
+    drawn = draw_faces(generator, latent.draw_latents(generator, range(2000, 2280)))
     pixels = images.to_uint8(drawn)
     values = np.stack([pixels.mean((1, 2, 3)), pixels[..., 0].mean((1, 2))], 1)
     values[:, 1] -= values[:, 0]
     known = Attributes(["light", "red"], values.astype(np.float32))
-    assert loaded.metric is not None
-    found = find_directions(generator, loaded.metric, loaded.encoder, pixels, known)
+    assert loaded.coordinates is not None
+    found = find_directions(generator, loaded.coordinates, loaded.encoder, pixels, known)
     assert found is not None
     light = found["light"]
-    z = latent.draw(range(50), 16)
+    z = latent.draw_latents(generator, range(50))
     before, after = (images.to_uint8(draw_faces(generator, z + s * light.vector)) for s in (-1, 1))
     gain = (after.astype(float).mean() - before.mean()) / 2
     assert 0.4 * light.unit < gain < 2 * light.unit
@@ -84,7 +85,7 @@ def test_a_direction_does_what_it_says(tiny: Path, monkeypatch: pytest.MonkeyPat
     cosine = torch.nn.functional.cosine_similarity(light.vector, found["red"].vector, dim=0)
     assert abs(float(cosine)) < 1e-4
     asked = iter([False, True])
-    parts = (generator, loaded.metric, loaded.encoder, pixels, known)
+    parts = (generator, loaded.coordinates, loaded.encoder, pixels, known)
     assert find_directions(*parts, should_stop=lambda: next(asked)) is None
 
 

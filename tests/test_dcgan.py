@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuralid.models.architecture import build_discriminator, build_generator
+from neuralid.models.building import build_discriminator, build_generator
 from neuralid.models.config import ModelConfig
-from neuralid.models.dcgan import Dropout, Generator, UpConv
+from neuralid.models.dcgan import Discriminator, Dropout, Generator, UpConv
 
 PAPER = ModelConfig()
 GENERATOR = {
@@ -32,6 +32,18 @@ DISCRIMINATOR = {
 }
 
 
+def a_generator(config: ModelConfig) -> Generator:
+    network = build_generator(config, torch.Generator().manual_seed(0))
+    assert isinstance(network, Generator)
+    return network
+
+
+def a_discriminator(config: ModelConfig) -> Discriminator:
+    network = build_discriminator(config, torch.Generator().manual_seed(0))
+    assert isinstance(network, Discriminator)
+    return network
+
+
 def keras_count(module: nn.Module) -> int:
     """Parameters and batch-norm statistics, as Keras counts them."""
     statistics = [b for name, b in module.named_buffers() if not name.endswith("tracked")]
@@ -43,7 +55,7 @@ def counts(network: nn.Module, names: dict[str, int]) -> dict[str, int]:
 
 
 def test_the_generators_layers_have_the_papers_counts() -> None:
-    generator = build_generator(PAPER)
+    generator = a_generator(PAPER)
     assert counts(generator, GENERATOR) == GENERATOR
     assert keras_count(generator) == 21_400_003
     trainable = sum(p.numel() for p in generator.parameters())
@@ -51,14 +63,14 @@ def test_the_generators_layers_have_the_papers_counts() -> None:
 
 
 def test_the_discriminators_layers_have_the_papers_counts() -> None:
-    discriminator = build_discriminator(PAPER)
+    discriminator = a_discriminator(PAPER)
     assert counts(discriminator, DISCRIMINATOR) == DISCRIMINATOR
     assert keras_count(discriminator) == 7_634_049
 
 
 @pytest.mark.parametrize("size", [28, 56, 112])
 def test_faces_have_the_size_and_lie_strictly_inside_the_range(size: int) -> None:
-    generator = build_generator(ModelConfig(size=size, latent_size=5)).eval()
+    generator = a_generator(ModelConfig(size=size, latent_size=5)).eval()
     with torch.no_grad():
         generator.to_rgb.weight.mul_(1000)
         faces = generator(torch.randn(3, 5))
@@ -70,7 +82,7 @@ def test_faces_have_the_size_and_lie_strictly_inside_the_range(size: int) -> Non
 
 @pytest.mark.parametrize("size", [28, 56, 112])
 def test_a_discriminator_ends_on_seven_pixels_whatever_the_size(size: int) -> None:
-    discriminator = build_discriminator(ModelConfig(size=size)).eval()
+    discriminator = a_discriminator(ModelConfig(size=size)).eval()
     seen: list[torch.Size] = []
     discriminator.wide.register_forward_hook(lambda m, i, out: seen.append(out.shape))
     with torch.no_grad():
@@ -94,7 +106,7 @@ def keras_generator(generator: Generator, z: Tensor) -> Tensor:
 @pytest.mark.parametrize("faces", [2, 20])  # phases, and spectra
 def test_the_generator_computes_the_papers_table(faces: int) -> None:
     torch.manual_seed(0)
-    generator = awake(build_generator(ModelConfig(latent_size=6))).eval()
+    generator = awake(a_generator(ModelConfig(latent_size=6))).eval()
     z = torch.randn(faces, 6)
     with torch.no_grad():
         found, wanted = generator(z), keras_generator(generator, z)
@@ -113,7 +125,7 @@ def awake(generator: Generator) -> Generator:
 
 def test_small_and_large_batches_give_the_discriminators_same_logits() -> None:
     torch.manual_seed(0)
-    discriminator = build_discriminator(PAPER).eval()
+    discriminator = a_discriminator(PAPER).eval()
     faces = torch.rand(20, 3, 56, 56) - 0.5
     with torch.no_grad():
         together = discriminator(faces)

@@ -25,7 +25,7 @@ from neuralid.models.recipe import Recipe
 from neuralid.models.share import Share
 from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
-from neuralid.training.distributed.world import World, check_shares, join_processes
+from neuralid.training.distributed.world import World, check_shares, join_world
 from neuralid.training.loop import train_loop
 from neuralid.training.runs.checkpoint import checkpoints
 from neuralid.training.runs.folder import Run
@@ -85,7 +85,7 @@ def main(folder: Path, faces: str) -> None:
     """A process that torchrun starts: it does all that, then trains; the second is killed once."""
     out = folder / "runs"
     if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-        with join_processes() as world:
+        with join_world() as world:
             torch.save(work(world), folder / f"{world.rank}.pt")
             if world.rank == 1:
                 threading.Thread(target=die_after_a_checkpoint, args=(out,), daemon=True).start()

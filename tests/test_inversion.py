@@ -11,38 +11,40 @@ from torch import Tensor
 from neuralid import weights
 from neuralid.latents import latent
 from neuralid.latents.config import InvertConfig
+from neuralid.latents.coordinates import Coordinates, latent_metric
 from neuralid.latents.inversion import invert
-from neuralid.models.inference import FoldedGenerator, latent_metric
+from neuralid.models import dcgan
+from neuralid.models.drawing import Drawer
 from neuralid.pictures.quality import psnr
 
 
-def faces(generator: FoldedGenerator, seeds: range) -> Tensor:
+def faces(generator: Drawer, seeds: range) -> Tensor:
     with torch.no_grad():
-        return generator(latent.draw(seeds, generator.config.latent_size))
+        return generator(latent.draw_latents(generator, seeds))
 
 
-def test_generated_faces_are_found_again(
-    generator: FoldedGenerator, trained: weights.Weights
-) -> None:
+def test_generated_faces_are_found_again(generator: Drawer, trained: weights.Weights) -> None:
     targets = faces(generator, range(4))
-    found = invert(generator, targets, metric=trained.metric)
+    found = invert(generator, targets, coordinates=trained.coordinates)
     assert float(found.psnr.min()) > 35
     others = psnr(faces(generator, range(10, 14)), targets)
     assert float(others.max()) < 30
     torch.testing.assert_close(psnr(found.faces, targets), found.psnr)
 
 
-def test_the_metric_evens_out_directions_of_different_effect(generator: FoldedGenerator) -> None:
+def test_the_metric_evens_out_directions_of_different_effect(generator: Drawer) -> None:
     uneven = copy.deepcopy(generator)
+    assert isinstance(uneven, dcgan.FoldedGenerator)
     uneven.dense_weight *= torch.logspace(0, -2, 16)
     targets = faces(generator, range(6))
     few = InvertConfig(steps=15)
     plain = invert(uneven, targets, few).psnr.mean()
-    helped = invert(uneven, targets, few, metric=latent_metric(uneven)).psnr.mean()
+    even = Coordinates.of(latent_metric(uneven))
+    helped = invert(uneven, targets, few, coordinates=even).psnr.mean()
     assert float(helped) > float(plain) + 0.3
 
 
-def test_the_metric_is_the_mean_of_the_squared_jacobian(generator: FoldedGenerator) -> None:
+def test_the_metric_is_the_mean_of_the_squared_jacobian(generator: Drawer) -> None:
     metric = latent_metric(generator, batch=100)
     torch.testing.assert_close(metric, metric.T)
     assert float(torch.linalg.eigvalsh(metric).min()) > 0
@@ -52,14 +54,14 @@ def test_the_metric_is_the_mean_of_the_squared_jacobian(generator: FoldedGenerat
         with torch.no_grad():
             return ((generator(z + steps) - generator(z - steps)) / (2 * reach)).flatten(1).T
 
-    jacobians = [jacobian(z) for z in latent.draw(range(40), 16)]
+    jacobians = [jacobian(z) for z in latent.draw_latents(generator, range(40))]
     exact = torch.stack([j.T @ j for j in jacobians]).mean(0)
     agreement = (metric * exact).sum() / (metric.norm() * exact.norm())
     assert float(agreement) > 0.8
     assert float(metric.trace() / exact.trace()) == pytest.approx(1, abs=0.3)
 
 
-def test_the_prior_shortens_latents_and_costs_little(generator: FoldedGenerator) -> None:
+def test_the_prior_shortens_latents_and_costs_little(generator: Drawer) -> None:
     rng = torch.Generator().manual_seed(1)
     targets = (faces(generator, range(3)) + 0.05 * torch.randn(3, 3, 28, 28, generator=rng)) * 1.2
     free, held = (invert(generator, targets, InvertConfig(prior=p)) for p in (0.0, 0.1))
@@ -67,7 +69,7 @@ def test_the_prior_shortens_latents_and_costs_little(generator: FoldedGenerator)
     assert float(held.psnr.min() - free.psnr.min()) > -1
 
 
-def test_more_steps_never_make_it_worse(generator: FoldedGenerator) -> None:
+def test_more_steps_never_make_it_worse(generator: Drawer) -> None:
     targets = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0)) - 0.5
     configs = [InvertConfig(steps=n, prior=0) for n in (1, 5, 20)]
     found = [invert(generator, targets, config).psnr for config in configs]
@@ -75,13 +77,13 @@ def test_more_steps_never_make_it_worse(generator: FoldedGenerator) -> None:
     assert bool((found[2] > found[0]).all())
 
 
-def test_the_latent_is_finite_whatever_the_face(generator: FoldedGenerator) -> None:
+def test_the_latent_is_finite_whatever_the_face(generator: Drawer) -> None:
     targets = torch.stack([torch.full((3, 28, 28), v) for v in (-0.5, 0.5, float("nan"), 1e30)])
     found = invert(generator, targets, InvertConfig(steps=5))
     assert bool(found.latents.isfinite().all())
 
 
-def test_every_round_is_heard_of(generator: FoldedGenerator) -> None:
+def test_every_round_is_heard_of(generator: Drawer) -> None:
     heard: list[tuple[int, int]] = []
     targets = faces(generator, range(1))
     invert(

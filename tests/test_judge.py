@@ -16,10 +16,11 @@ from test_resume import train
 from neuralid import weights
 from neuralid.data.dataset import Dataset, load_dataset
 from neuralid.faces.config import CropConfig
-from neuralid.latents import latent
-from neuralid.models.architecture import build_generator
+from neuralid.latents.latent import draw_latents
+from neuralid.models.building import build_drawer, build_generator
 from neuralid.models.dcgan import Generator
-from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.models.drawing import Drawer, draw_faces
+from neuralid.models.network import GeneratorNetwork
 from neuralid.training.batches import Batches
 from neuralid.training.metrics.case import Case, Group, count_faces
 from neuralid.training.metrics.judge import SHARE, Judge
@@ -42,8 +43,10 @@ def real(faces: Dataset) -> RealFaces:
 
 
 def untrained(like: weights.Weights) -> Generator:
-    torch.manual_seed(0)
-    return build_generator(like.description.model).eval().requires_grad_(False)
+    rng = torch.Generator().manual_seed(0)
+    generator = build_generator(like.description.model, rng)
+    assert isinstance(generator, Generator)
+    return generator.eval().requires_grad_(False)
 
 
 class Clock:
@@ -61,7 +64,7 @@ class Clock:
     ("snapshot", "wanted"), [(40, {0, 1}), (100, {0, 1, len(METRICS)}), (400, {1, len(METRICS)})]
 )
 def test_metrics_stay_within_their_share_of_the_time(
-    snapshot: float, wanted: set[int], real: RealFaces, generator: FoldedGenerator
+    snapshot: float, wanted: set[int], real: RealFaces, generator: Drawer
 ) -> None:
     clock = Clock()
     judge = Judge(real, clock=clock)
@@ -80,7 +83,7 @@ def test_metrics_stay_within_their_share_of_the_time(
 def test_a_new_metric_is_one_entry_in_the_table(
     is_possible: bool,
     real: RealFaces,
-    generator: FoldedGenerator,
+    generator: Drawer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Case] = []
@@ -104,15 +107,13 @@ def test_a_new_metric_is_one_entry_in_the_table(
     assert len(tried.drawn.pictures) == len(tried.real.faces.pictures) == 2
     assert measured.generator is floor.generator is generator
     assert floor.drawn is real.others and measured.real is real
-    drawn = draw_faces(generator, latent.draw(range(12), TINY["latent_size"]))
+    drawn = draw_faces(generator, draw_latents(generator, range(12)))
     light, other = (float(x.mean()) for x in (real.faces.pictures, real.others.pictures))
     assert verdict.values["light"] == pytest.approx(abs(float(drawn.mean()) - light), abs=1e-6)
     assert judge.floors["light"] == pytest.approx(abs(other - light), abs=1e-6)
 
 
-def test_a_resumed_run_still_owes_the_time_it_spent(
-    real: RealFaces, generator: FoldedGenerator
-) -> None:
+def test_a_resumed_run_still_owes_the_time_it_spent(real: RealFaces, generator: Drawer) -> None:
     judge = Judge(real, ran=1000, spent=95, clock=Clock())
     assert not judge.measure(generator).values
     assert judge.measure(generator, must=True).values.keys() == METRICS.keys()
@@ -128,7 +129,7 @@ def test_the_time_spent_is_read_from_the_log(tmp_path: Path) -> None:
 
 
 def test_faces_that_are_there_already_are_not_drawn_again_and_the_same_in_the_end(
-    real: RealFaces, generator: FoldedGenerator
+    real: RealFaces, generator: Drawer
 ) -> None:
     judge = Judge(real)
     state = torch.random.get_rng_state()
@@ -148,7 +149,7 @@ def test_of_faces_that_are_not_finite_nothing_is_said(
     broken.dense.bias.fill_(float("nan"))
     run = Run(tmp_path)
     quality = Quality(run, faces, torch.device("cpu"), "fp32", lambda line: None)
-    first = draw_faces(FoldedGenerator(broken), torch.zeros(4, TINY["latent_size"]))
+    first = draw_faces(build_drawer(broken), torch.zeros(4, TINY["latent_size"]))
     quality.measure(broken, first, trained.description, must=True)
     quality.finish(100)
     (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
@@ -161,7 +162,7 @@ def test_the_best_weights_are_kept_through_stops_and_damage(
 ) -> None:
     best, run = tmp_path / BEST_NAME, Run(tmp_path)
 
-    def snapshot(generator: Generator, images: int) -> Quality:
+    def snapshot(generator: GeneratorNetwork, images: int) -> Quality:
         """As a run that was just resumed would take it."""
         quality = Quality(run, faces, torch.device("cpu"), "fp32", said.append)
         description = replace(trained.description, images_seen=images)

@@ -12,25 +12,28 @@ from hypothesis import strategies as st
 from neuralid.core.errors import ConfigError, LatentError
 from neuralid.latents.latent import (
     check_belongs,
-    draw,
-    draw_batch,
+    draw_noise,
+    draw_noise_batch,
     from_text,
     load_latent,
     parse_seeds,
     save_latent,
     to_text,
 )
+from neuralid.models.config import ModelConfig
+
+SMALL = ModelConfig(latent_size=16)
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=6))
 def test_a_seeds_latent_does_not_depend_on_the_others(seeds: list[int]) -> None:
-    together = draw(seeds, 16)
+    together = draw_noise(seeds, SMALL)
     for row, seed in zip(together, seeds, strict=True):
-        assert row.equal(draw([seed], 16)[0])
+        assert row.equal(draw_noise([seed], SMALL)[0])
 
 
 def test_latents_are_drawn_from_the_papers_normal() -> None:
-    z = draw(range(500), 400)
+    z = draw_noise(range(500), ModelConfig())
     assert float(z.mean()) == pytest.approx(0, abs=0.01)
     assert float(z.std()) == pytest.approx(0.5, abs=0.01)
     assert z.dtype == torch.float32
@@ -39,13 +42,13 @@ def test_latents_are_drawn_from_the_papers_normal() -> None:
 def test_seed_zero_is_the_same_face_for_ever() -> None:
     """The numbers of a counter-based generator, written down: a change would change faces."""
     expected = torch.tensor([-0.1241, -0.0134, -0.9722])
-    torch.testing.assert_close(draw([0], 400)[0, :3], expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(draw_noise([0], ModelConfig())[0, :3], expected, rtol=0, atol=1e-4)
 
 
 def test_a_training_steps_latents_depend_on_seed_and_step() -> None:
-    assert draw_batch(4, 8, 1, 2).equal(draw_batch(4, 8, 1, 2))
-    assert not draw_batch(4, 8, 1, 2).equal(draw_batch(4, 8, 1, 3))
-    assert not draw_batch(4, 8, 1, 2).equal(draw_batch(4, 8, 2, 2))
+    assert draw_noise_batch(4, SMALL, 1, 2).equal(draw_noise_batch(4, SMALL, 1, 2))
+    assert not draw_noise_batch(4, SMALL, 1, 2).equal(draw_noise_batch(4, SMALL, 1, 3))
+    assert not draw_noise_batch(4, SMALL, 1, 2).equal(draw_noise_batch(4, SMALL, 2, 2))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_seed_lists_that_make_no_sense_are_refused(text: str) -> None:
 
 
 def test_a_latent_file_comes_back(tmp_path: Path) -> None:
-    z = draw([5], 12)[0]
+    z = draw_noise([5], SMALL)[0]
     save_latent(tmp_path / "a.latent.safetensors", z, "abc", {"psnr": 27.5})
     loaded = load_latent(tmp_path / "a.latent.safetensors")
     assert loaded.latent.equal(z)
@@ -72,7 +75,7 @@ def test_a_latent_file_comes_back(tmp_path: Path) -> None:
 
 @given(st.integers(0, 2**31))
 def test_a_latent_survives_as_text(seed: int) -> None:
-    z = draw([seed], 10)[0]
+    z = draw_noise([seed], SMALL)[0]
     found, weights_id = from_text(to_text(z, "abc"))
     assert found.equal(z) and weights_id == "abc"
 

@@ -115,6 +115,17 @@ def test_files_and_functions_stay_readable() -> None:
                 assert length <= 45, f"{path.name}: {node.name} has {length} lines"
 
 
+def test_what_an_architecture_is_made_of_is_known_in_its_own_file_alone() -> None:
+    """Nobody imports it (it is found by name), nor says the names of its layers and sizes."""
+    inside = r"\.dense\b|dense_norm|conv_norm|\.to_rgb\b|[\"']norm[\"'] in"
+    inside += r"|\bSIZES\b|\bSTEM|\bdoublings\b|FoldedGenerator|LATENT_STD"
+    inside += r"|import dcgan|models\.dcgan|from \.+dcgan"
+    own = {"dcgan.py", "convolution.py"}
+    knowing = {p.name for p in FILES if p.name not in own and re.search(inside, p.read_text())}
+    assert knowing <= {"encoder.py"}  # which has a last layer called dense, too
+    assert not re.search(inside.partition("|")[2], (SRC / "models" / "encoder.py").read_text())
+
+
 def test_few_files_use_pillow_and_one_scales_pixels() -> None:
     users = {p.name for p in FILES if re.search(r"^(import|from) PIL", p.read_text(), re.M)}
     assert users == {"images.py", "photo.py", "crop.py", "animation.py", "results.py"}

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neuralid.latents import latent
-from neuralid.models.inference import FoldedGenerator, draw_faces
+from neuralid.models.drawing import Drawer, draw_faces
 from neuralid.training.metrics import manifolds
 from neuralid.training.metrics.case import Case
 from neuralid.training.metrics.diversity import diversity
@@ -193,10 +193,10 @@ def test_the_floor_of_inversion_is_the_nearest_other_face() -> None:
 
 
 def test_a_generators_own_faces_are_found_again(
-    generator: FoldedGenerator, monkeypatch: pytest.MonkeyPatch
+    generator: Drawer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neuralid.training.metrics.inversion.STEPS", 20)
-    own = draw_faces(generator, latent.draw(range(4), generator.config.latent_size))
+    own = draw_faces(generator, latent.draw_latents(generator, range(4)))
     other = draw_faces(generator, torch.zeros(1, generator.config.latent_size))
     assert inversion_psnr(generator, own, "fp32") > memory_psnr(own, other) + 3
     assert inversion_psnr(generator, pictures(4), "fp32") < 25
@@ -225,7 +225,7 @@ def test_real_faces_are_chosen_held_out_ones_first(held_out: int, training: int,
 
 
 def test_every_group_measures_what_the_table_names_even_of_two_faces(
-    generator: FoldedGenerator,
+    generator: Drawer,
 ) -> None:
     faces, others = pictures(2), pictures(2, seed=1)
     real = RealFaces(Faces(faces), Faces(others), faces[:1])
@@ -241,7 +241,7 @@ def test_every_group_measures_what_the_table_names_even_of_two_faces(
 
 
 def test_a_floor_is_that_of_other_real_faces_or_the_groups_own(
-    generator: FoldedGenerator,
+    generator: Drawer,
 ) -> None:
     faces, others = pictures(20), pictures(20, seed=1)
     case = Case(RealFaces(Faces(faces), Faces(others), faces), Faces(others + 0.1), generator)

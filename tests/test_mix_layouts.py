@@ -23,6 +23,7 @@ from neuralid.faces.paste import put_back
 from neuralid.latents import latent
 from neuralid.latents.attributes import Direction
 from neuralid.latents.mixing import along, loop
+from neuralid.models.config import ModelConfig
 from neuralid.pictures.images import LATENT_KEY, RECIPE_KEY, load_rgb
 from neuralid.pictures.photo import Photo
 
@@ -129,7 +130,7 @@ def test_layouts_that_make_no_sense_are_refused(tiny: Path, drawn: list[Path]) -
 def test_attributes_move_the_mix(with_direction: Path) -> None:
     a = neuralid.sample(seeds=4, model=with_direction).save("a.png")
     moved = neuralid.mix(a, attributes={"age": 1.5}, model=with_direction)
-    expected = latent.draw([4], 16)[0] + 3 * torch.eye(16)[0]
+    expected = latent.draw_noise([4], ModelConfig(latent_size=16))[0] + 3 * torch.eye(16)[0]
     torch.testing.assert_close(moved.latent, expected)
     options = ("--attribute", "age=+1.5", "--attribute", "gender=-1", "--weights", with_direction)
     assert run("mix", a, *options, "-o", "both.png").exit_code == 0

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from typer.main import get_command
 
 import neuralid
 from neuralid.cli import app
-from neuralid.cli._train import take_threads
+from neuralid.core.device import use_threads_of_others
 from neuralid.core.errors import ConfigError
 from neuralid.faces.config import CropConfig
+from neuralid.models.architecture import REGISTERED, architecture
 from neuralid.models.config import ModelConfig
 from neuralid.training.config import TrainConfig
 from neuralid.training.options import OPTIONS, TrainOptions
@@ -197,7 +199,7 @@ def test_the_documentation_names_those_that_may_change_on_resume() -> None:
 def test_each_option_has_its_place_in_the_plan_and_may_change_or_not(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neuralid.training.runs.plan.ARCHITECTURES", {"dcgan": 0, "other": 0})
+    monkeypatch.setitem(REGISTERED, "other", replace(architecture("dcgan"), name="other"))
     old = TrainOptions(data="data")
     run = Run(tmp_path)
     run.write_options(new_plan(old).to_dict())
@@ -253,9 +255,9 @@ def test_the_command_line_takes_the_threads_of_processes_that_wait(
     taken: list[int] = []
     monkeypatch.setattr("torch.set_num_threads", taken.append)
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
-    take_threads()
+    use_threads_of_others()
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    take_threads()
+    use_threads_of_others()
     assert taken == [3, 12]
 
 

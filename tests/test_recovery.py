@@ -59,7 +59,7 @@ def not_finite(state: TrainState, values: torch.Tensor) -> torch.Tensor:
 def bad_weights(state: TrainState, values: torch.Tensor) -> torch.Tensor:
     """The losses of the step that ruins the weights are still finite."""
     with torch.no_grad():
-        state.generator.dense.weight[0, 0] = float("inf")
+        state.generator.get_parameter("dense.weight")[0, 0] = float("inf")
     return values
 
 

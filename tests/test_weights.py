@@ -12,8 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from neuralid.core.errors import WeightsError
 from neuralid.latents.latent import from_text
-from neuralid.models.architecture import build_generator
+from neuralid.models.architecture import REGISTERED, architecture, register
+from neuralid.models.building import build_generator
 from neuralid.models.config import ModelConfig
+from neuralid.models.dcgan import Generator
+from neuralid.models.network import GeneratorNetwork
 from neuralid.pictures.images import LATENT_KEY
 from neuralid.pictures.photo import Photo
 from neuralid.weights import (
@@ -27,17 +30,19 @@ from neuralid.weights import (
 SMALL = ModelConfig(size=28, latent_size=4)
 
 
+def fresh(seed: int = 0) -> GeneratorNetwork:
+    return build_generator(SMALL, torch.Generator().manual_seed(seed))
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
     path = tmp_path / "small.safetensors"
-    save_weights(path, build_generator(SMALL), Description(SMALL, images_seen=5, dataset="d"))
+    save_weights(path, fresh(), Description(SMALL, images_seen=5, dataset="d"))
     return path
 
 
 def test_weights_come_back_in_half_precision_with_their_description(file: Path) -> None:
-    torch.manual_seed(0)
-    before = build_generator(SMALL).state_dict()
+    before = fresh().state_dict()
     loaded = load_weights(file)
     described = replace(loaded.description, digest="")
     assert described == Description(SMALL, images_seen=5, dataset="d")
@@ -52,13 +57,12 @@ def test_the_id_is_that_of_the_contents(file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(file.read_bytes())
     assert load_weights(copy).id == load_weights(file).id
-    torch.manual_seed(1)
-    save_weights(copy, build_generator(SMALL), Description(SMALL))
+    save_weights(copy, fresh(seed=1), Description(SMALL))
     assert load_weights(copy).id != load_weights(file).id
 
 
 def test_published_weights_are_found_by_name() -> None:
-    path = publish("mine", build_generator(SMALL), Description(SMALL))
+    path = publish("mine", fresh(), Description(SMALL))
     assert find_weights("mine") == path
     assert load_weights("mine").path == path
 
@@ -80,19 +84,23 @@ def foreign(path: Path) -> None:
 
 
 def other_architecture(path: Path) -> None:
-    save_weights(path, build_generator(SMALL), Description(ModelConfig(size=56, latent_size=4)))
+    save_weights(path, fresh(), Description(ModelConfig(size=56, latent_size=4)))
 
 
 def unknown_architecture(path: Path) -> None:
-    save_weights(path, build_generator(SMALL), Description(ModelConfig(architecture="x")))
+    register(replace(architecture("dcgan"), name="x"))
+    model = replace(SMALL, architecture="x")
+    save_weights(path, fresh(), Description(model))
+    del REGISTERED["x"]
 
 
 def newer(path: Path) -> None:
-    save_weights(path, build_generator(SMALL), Description(SMALL, format=99, version="9.9"))
+    save_weights(path, fresh(), Description(SMALL, format=99, version="9.9"))
 
 
 def not_finite(path: Path) -> None:
-    generator = build_generator(SMALL)
+    generator = fresh()
+    assert isinstance(generator, Generator)
     torch.nn.init.constant_(generator.to_rgb.weight, float("nan"))
     save_weights(path, generator, Description(SMALL))
 

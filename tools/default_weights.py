@@ -19,13 +19,14 @@ import numpy as np
 import torch
 
 from neuralid import weights
-from neuralid.core.device import keep_freed_memory, pick_precision
+from neuralid.core.device import pick_precision
+from neuralid.core.memory import keep_freed_memory
 from neuralid.data.dataset import is_held_out, list_pictures
 from neuralid.faces import align
 from neuralid.faces.config import CropConfig, Frame
 from neuralid.faces.crop import crop_face
 from neuralid.latents.attributes import UTKFACE, Attributes, read_attributes
-from neuralid.models.inference import FoldedGenerator
+from neuralid.models.building import build_drawer
 from neuralid.pictures import images
 from neuralid.training.finish import directions
 
@@ -87,14 +88,14 @@ def main() -> None:
 
     keep_freed_memory()
     loaded = weights.load_weights(options.weights)
-    assert loaded.metric is not None
+    assert loaded.coordinates is not None
     faces, known = both(options.utkface, options.celeba, loaded.description.model.size)
     frame = align.measure_frame(faces[:MEASURED])  # UTKFace's come first
     print(frame, flush=True)
     directions.INVERTED = INVERTED
     found = directions.find_directions(
-        FoldedGenerator(loaded.generator),
-        loaded.metric,
+        build_drawer(loaded.generator),
+        loaded.coordinates,
         loaded.encoder,
         faces,
         known,

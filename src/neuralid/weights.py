@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .core.errors import ConfigError, NeuralidError, WeightsError
+from .core.errors import NeuralidError, WeightsError
 from .core.files import make_folder, remove_unfinished, write_atomically
 from .core.locks import in_turn
 from .faces.config import Frame
 from .latents.attributes import Direction
-from .models.architecture import build_generator
+from .latents.coordinates import Coordinates
+from .models.architecture import architecture
+from .models.building import empty, empty_generator, fill
 from .models.config import ModelConfig
-from .models.dcgan import Generator
 from .models.encoder import Encoder
+from .models.network import GeneratorNetwork
 
 FORMAT = 1
 DEFAULT = "faces-56"  # ships with the package
@@ -32,7 +36,7 @@ _METRIC = "latent_metric"  # name of the tensor
 _ENCODER = "encoder."  # the encoder's tensors are named so
 _DIRECTION = "direction."
 _KEY = "neuralid"  # of the JSON text in the file's metadata
-_HINT = "pass --weights FILE, the name of a run you trained, or nothing for the default"
+_HINT = "pass `model` a file or the name of a run you trained, or leave it out"
 
 
 @dataclass(frozen=True)
@@ -57,29 +61,38 @@ class Description:
 class Weights:
     """A generator read from a file, its description, and the id latents are checked against."""
 
-    generator: Generator  # float32, in evaluation mode, gradients off
+    generator: GeneratorNetwork  # float32, in evaluation mode, gradients off
     description: Description
     id: str  # first 16 hex digits of the SHA-256 of the file's contents
     path: Path
-    metric: Tensor | None = None  # (Z, Z), see models.inference.latent_metric
+    metric: Tensor | None = None  # (D, D), see latents.coordinates.latent_metric
     encoder: Encoder | None = None  # where inversion starts; None: it starts from zero
     directions: dict[str, Direction] = field(default_factory=dict)  # by attribute
+
+    @cached_property
+    def coordinates(self) -> Coordinates | None:
+        """Where inversion searches: the metric's even coordinates; None without a metric."""
+        return None if self.metric is None else Coordinates.of(self.metric)
 
 
 def save_weights(
     path: Path,
-    generator: Generator,
+    generator: GeneratorNetwork,
     description: Description,
     metric: Tensor | None = None,
     encoder: Encoder | None = None,
     directions: dict[str, Direction] | None = None,
 ) -> None:
-    """Write the networks in half precision (batch norms and metric in full) as safetensors."""
-    tensors = {name: _stored(name, t) for name, t in generator.state_dict().items()}
+    """Write the networks as safetensors, in half precision.
+
+    In full are the metric and what the architecture says needs it.
+    """
+    full = architecture(description.model.architecture).needs_full_precision
+    tensors = {n: _stored(t, full(n)) for n, t in generator.state_dict().items()}
     if metric is not None:
         tensors[_METRIC] = metric
     if encoder is not None:
-        tensors |= {_ENCODER + name: _stored(name, t) for name, t in encoder.state_dict().items()}
+        tensors |= {_ENCODER + name: _stored(t) for name, t in encoder.state_dict().items()}
     directions = directions or {}
     tensors |= {_DIRECTION + name: each.vector for name, each in directions.items()}
     facts = {name: each.facts() for name, each in directions.items()}
@@ -99,12 +112,13 @@ def load_weights(name: str | Path | None = None) -> Weights:
     description = _describe(text, path)
     if description.digest and description.digest != _digest(tensors):
         raise WeightsError(f"{path} is damaged: its numbers are not those written", hint=_HINT)
-    generator = _build(description, path)
+    generator = empty_generator(description.model)
+    shape = generator.latent_shape
     metric = tensors.pop(_METRIC, None)
-    encoder = _encoder(tensors, description, path)
-    directions = _directions(tensors, description, path)
+    encoder = _encoder(tensors, description.model, shape, path)
+    directions = _directions(tensors, description, shape, path)
     _fill(generator, tensors, path)
-    _check_metric(metric, description, path)
+    _check_metric(metric, math.prod(shape), path)
     return Weights(generator, description, file_id(path), path, metric, encoder, directions)
 
 
@@ -130,13 +144,13 @@ def find_weights(name: str | Path | None = None) -> Path:
 
 def publish(
     name: str,
-    generator: Generator,
+    generator: GeneratorNetwork,
     description: Description,
     metric: Tensor | None = None,
     encoder: Encoder | None = None,
     directions: dict[str, Direction] | None = None,
 ) -> Path:
-    """Save weights in the cache under ``name``, for ``--weights name``; returns the path."""
+    """Save weights in the cache under ``name``, to be found by it; returns the path."""
     folder = make_folder(weights_folder())
     path = folder / f"{name}.safetensors"
     with in_turn(folder / ".lock"):
@@ -166,8 +180,8 @@ def file_id(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _stored(name: str, tensor: Tensor) -> Tensor:
-    full = "norm" in name or not tensor.is_floating_point()
+def _stored(tensor: Tensor, full: bool = False) -> Tensor:
+    full = full or not tensor.is_floating_point()
     return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
 
 
@@ -209,46 +223,39 @@ def _describe(text: str, path: Path) -> Description:
         raise WeightsError(f"{path} describes no model known here: {error}", hint=_HINT) from error
 
 
-def _build(description: Description, path: Path) -> Generator:
-    try:
-        return build_generator(description.model)
-    except ConfigError as error:
-        raise WeightsError(f"{path}: {error}", hint=error.hint) from error
-
-
-def _check_metric(metric: Tensor | None, description: Description, path: Path) -> None:
-    z = description.model.latent_size
-    if metric is not None and (metric.shape != (z, z) or not bool(metric.isfinite().all())):
+def _check_metric(metric: Tensor | None, size: int, path: Path) -> None:
+    if metric is not None and (metric.shape != (size, size) or not bool(metric.isfinite().all())):
         raise WeightsError(f"{path} is damaged: '{_METRIC}' is not a finite matrix", hint=_HINT)
 
 
 def _directions(
-    tensors: dict[str, Tensor], description: Description, path: Path
+    tensors: dict[str, Tensor], description: Description, shape: tuple[int, ...], path: Path
 ) -> dict[str, Direction]:
     """Take the directions' vectors out of the other tensors."""
     found = {}
     for name, facts in description.directions.items():
         vector = tensors.pop(_DIRECTION + name, None)
-        size = (description.model.latent_size,)
-        if vector is None or vector.shape != size or not bool(vector.isfinite().all()):
+        if vector is None or vector.shape != shape or not bool(vector.isfinite().all()):
             raise WeightsError(f"{path} is damaged: no direction for '{name}'", hint=_HINT)
         found[name] = Direction(vector, facts["unit"], facts["accuracy"], facts["effects"])
     return found
 
 
-def _encoder(tensors: dict[str, Tensor], description: Description, path: Path) -> Encoder | None:
+def _encoder(
+    tensors: dict[str, Tensor], model: ModelConfig, shape: tuple[int, ...], path: Path
+) -> Encoder | None:
     """Take the encoder's tensors out of the others."""
     names = [name for name in tensors if name.startswith(_ENCODER)]
     own = {name.removeprefix(_ENCODER): tensors.pop(name) for name in names}
     if not own:
         return None
-    encoder = Encoder(description.model)
+    encoder = empty(lambda: Encoder(model.size, shape, model.slope))
     _fill(encoder, own, path)
     return encoder
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Give a network its tensors, and make it ready to use."""
+    """Give an empty network its tensors, and make it ready to use."""
     wanted = network.state_dict()
     wrong = sorted(
         name
@@ -260,5 +267,4 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     broken = [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
     if broken:
         raise WeightsError(f"{path} is damaged: '{broken[0]}' is not finite", hint=_HINT)
-    network.load_state_dict(tensors)
-    network.eval().requires_grad_(False)
+    fill(network, tensors)

@@ -13,7 +13,7 @@ import torch
 from ..core.device import pick_precision
 from ..latents.config import InvertConfig
 from ..latents.inversion import invert as search
-from ..models.inference import draw_faces
+from ..models.drawing import draw_faces
 from ..pictures import images
 from ..pictures.photo import Photo, Source
 from ..pictures.quality import psnr, ssim
@@ -97,7 +97,7 @@ def _invert_batch(
         model.generator,
         targets,
         config,
-        metric=own.metric,
+        coordinates=own.coordinates,
         encoder=own.encoder,
         precision=pick_precision("auto", model.device),
         on_step=on_step,

@@ -109,7 +109,7 @@ class _Mixer:
 
     shares: list[float]
     blend: str
-    moved: Tensor  # (Z,)
+    moved: Tensor  # (*L)
 
     def __call__(self, latents: Tensor) -> Tensor:
         return mix_latents(latents, self.shares, self.blend) + self.moved
@@ -142,8 +142,8 @@ def _named(each: Input) -> str:
 
 
 def _moved(model: Model, moves: Mapping[str, float]) -> Tensor:
-    """The sum of the directions asked for: ``(Z,)``."""
-    known, total = model.weights.directions, torch.zeros(model.latent_size)
+    """The sum of the directions asked for: ``(*L)``."""
+    known, total = model.weights.directions, torch.zeros(model.latent_shape)
     for name, value in moves.items():
         check_range(name, value, -100, 100)
         if name not in known:

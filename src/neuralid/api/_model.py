@@ -14,7 +14,8 @@ from torch import Tensor
 from ..core.device import describe, pick_device, pick_precision
 from ..faces.config import Frame
 from ..latents.tuning import tune
-from ..models.inference import FoldedGenerator, draw_faces
+from ..models.building import build_drawer
+from ..models.drawing import Drawer, draw_faces
 from ..pictures import images
 from ..upscaling.enlarge import upscale_array
 from ..weights import Weights, file_id, load_weights, save_weights
@@ -32,7 +33,7 @@ def quiet(text: str) -> None:
 class Model:
     """A generator in the form that draws, and the weights it came from. Threads may share one."""
 
-    generator: FoldedGenerator
+    generator: Drawer
     weights: Weights
     device: torch.device
     say: Say = quiet
@@ -44,7 +45,7 @@ class Model:
         where = pick_device(device)
         say(f"device: {describe(where)}")
         loaded = load_weights(name)
-        return cls(FoldedGenerator(loaded.generator.to(where)), loaded, where, say)
+        return cls(build_drawer(loaded.generator.to(where)), loaded, where, say)
 
     @property
     def size(self) -> int:
@@ -52,8 +53,9 @@ class Model:
         return self.weights.description.model.size
 
     @property
-    def latent_size(self) -> int:
-        return self.weights.description.model.latent_size
+    def latent_shape(self) -> tuple[int, ...]:
+        """L, that of one latent."""
+        return self.generator.latent_shape
 
     @property
     def frame(self) -> Frame:
@@ -69,7 +71,7 @@ class Model:
             self.weights.generator, latents, targets, steps, precision=precision, on_step=on_step
         )
         own = replace(self.weights, generator=generator)
-        return replace(self, generator=FoldedGenerator(generator), weights=own, is_tuned=True)
+        return replace(self, generator=build_drawer(generator), weights=own, is_tuned=True)
 
     def save(self, path: str | Path) -> Self:
         """Write the weights; returns the same on the file written, whose id latents then carry.
@@ -82,7 +84,7 @@ class Model:
         return replace(self, weights=weights, is_tuned=False)
 
     def draw(self, latents: Tensor, scale: float = 1.0) -> np.ndarray:
-        """Faces for latents ``(N, Z)``: uint8 ``(N, H, W, 3)``, enlarged by the default method."""
+        """Faces for latents ``(N, *L)``: uint8 ``(N, H, W, 3)``, enlarged by the default method."""
         return self.enlarge(images.to_uint8(draw_faces(self.generator, latents)), scale)
 
     def enlarge(self, faces: np.ndarray, scale: float) -> np.ndarray:

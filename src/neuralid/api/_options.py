@@ -16,7 +16,7 @@ class SampleOptions(TypedDict, total=False):
 
     seed: int | None
     seeds: Seeds | None
-    trunc: float
+    trunc: float | None
     scale: float
     on_step: Report | None
 

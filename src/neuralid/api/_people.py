@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Person:
     """One input, resolved."""
 
     name: str
-    latent: Tensor  # (Z,)
+    latent: Tensor  # (*L)
     face: np.ndarray  # uint8 (S, S, 3): the cropped photo, or the face its latent draws
     crop: CropConfig | None = None  # where in its photo the face is; None: it is not a photo
 
@@ -140,8 +141,10 @@ def _carried_latent(photo: Photo, model: Model) -> Tensor | None:
 
 
 def _person(name: str, z: Tensor, model: Model, face: np.ndarray | None = None) -> Person:
-    if z.shape != (model.latent_size,) or not bool(z.isfinite().all()):
+    shape = model.latent_shape
+    if z.numel() != math.prod(shape) or not bool(z.isfinite().all()):
         raise LatentError(f"the latent in {name} is damaged", hint="invert or sample it again")
+    z = z.view(shape)  # the text in a picture has no shape
     return Person(name, z, model.draw(z[None])[0] if face is None else face)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..core.checks import check_range
 from ..core.errors import ConfigError
 from ..latents import latent
+from ..models.architecture import architecture
 from ._model import Model, Report, Say
 from .results import MOST_GRID, Sampled
 
@@ -25,17 +26,19 @@ def sample(
     n: int | None,
     seed: int | None,
     seeds: Seeds | None,
-    trunc: float,
+    trunc: float | None,
     scale: float,
     on_step: Report | None,
 ) -> Sampled:
     """See `Studio.sample`."""
     chosen = choose_seeds(n, seed, seeds, model.say)
+    if trunc is None:
+        trunc = architecture(model.weights.description.model.architecture).truncation
     check_range("trunc", trunc, 0, 10)
     check_range("scale", scale, 1, 64)
     side = model.size * scale
     check_range("megapixels of all the faces together", len(chosen) * side * side / 1e6, 0, MOST)
-    latents = latent.draw(chosen, model.latent_size) * trunc
+    latents = latent.draw_latents(model.generator, chosen, trunc)
     parts = []
     for part in latents.split(CHUNK):
         parts.append(model.draw(part, scale))

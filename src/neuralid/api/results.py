@@ -38,7 +38,7 @@ class _Shown:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Face(_Shown):
-    """One drawn face: uint8 ``(H, W, 3)``, and the latent ``(Z,)`` that draws it."""
+    """One drawn face: uint8 ``(H, W, 3)``, and the latent ``(*L)`` that draws it."""
 
     image: np.ndarray
     latent: Tensor
@@ -64,7 +64,7 @@ class Sampled(_Shown):
     """Faces drawn from seeds. Iterating over it, or an index, gives each as a `Face`."""
 
     images: np.ndarray  # uint8 (N, H, W, 3)
-    latents: Tensor  # (N, Z)
+    latents: Tensor  # (N, *L)
     seeds: list[int]
     trunc: float
     model: Model
@@ -111,7 +111,7 @@ class Inverted(_Shown):
     """One photo's latent, and how well it draws the photo again."""
 
     name: str  # the photo's
-    latent: Tensor  # (Z,)
+    latent: Tensor  # (*L)
     psnr: float  # dB, of the reconstruction against the cropped photo
     ssim: float  # of their luma, 1 at best
     target: np.ndarray  # uint8 (S, S, 3): the cropped photo
@@ -166,7 +166,7 @@ class Mixed(_Shown):
     """One face made of several; or a strip, a matrix, a film, a photo with that face in it."""
 
     image: np.ndarray  # uint8 (H, W, 3); a film's first frame
-    latent: Tensor  # (Z,) of the mix; of a film, its first frame's
+    latent: Tensor  # (*L) of the mix; of a film, its first frame's
     shares: list[float]  # of each input, summing to 1
     model: Model
     recipe: dict[str, Any]  # how it was made

@@ -63,7 +63,7 @@ class Studio(Model):
         *,
         seed: int | None = None,
         seeds: Seeds | None = None,
-        trunc: float = 1.0,
+        trunc: float | None = None,
         scale: float = 1.0,
         on_step: Report | None = None,
     ) -> Sampled:
@@ -71,8 +71,9 @@ class Studio(Model):
 
         ``seeds`` (a number, several, or text such as "0,1,4-6") names each face; else ``n`` faces
         (16) follow ``seed``, or a random one that the studio's ``on_message`` hears of. The same
-        seed gives the same face. ``trunc`` scales the latents: nearer 0 the faces are more alike
-        and more average. ``scale`` enlarges the faces, 1 to 64 times.
+        seed gives the same face. ``trunc`` moves the latents towards their mean: nearer
+        0 the faces are more alike and more average (the architecture's own: 1 for the paper's).
+        ``scale`` enlarges the faces, 1 to 64 times.
 
         Raises `ConfigError`.
         """

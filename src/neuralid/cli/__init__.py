@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__, console
+from ..core.memory import keep_freed_memory
 from ._invert import invert
 from ._mix import mix
 from ._sample import sample
@@ -37,6 +38,7 @@ def main(
     ] = False,
 ) -> None:
     """Make face identities on your own machine."""
+    keep_freed_memory()
 
 
 for command in (train, sample, invert, mix, upscale):

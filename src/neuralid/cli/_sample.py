@@ -35,8 +35,13 @@ def sample(
         typer.Option("--seeds", metavar="0,1,4-6", help="Seed of each face, instead of -n."),
     ] = None,
     trunc: Annotated[
-        float, typer.Option("--trunc", metavar="X", help="0 to 10; below 1: more average faces.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            "--trunc",
+            metavar="X",
+            help="0 to 10; below 1: more average faces. Default: the networks' own, 1 for dcgan.",
+        ),
+    ] = None,
     scale: Annotated[
         float, typer.Option("--scale", metavar="X", help="Enlarge the faces X times, 1 to 64.")
     ] = 1.0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ def train(ctx: typer.Context, **values: Any) -> None:
     Prints the path of the weights. Ctrl-C saves and stops; --resume goes on.
     """
     from ..api._train import train as start
+    from ..core.device import use_threads_of_others
 
     options = TrainOptions(**{k: v for k, v in values.items() if _was_given(ctx, k)})
     first = console.is_first_process()
@@ -31,7 +31,7 @@ def train(ctx: typer.Context, **values: Any) -> None:
             on_step=on_step,
             on_encoder=on_encoder,
             on_message=console.say,
-            on_alone=take_threads,
+            on_alone=use_threads_of_others,
             should_stop=should_stop,
         )
     if result.weights is not None and first:
@@ -39,14 +39,6 @@ def train(ctx: typer.Context, **values: Any) -> None:
     if not result.finished:
         console.say(f"stopped; go on with --resume {result.run}")
         raise typer.Exit(130)
-
-
-def take_threads() -> None:
-    """Use the threads of this machine's other processes, which now wait for this one."""
-    import torch
-
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    torch.set_num_threads(torch.get_num_threads() * processes)
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:

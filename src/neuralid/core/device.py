@@ -1,13 +1,15 @@
-"""Pick the device and the precision, once; make the CPU's memory fit for training."""
+"""Pick the device and the precision, once; say where a network is."""
 
 from __future__ import annotations
 
-import ctypes
+import os
 import sys
 from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from .errors import ConfigError, DeviceError
 
@@ -65,19 +67,18 @@ def autocast(device: torch.device, precision: str) -> torch.autocast | nullconte
     return nullcontext()
 
 
-def keep_freed_memory() -> None:
-    """Let the C library keep the memory it frees, for the next training step to use.
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network's tensors are."""
+    return next(chain(network.parameters(), network.buffers())).device
 
-    By default glibc gives every large block back and the kernel zeroes each page anew: half of
-    a float32 training step on a CPU. Elsewhere than on glibc this does nothing.
+
+def use_threads_of_others() -> None:
+    """Let this process use the threads of all that torchrun started on its machine, as they wait.
+
+    It holds for the whole process, so the library leaves it to programs.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        m_mmap_max, m_trim_threshold = -4, -1
-        mallopt(m_mmap_max, 0)
-        mallopt(m_trim_threshold, 2**31 - 1)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(torch.get_num_threads() * processes)
 
 
 def peak_memory_mb(device: torch.device) -> int:

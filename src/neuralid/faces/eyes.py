@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ..models.building import empty, fill
 from ..models.finders import (
     EYE_PATCH,
     PATCH,
@@ -211,10 +212,10 @@ def halves(grey: np.ndarray) -> list[np.ndarray]:
 def networks() -> tuple[nn.Module, nn.Module, nn.Module]:
     """The proposer, the locator, the centre, as they ship."""
     tensors = load_file(str(package_files("neuralid") / "assets" / "finders.safetensors"))
-    with torch.random.fork_rng(devices=[]):  # their initial values are not wanted
-        found = {"proposer": FaceProposer(), "locator": EyeLocator(), "centre": EyeCentre()}
-    for name, network in found.items():
-        own = {k[len(name) + 1 :]: t.float() for k, t in tensors.items() if k.startswith(name)}
-        network.load_state_dict(own)
-        network.eval().requires_grad_(False)
-    return tuple(found.values())  # type: ignore[return-value]
+
+    def read(name: str, kind: type[nn.Module]) -> nn.Module:
+        start = f"{name}."
+        own = {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
+        return fill(empty(kind), own)
+
+    return read("proposer", FaceProposer), read("locator", EyeLocator), read("centre", EyeCentre)

@@ -1,6 +1,6 @@
 """What is known of the training faces: attributes from CelebA's list or UTKFace's file names.
 
-Letters in shapes: N faces, K attributes, Z latent size.
+Letters in shapes: N faces, K attributes, L the latent's own shape.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Attributes:
 class Direction:
     """One attribute's way through latent space; its whole length moves the attribute by 1."""
 
-    vector: Tensor  # (Z,)
+    vector: Tensor  # (*L)
     unit: float  # what 1 means in the attribute's own values: its standard deviation
     accuracy: float  # of its reader, on faces that never saw: correlation with the truth
     effects: dict[str, float]  # what the vector does to every attribute, in units

@@ -1,6 +1,7 @@
-"""Latent vectors: draw them from seeds, save, load, and check them against weights.
+"""Latents: draw them from seeds, save, load, and check them against weights.
 
-Letters in shapes: N how many, Z latent size.
+Letters in shapes: N how many, Z random numbers of a seed, L the latent's own shape, D how many
+numbers it holds.
 """
 
 from __future__ import annotations
@@ -20,33 +21,41 @@ from torch import Tensor
 
 from ..core.errors import ConfigError, LatentError
 from ..core.files import write_atomically
-from ..models.config import LATENT_STD
+from ..models.architecture import architecture
+from ..models.config import ModelConfig
+from ..models.drawing import Drawer, map_noise
 
 _KEY = "neuralid-latent"  # of the JSON text in the file's metadata
 _HINT = "make one with `neuralid invert`"
 
 
-def draw(seeds: Sequence[int], latent_size: int) -> Tensor:
-    """One latent a seed, from N(0, 0.5^2): the paper's distribution (section 3.3).
+def draw_noise(seeds: Sequence[int], config: ModelConfig) -> Tensor:
+    """The normal numbers of each seed, of the architecture's spread (the paper's: N(0, 0.5^2)).
 
-    Each seed has a counter-based generator of its own, so its latent does not depend on the
+    Each seed has a counter-based generator of its own, so its numbers do not depend on the
     device, the batch or the order.
 
     Shape:
-        - returns: ``(len(seeds), latent_size)``, float32
+        - returns: ``(len(seeds), Z)``, float32
 
-    >>> draw([3, 1], 8)[1].equal(draw([1], 8)[0])
+    >>> config = ModelConfig(latent_size=8)
+    >>> draw_noise([3, 1], config)[1].equal(draw_noise([1], config)[0])
     True
     """
-    rows = [_philox(seed).standard_normal(latent_size, dtype=np.float32) for seed in seeds]
-    return torch.from_numpy(np.stack(rows)) * LATENT_STD
+    rows = [_philox(seed).standard_normal(config.latent_size, dtype=np.float32) for seed in seeds]
+    return torch.from_numpy(np.stack(rows)) * architecture(config.architecture).noise_std
 
 
-def draw_batch(n: int, latent_size: int, seed: int, step: int) -> Tensor:
-    """The latents of one training step: ``(n, latent_size)``, a function of seed and step."""
+def draw_noise_batch(n: int, config: ModelConfig, seed: int, step: int) -> Tensor:
+    """The noise of one training step: ``(n, Z)``, a function of seed and step."""
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, step))))
-    values = generator.standard_normal((n, latent_size), dtype=np.float32)
-    return torch.from_numpy(values) * LATENT_STD
+    values = generator.standard_normal((n, config.latent_size), dtype=np.float32)
+    return torch.from_numpy(values) * architecture(config.architecture).noise_std
+
+
+def draw_latents(drawer: Drawer, seeds: Sequence[int], truncation: float = 1.0) -> Tensor:
+    """The latent of each seed, moved towards their mean: ``(len(seeds), *L)``, on the CPU."""
+    return drawer.truncate(map_noise(drawer, draw_noise(seeds, drawer.config)), truncation)
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -68,13 +77,16 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def to_text(latent: Tensor, weights_id: str) -> str:
-    """A latent ``(Z,)`` and the weights it belongs to, as one line for PNG text."""
+    """A latent ``(*L)`` and the weights it belongs to, as one line for PNG text."""
     values = latent.detach().cpu().numpy().astype("<f4").tobytes()
     return f"{weights_id}:{base64.b64encode(values).decode()}"
 
 
 def from_text(text: str, name: str = "the picture") -> tuple[Tensor, str]:
-    """Undo `to_text`: the latent ``(Z,)`` and the weights' id. Raises `LatentError`."""
+    """Undo `to_text`: the latent's numbers ``(D,)``, without their shape, and the weights' id.
+
+    Raises `LatentError`.
+    """
     weights_id, _, values = text.partition(":")
     try:
         latent = np.frombuffer(base64.b64decode(values, validate=True), "<f4").astype(np.float32)
@@ -87,13 +99,13 @@ def from_text(text: str, name: str = "the picture") -> tuple[Tensor, str]:
 class LatentFile:
     """A latent on disk, and what is known of it."""
 
-    latent: Tensor  # (Z,)
+    latent: Tensor  # (*L)
     weights_id: str  # of the weights it belongs to
     facts: dict[str, Any]  # source, PSNR, crop
 
 
 def save_latent(path: Path, latent: Tensor, weights_id: str, facts: dict[str, Any]) -> None:
-    """Write a latent ``(Z,)`` as safetensors, with its facts as JSON in the metadata."""
+    """Write a latent ``(*L)`` as safetensors, with its facts as JSON in the metadata."""
     text = json.dumps({**facts, "weights_id": weights_id})
     content = {"latent": latent.detach().cpu().float().contiguous()}
     write_atomically(path, save(content, metadata={_KEY: text}))
@@ -108,7 +120,7 @@ def load_latent(path: Path) -> LatentFile:
         weights_id = facts.pop("weights_id")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise LatentError(f"{path} is not a latent file: {error}", hint=_HINT) from error
-    if latent.ndim != 1 or not bool(latent.isfinite().all()):
+    if latent.ndim == 0 or not bool(latent.isfinite().all()):
         raise LatentError(f"{path} is damaged: no finite vector in it", hint=_HINT)
     return LatentFile(latent, weights_id, facts)
 
@@ -118,11 +130,11 @@ def check_belongs(weights_id: str, wanted: str, name: str) -> None:
     if weights_id != wanted:
         raise LatentError(
             f"{name} belongs to other weights ({weights_id}, not {wanted})",
-            hint="pass the weights it was made with as --weights, or invert the photo again",
+            hint="pass the weights it was made with as `model`, or invert the photo again",
         )
 
 
 def _philox(seed: int) -> np.random.Generator:
     if seed < 0:
-        raise ConfigError(f"seed must be at least 0, not {seed}")
+        raise ConfigError(f"`seed` must be at least 0, not {seed}")
     return np.random.Generator(np.random.Philox(seed))

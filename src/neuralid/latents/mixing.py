@@ -31,18 +31,19 @@ def mix_latents(
     "mean" is the paper's arithmetic mean [1]_; "rescaled" is as long as the latents are on
     average; "slerp" goes along the arc between latents, which keeps their length [3]_.
 
-    Shape: ``(N, Z) -> (Z,)``. Raises `ConfigError`.
+    Shape: ``(N, Z) -> (Z,)``; latents of several axes are blended as one long vector each.
+    Raises `ConfigError`.
 
     >>> mix_latents(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), [3, 1])
     tensor([0.7500, 0.2500])
     """
-    shares = normalised(weights, len(latents))
+    shares, rows, shape = normalised(weights, len(latents)), latents.flatten(1), latents.shape[1:]
     if blend == "mean":
-        return (latents * shares[:, None].to(latents)).sum(0)
+        return (rows * shares[:, None].to(rows)).sum(0).view(shape)
     if blend == "rescaled":
-        return _rescaled(latents, shares.to(latents))
+        return _rescaled(rows, shares.to(rows)).view(shape)
     if blend == "slerp":
-        return _slerp_all(latents, shares)
+        return _slerp_all(rows, shares).view(shape)
     raise ConfigError(f"no blend '{blend}'", hint=f"there are {', '.join(BLENDS)}")
 
 

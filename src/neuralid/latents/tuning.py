@@ -1,6 +1,6 @@
 """Adapt a generator a little to a few faces around their latents: pivotal tuning.
 
-Letters in shapes: N faces, Z latent size, S side of a face.
+Letters in shapes: N faces, L the latent's own shape, S side of a face.
 
 References
 ----------
@@ -16,9 +16,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..core.device import autocast
-from ..models.config import LATENT_STD
-from ..models.dcgan import Generator
+from ..core.device import autocast, device_of
+from ..models.architecture import architecture
+from ..models.network import GeneratorNetwork
 
 RATE = 5e-5  # of Adam
 LOCALITY = 0.1  # weight of the other faces staying as they are
@@ -26,14 +26,14 @@ OTHERS = 4  # latents a step that are held so
 
 
 def tune(
-    generator: Generator,
+    generator: GeneratorNetwork,
     latents: Tensor,
     targets: Tensor,
     steps: int,
     *,
     precision: str = "fp32",
     on_step: Callable[[int, int], None] | None = None,
-) -> Generator:
+) -> GeneratorNetwork:
     """A copy of ``generator`` that draws ``targets`` from ``latents`` better, jointly for all.
 
     Descends on the weights, the latents being fixed (the pivots of [1]_); batch norms stay in
@@ -41,10 +41,10 @@ def tune(
     they were, so that mixes stay faces. The original is not changed.
 
     Shape:
-        - latents: ``(N, Z)``
+        - latents: ``(N, *L)``
         - targets: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``
     """
-    device = generator.dense.weight.device
+    device = device_of(generator)
     tuned = copy.deepcopy(generator).eval().requires_grad_(True)
     optimizer = torch.optim.Adam(tuned.parameters(), lr=RATE, betas=(0.9, 0.99), fused=True)
     pivots, wanted = latents.to(device), targets.to(device)
@@ -52,11 +52,11 @@ def tune(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = RATE * (1 - step / steps)
-        others = _between(pivots, rng)
+        others = _between(generator, pivots, rng)
         with torch.no_grad(), autocast(device, precision):
-            held = generator(others).float()
+            held = generator.from_latents(others).float()
         with autocast(device, precision):
-            drawn = tuned(torch.cat([pivots, others])).float()
+            drawn = tuned.from_latents(torch.cat([pivots, others])).float()
         error = (drawn[: len(pivots)] - wanted).square().flatten(1).sum(1).mean()
         moved = (drawn[len(pivots) :] - held).square().flatten(1).sum(1).mean()
         optimizer.zero_grad(set_to_none=True)
@@ -67,9 +67,13 @@ def tune(
     return tuned.requires_grad_(False)
 
 
-def _between(pivots: Tensor, rng: torch.Generator) -> Tensor:
-    """Latents part of the way from pivots to drawn ones: ``(OTHERS, Z)``."""
+def _between(generator: GeneratorNetwork, pivots: Tensor, rng: torch.Generator) -> Tensor:
+    """Latents part of the way from pivots to drawn ones: ``(OTHERS, *L)``."""
+    config = generator.config
     chosen = torch.randint(len(pivots), (OTHERS,), generator=rng).to(pivots.device)
-    drawn = (torch.randn(OTHERS, pivots.shape[1], generator=rng) * LATENT_STD).to(pivots)
-    share = torch.rand(OTHERS, 1, generator=rng).to(pivots.device)
+    noise = torch.randn(OTHERS, config.latent_size, generator=rng)
+    noise = noise * architecture(config.architecture).noise_std
+    with torch.no_grad():
+        drawn = generator.latents(noise.to(pivots))
+    share = torch.rand(OTHERS, *[1] * (pivots.ndim - 1), generator=rng).to(pivots.device)
     return torch.lerp(pivots[chosen], drawn, share)

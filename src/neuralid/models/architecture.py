@@ -1,27 +1,52 @@
-"""The networks: one file an architecture, found by name."""
+"""An architecture is one object, registered by the module that defines it and found by its name.
+
+Adding one is one file and one line of `BUILT_IN`; a program can also `register` its own. This file
+imports neither torch nor an architecture before one is asked for.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
 from ..core.errors import ConfigError
-from .config import ModelConfig
-from .dcgan import Discriminator, Generator
 
-ARCHITECTURES = {"dcgan": (Generator, Discriminator)}
-
-
-def build_generator(config: ModelConfig, dropout: float = 0.0) -> Generator:
-    """The generator of ``config.architecture``, freshly initialised."""
-    return _architecture(config)[0](config, dropout)
+BUILT_IN = {"dcgan": "dcgan"}  # name -> module of this package, imported on first use
+REGISTERED: dict[str, Architecture] = {}
 
 
-def build_discriminator(config: ModelConfig, dropout: float = 0.0) -> Discriminator:
-    """The discriminator of ``config.architecture``, freshly initialised."""
-    return _architecture(config)[1](config, dropout)
+@dataclass(frozen=True)
+class Architecture:
+    """What the program knows of a pair of networks; `network.py` says what they must offer.
+
+    `building.py` makes the networks: on the meta device first, so that making them draws no random
+    numbers.
+    """
+
+    name: str
+    sizes: tuple[int, ...]  # sides of a face that it can draw, pixels, at least 14
+    generator: Callable[[Any, float], Any]  # (ModelConfig, dropout) -> GeneratorNetwork
+    discriminator: Callable[[Any, float], Any]  # (ModelConfig, dropout) -> DiscriminatorNetwork
+    drawer: Callable[[Any], Any]  # a trained GeneratorNetwork -> Drawer; the network is left alone
+    recipe: str = "stable"  # name of the recipe it is trained by, if nobody asks for another
+    noise_std: float = 1.0  # standard deviation of the normal numbers that a seed gives
+    truncation: float = 1.0  # of `sample`, if nobody asks for another
+    needs_full_precision: Callable[[str], bool] = lambda tensor: False  # by name, in a weights file
 
 
-def _architecture(config: ModelConfig) -> tuple[type[Generator], type[Discriminator]]:
-    if config.architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"no architecture '{config.architecture}'", hint=f"there is {', '.join(ARCHITECTURES)}"
-        )
-    return ARCHITECTURES[config.architecture]
+def register(new: Architecture) -> None:
+    """Make an architecture known under its name, in place of one that has the name already."""
+    REGISTERED[new.name] = new
+
+
+def architecture(name: str) -> Architecture:
+    """The architecture called ``name``. Raises `ConfigError` if there is none."""
+    if name not in REGISTERED and name in BUILT_IN:
+        import_module(f".{BUILT_IN[name]}", __package__)
+    if name not in REGISTERED:
+        known = sorted({*BUILT_IN, *REGISTERED})
+        there = "there is" if len(known) == 1 else "there are"
+        raise ConfigError(f"no architecture '{name}'", hint=f"{there} {', '.join(known)}")
+    return REGISTERED[name]

@@ -1,4 +1,4 @@
-"""The paper's two networks, layer for layer (section 3.2): the networks only, no training.
+"""The paper's two networks, layer for layer (section 3.2): all that knows their insides.
 
 Letters in shapes: N batch, Z latent size, S side of a face.
 
@@ -11,30 +11,42 @@ References
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .architecture import Architecture, register
 from .config import ModelConfig
-from .convolution import phase_upsample_conv, spectral_conv7, spectral_upsample_conv
+from .convolution import (
+    phase_conv,
+    phase_kernels,
+    phase_upsample_conv,
+    spectral_conv7,
+    spectral_upsample_conv,
+)
+from .drawing import Drawer
+from .network import DiscriminatorNetwork, GeneratorNetwork
 from .share import WHOLE, Share
 
+SIZES = (28, 56, 112)  # 14 pixels doubled one, two (the paper) or three times
+LATENT_STD = 0.5  # the paper draws its latents from N(0, 0.5^2)
 STEM = 14  # side of the first map
 STEM_WIDTH = 256
 LAST_WIDTH = 32
 SPECTRAL_BATCH = 16  # from this many faces a batch the spectral forms are faster, on a CPU
 
 
-class Generator(nn.Module):
+class Generator(GeneratorNetwork):
     """Turn latent vectors into faces, as in the first table of [1]_.
 
     The upsampling layers and the convolutions after them are computed in one of the exact
     faster forms of `convolution`; the parameters are the table's.
 
     Shape:
-        - z: ``(N, Z)``, drawn from N(0, 0.5^2)
+        - noise: ``(N, Z)``, drawn from N(0, 0.5^2), which is the latent
         - returns: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``
 
     >>> generator = Generator(ModelConfig(size=28, latent_size=8)).eval()
@@ -43,24 +55,25 @@ class Generator(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.dense = nn.Linear(config.latent_size, STEM * STEM * STEM_WIDTH)
         self.dense_norm = _norm(nn.BatchNorm1d, STEM * STEM * STEM_WIDTH)
         self.dropout = Dropout(dropout)
 
         # Each doubling halves the width, down to 64: 256 -> 128 -> 64 in the paper.
-        widths = [max(STEM_WIDTH >> i, 64) for i in range(config.doublings + 1)]
+        widths = [max(STEM_WIDTH >> i, 64) for i in range(_doublings(config) + 1)]
         self.ups = nn.ModuleList(map(UpConv, widths, widths[1:]))
         self.norms = nn.ModuleList(_norm(nn.BatchNorm2d, width) for width in widths[1:])
         self.conv = nn.ConvTranspose2d(widths[-1], LAST_WIDTH, 5, padding=2)
         self.conv_norm = _norm(nn.BatchNorm2d, LAST_WIDTH)
         self.to_rgb = nn.ConvTranspose2d(LAST_WIDTH, 3, 5, padding=2)
-        self.apply(_init_weights)
 
-    def forward(self, z: Tensor, share: Share = WHOLE) -> Tensor:
+    def init_weights(self, rng: torch.Generator) -> None:
+        _init_weights(self, rng)
+
+    def forward(self, noise: Tensor, share: Share = WHOLE) -> Tensor:
         slope = self.config.slope
-        x = F.leaky_relu(self.dense_norm(self.dense(z)), slope)  # (N, 14*14*256)
+        x = F.leaky_relu(self.dense_norm(self.dense(noise)), slope)  # (N, 14*14*256)
         x = x.view(-1, STEM, STEM, STEM_WIDTH).permute(0, 3, 1, 2)  # (N, 256, 14, 14)
         x = self.dropout(x, share)
         for up, norm in zip(self.ups, self.norms, strict=True):
@@ -85,13 +98,13 @@ class UpConv(nn.ConvTranspose2d):
         return phase_upsample_conv(x, kernel, self.bias)
 
 
-class Discriminator(nn.Module):
+class Discriminator(DiscriminatorNetwork):
     """Tell faces of people from generated ones, as in the second table of [1]_.
 
     It returns logits; their sigmoid, the table's last line, is part of the loss.
 
     Shape:
-        - x: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``
+        - faces: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``
         - returns: ``(N,)``, logits
 
     >>> discriminator = Discriminator(ModelConfig(size=28)).eval()
@@ -100,18 +113,20 @@ class Discriminator(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.config = config
-        widths = [3] + [64 << i for i in range(config.doublings + 1)]  # 3, 64, 128, 256
+        super().__init__(config)
+        widths = [3] + [64 << i for i in range(_doublings(config) + 1)]  # 3, 64, 128, 256
         self.convs = nn.ModuleList(
             nn.Conv2d(c, k, 5, stride=2, padding=2) for c, k in pairwise(widths)
         )
         self.wide = Conv7(widths[-1], 1024)
         self.dropout = Dropout(dropout)
         self.dense = nn.Linear(1024 * 7 * 7, 1)
-        self.apply(_init_weights)
 
-    def forward(self, x: Tensor, share: Share = WHOLE) -> Tensor:
+    def init_weights(self, rng: torch.Generator) -> None:
+        _init_weights(self, rng)
+
+    def forward(self, faces: Tensor, share: Share = WHOLE) -> Tensor:
+        x = faces
         for conv in [*self.convs, self.wide]:
             x = self.dropout(F.leaky_relu(conv(x), self.config.slope), share)
         # Keras flattens (7, 7, 1024) in this order; the map is laid out so already.
@@ -145,13 +160,68 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor, share: Share = WHOLE) -> Tensor:
         if not self.training or self.threshold == 0:
             return x
-        values = x.numel() * share.size
-        words = torch.empty((values + 7) // 8, dtype=torch.int64, device=x.device)
-        dice = words.random_(-(1 << 63), None).view(torch.uint8)[:values]
+        dice = random_bytes(x.numel() * share.size, x.device, share.rng)
         dice = share.of(dice.view(len(x) * share.size, -1))
         # In x's own type: arithmetic on truth values is several times slower.
         scale = dice.to(x.dtype).ge_(self.threshold).mul_(256 / (256 - self.threshold))
         return x * scale.view(x.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
+
+
+class FoldedGenerator(Drawer):
+    """A generator for inference: batch norms folded into the layers before them, phases ready.
+
+    Equal to the trained generator in evaluation mode, to rounding. The original is not changed.
+
+    Shape:
+        - latents: ``(N, Z)`` -> ``(N, 3, S, S)`` in ``[-0.5, 0.5]``
+    """
+
+    dense_weight: Tensor
+    dense_bias: Tensor
+    conv_weight: Tensor
+    conv_bias: Tensor
+    to_rgb_weight: Tensor
+    to_rgb_bias: Tensor
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(generator)
+        source = copy.deepcopy(generator).cpu().double().eval().requires_grad_(False)
+        weight, bias = _fold(source.dense.weight, source.dense.bias, source.dense_norm)
+        self._keep("dense", weight, bias)
+        self.ups = len(source.ups)
+        for i, (up, norm) in enumerate(zip(source.ups, source.norms, strict=True)):
+            assert isinstance(up, UpConv)
+            kernel, bias = _fold(as_conv_kernel(up.weight), up.bias, norm)
+            self._keep(f"up{i}", phase_kernels(kernel).flatten(0, 1), bias)
+        kernel, bias = _fold(as_conv_kernel(source.conv.weight), source.conv.bias, source.conv_norm)
+        self._keep("conv", kernel, bias)
+        self._keep("to_rgb", as_conv_kernel(source.to_rgb.weight), source.to_rgb.bias)
+        self.to(generator.dense.weight.device)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        slope = self.config.slope
+        x = F.leaky_relu(F.linear(latents, self.dense_weight, self.dense_bias), slope)
+        x = x.view(-1, STEM, STEM, STEM_WIDTH).permute(0, 3, 1, 2)  # (N, 256, 14, 14)
+        for i in range(self.ups):
+            x = phase_conv(x, getattr(self, f"up{i}_weight"), getattr(self, f"up{i}_bias"))
+            x = F.leaky_relu(x, slope)  # (N, 128, 28, 28), then (N, 64, 56, 56)
+        x = F.leaky_relu(F.conv2d(x, self.conv_weight, self.conv_bias, padding=2), slope)
+        return F.conv2d(x, self.to_rgb_weight, self.to_rgb_bias, padding=2).sigmoid() - 0.5
+
+    def _keep(self, name: str, weight: Tensor, bias: Tensor | None) -> None:
+        weight = weight.float()
+        if weight.ndim == 4:
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        self.register_buffer(f"{name}_weight", weight)
+        self.register_buffer(f"{name}_bias", None if bias is None else bias.float())
+
+
+def random_bytes(count: int, device: torch.device, rng: torch.Generator | None) -> Tensor:
+    """``(count,)``, uint8, from a generator on the device: eight from each of its words."""
+    if device.type == "mps":  # its kernel draws int32, and refuses the whole range of int64
+        return torch.empty(count, dtype=torch.uint8, device=device).random_(0, 256, generator=rng)
+    words = torch.empty((count + 7) // 8, dtype=torch.int64, device=device)
+    return words.random_(-(1 << 63), None, generator=rng).view(torch.uint8)[:count]
 
 
 def as_conv_kernel(weight: Tensor) -> Tensor:
@@ -168,9 +238,40 @@ def _norm(kind: type[nn.Module], width: int) -> nn.Module:
     return kind(width, eps=1e-3)  # Keras' epsilon
 
 
-def _init_weights(module: nn.Module) -> None:
-    """Normal(0, 0.02), as in section 4 of [2]_."""
-    if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+def _doublings(config: ModelConfig) -> int:
+    """How often the 14-pixel map is doubled to reach the size."""
+    return SIZES.index(config.size) + 1
+
+
+def _init_weights(network: nn.Module, rng: torch.Generator) -> None:
+    """Normal(0, 0.02), as in section 4 of [2]_; biases 0, batch norms as if there were none."""
+    for layer in network.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(layer.weight, std=0.02, generator=rng)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            layer.reset_parameters()
+
+
+def _fold(weight: Tensor, bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """A layer and the batch norm after it as one layer; output channels lead ``weight``."""
+    assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))
+    assert norm.running_mean is not None and norm.running_var is not None and bias is not None
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    shifted = (bias - norm.running_mean) * scale + norm.bias
+    return weight * scale.view(-1, *[1] * (weight.ndim - 1)), shifted
+
+
+register(
+    Architecture(
+        "dcgan",
+        SIZES,
+        Generator,
+        Discriminator,
+        FoldedGenerator,
+        recipe="stable",
+        noise_std=LATENT_STD,
+        needs_full_precision=lambda tensor: "norm" in tensor,
+    )
+)

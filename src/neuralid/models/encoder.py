@@ -1,7 +1,7 @@
 """The encoder: a face to a latent near the one that draws it, where inversion then starts.
 
 The paper has none (its search starts from a random latent). Letters in shapes: N batch, S side of
-a face, Z latent size.
+a face, L the shape of what is guessed.
 
 References
 ----------
@@ -11,44 +11,60 @@ References
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
-from .config import ModelConfig
+from .network import Network
 
-SMALLEST = 7  # side of the last map but one, pixels
+LAST = 3  # the side is halved until it is no more than this
+FIRST_WIDTH, MOST_WIDTH = 48, 256
 
 
-class Encoder(nn.Module):
-    """Guess the latent behind a face [1]_.
+class Encoder(Network):
+    """Guess the latent behind a face [1]_, or any other numbers.
+
+    ``size`` is the side of a face, at least 14 pixels; ``shape`` that of what is guessed.
 
     Shape:
-        - faces: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]`` -> ``(N, Z)``
+        - faces: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]`` -> ``(N, *L)``
 
-    >>> import torch
-    >>> Encoder(ModelConfig(size=28, latent_size=8))(torch.zeros(2, 3, 28, 28)).shape
-    torch.Size([2, 8])
+    >>> Encoder(28, (2, 4))(torch.zeros(2, 3, 28, 28)).shape
+    torch.Size([2, 2, 4])
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, size: int, shape: tuple[int, ...], slope: float = 0.2) -> None:
         super().__init__()
-        self.config = config
-        halvings = config.doublings + 1  # from S to 7
-        widths = [3, *(min(256, 48 << i) for i in range(halvings)), 256]
+        self.shape, self.slope = shape, slope
+        halvings = math.ceil(math.log2((size + 1) / (LAST + 1)))
+        widths = [3, *(min(MOST_WIDTH, FIRST_WIDTH << i) for i in range(halvings - 1)), MOST_WIDTH]
         self.convs = nn.ModuleList(
             nn.Conv2d(c, k, 4, stride=2, padding=1) for c, k in pairwise(widths)
         )
-        side = SMALLEST // 2
-        self.dense = nn.Linear(256 * side * side, config.latent_size)
-        self.slope = config.slope
+        side = size >> halvings
+        self.dense = nn.Linear(MOST_WIDTH * side * side, math.prod(shape))
+
+    def init_weights(self, rng: torch.Generator) -> None:
         for conv in self.convs:
-            assert isinstance(conv, nn.Conv2d)
-            nn.init.kaiming_normal_(conv.weight, config.slope)
-        nn.init.normal_(self.dense.weight, std=0.02)
+            assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+            nn.init.kaiming_normal_(conv.weight, self.slope, generator=rng)
+            nn.init.zeros_(conv.bias)
+        nn.init.normal_(self.dense.weight, std=0.02, generator=rng)
+        nn.init.zeros_(self.dense.bias)
 
     def forward(self, faces: Tensor) -> Tensor:
         x = faces
         for conv in self.convs:  # (N, 48, 28, 28), (N, 96, 14, 14), (N, 192, 7, 7), (N, 256, 3, 3)
             x = nn.functional.leaky_relu(conv(x), self.slope)
-        return self.dense(x.flatten(1))
+        return self.dense(x.flatten(1)).unflatten(1, self.shape)
+
+    @torch.no_grad()
+    def append(self, matrix: Tensor) -> None:
+        """Let the last layer do what it did and then multiply by a matrix, on its device.
+
+        Shape: ``(L, L)``, L what the guessed shape holds in all.
+        """
+        self.dense.weight.copy_(matrix.T @ self.dense.weight)
+        self.dense.bias.copy_(self.dense.bias @ matrix)

@@ -27,11 +27,11 @@ class Recipe:
     dropout_d: float = 0.25
 
     def __post_init__(self) -> None:
-        for rate in (self.learning_rate_g, self.learning_rate_d, self.r1):
-            check_range("a recipe's rate or weight", rate, 0)
-        for part in (self.beta1, self.real_label, self.ema, self.dropout_g, self.dropout_d):
-            check_range("a recipe's share", part, 0, 1)
-        check_range("r1 interval", self.r1_interval, 1)
+        for name in ("learning_rate_g", "learning_rate_d", "r1"):
+            check_range(name, getattr(self, name), 0)
+        for name in ("beta1", "real_label", "ema", "dropout_g", "dropout_d"):
+            check_range(name, getattr(self, name), 0, 1)
+        check_range("r1_interval", self.r1_interval, 1)
 
 
 RECIPES = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -18,7 +19,9 @@ class Share:
     picture gets does not depend on how many processes there are. A batch made of several ``parts``
     one after another (real faces, then generated ones) is shared out part by part.
 
-    >>> import torch
+    The numbers come from ``rng``, a generator on the rows' device; None means torch's global one,
+    which training never uses.
+
     >>> Share(rank=1, size=2, parts=2).of(torch.arange(8)).tolist()
     [2, 3, 6, 7]
     """
@@ -26,6 +29,7 @@ class Share:
     rank: int = 0
     size: int = 1
     parts: int = 1
+    rng: torch.Generator | None = None
 
     def of(self, whole: Tensor) -> Tensor:
         """This process's rows: ``(P * N, ...) -> (N, ...)``."""

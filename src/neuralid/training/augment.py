@@ -19,7 +19,8 @@ from ..models.share import WHOLE, Share
 def diff_augment(x: Tensor, policy: str, share: Share = WHOLE) -> Tensor:
     """Apply a comma-separated policy of "color", "translation" and "cutout"; "" changes nothing.
 
-    ``share`` says which rows these are of a batch that several processes share out.
+    ``share`` says which rows these are of a batch that several processes share out, and where the
+    random numbers come from.
 
     Shape: ``(N, 3, S, S) -> (N, 3, S, S)``.
     """
@@ -31,8 +32,9 @@ def diff_augment(x: Tensor, policy: str, share: Share = WHOLE) -> Tensor:
 
 
 def _color(x: Tensor, share: Share) -> Tensor:
-    dice = torch.rand(3, len(x) * share.size, 1, 1, 1, device=x.device)
-    brightness, saturation, contrast = map(share.of, dice)
+    # No more axes than are needed: older MPS kernels fill five wrongly.
+    dice = torch.rand(3, len(x) * share.size, generator=share.rng, device=x.device)
+    brightness, saturation, contrast = map(share.of, dice.view(3, -1, 1, 1, 1))
     x = x + (brightness - 0.5) / 2  # the paper's pixels span 1, DiffAugment's 2
     grey = x.mean(1, keepdim=True)
     x = (x - grey) * (2 * saturation) + grey
@@ -44,7 +46,8 @@ def _translation(x: Tensor, share: Share) -> Tensor:
     """Move each face by up to an eighth of its side; black comes in."""
     n, _, s, _ = x.shape
     most = s // 8
-    dice = torch.randint(-most, most + 1, (2, n * share.size, 1, 1), device=x.device)
+    places = (2, n * share.size, 1, 1)
+    dice = torch.randint(-most, most + 1, places, generator=share.rng, device=x.device)
     down, right = map(share.of, dice)
     padded = F.pad(x, (most, most, most, most))
     pixels = torch.arange(s, device=x.device) + most
@@ -57,7 +60,8 @@ def _translation(x: Tensor, share: Share) -> Tensor:
 def _cutout(x: Tensor, share: Share) -> Tensor:
     """Blank a square of half the side, at a random place."""
     n, _, s, _ = x.shape
-    dice = torch.randint(0, s + 1, (2, n * share.size, 1), device=x.device)
+    places = (2, n * share.size, 1)
+    dice = torch.randint(0, s + 1, places, generator=share.rng, device=x.device)
     pixels = torch.arange(s, device=x.device).view(1, s)
     rows, columns = ((pixels - centre).abs() < s // 4 for centre in map(share.of, dice))
     return x * ~(rows[:, :, None] & columns[:, None, :])[:, None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.device import keep_freed_memory
+from ..core.device import device_of
 from ..core.errors import TrainingError
 from .batches import Batches
 from .config import TrainConfig
@@ -55,44 +55,40 @@ def train_loop(
     state in which every number is finite. A loss or a number in the state that is not makes
     ``go_back()`` put the last such state back, with lower learning rates; a `TrainingError` if
     that was done `ROLLBACKS` times. On a CPU ``on_step`` hears of every step, elsewhere of every
-    16 together. The global random state is left as it was.
+    16 together.
     """
     world = world or World()
     total, interval = round(config.kimg * 1000), round(config.snapshot * 1000)
-    device = state.generator.dense.weight.device
-    if device.type == "cpu":
-        keep_freed_memory()
-    every = LOOKS.get(device.type, LOOK)
+    every = LOOKS.get(device_of(state.generator).type, LOOK)
     engine = Engine.start(state, config, precision, world)
     look, saved = _Look(world, total), -1
     stop = world.any(should_stop())
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        while state.images < total and not stop:
-            look.begin()
-            batch = list(passes(state, batches, config, world))
-            look.add(train_step(state, batch, engine), config.batch)
-            before = state.images
-            state.images += config.batch
-            state.step += 1
-            save = before // interval != state.images // interval or state.images >= total
-            if not save and state.step % every:
-                continue
+    while state.images < total and not stop:
+        look.begin()
+        batch = list(passes(state, batches, config, world))
+        look.add(train_step(state, batch, engine), config.batch)
+        before = state.images
+        state.images += config.batch
+        state.step += 1
+        save = before // interval != state.images // interval or state.images >= total
+        if not save and state.step % every:
+            continue
 
-            # Look at how it goes; on a GPU this waits until all of it is computed.
-            step = look.report(state.images)
-            good = math.isfinite(step.loss_d + step.loss_g)
-            if good:
-                on_step(step)
-                stop = world.any(should_stop())
-                save = save or stop
-                good = not save or state.is_finite()
-            if not good:
-                _check_rollbacks(state)
-                go_back()
-                saved = -1
-            elif save:
-                on_snapshot(state)
-                saved = state.images
+        # Look at how it goes; on a GPU this waits until all of it is computed.
+        step = look.report(state.images)
+        good = math.isfinite(step.loss_d + step.loss_g)
+        if good:
+            on_step(step)
+            stop = world.any(should_stop())
+            save = save or stop
+            good = not save or state.is_finite()
+        if not good:
+            _check_rollbacks(state)
+            go_back()
+            saved = -1
+        elif save:
+            on_snapshot(state)
+            saved = state.images
     if saved != state.images:
         on_snapshot(state)
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..models.architecture import build_discriminator, build_generator
+from ..models.building import build_discriminator, build_generator
 from ..models.config import ModelConfig
-from ..models.dcgan import Discriminator, Generator
+from ..models.network import DiscriminatorNetwork, GeneratorNetwork
 from ..models.recipe import Recipe
 from .config import TrainConfig
 
@@ -23,9 +23,9 @@ Network = TypeVar("Network", bound=nn.Module)
 class TrainState:
     """The state of one run; `pack` and `unpack` carry it through a checkpoint."""
 
-    generator: Generator
-    discriminator: Discriminator
-    average: Generator  # moving average of the generator; what is published
+    generator: GeneratorNetwork
+    discriminator: DiscriminatorNetwork
+    average: GeneratorNetwork  # moving average of the generator; what is published
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer
     step: int = 0
@@ -35,11 +35,9 @@ class TrainState:
     @classmethod
     def fresh(cls, model: ModelConfig, config: TrainConfig, device: torch.device) -> TrainState:
         """A new run: networks initialised from the run's seed."""
-        recipe = config.recipe
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            generator = _place(build_generator(model, recipe.dropout_g), device)
-            discriminator = _place(build_discriminator(model, recipe.dropout_d), device)
+        recipe, rng = config.recipe, torch.Generator().manual_seed(config.seed)
+        generator = _place(build_generator(model, rng, recipe.dropout_g), device)
+        discriminator = _place(build_discriminator(model, rng, recipe.dropout_d), device)
         average = copy.deepcopy(generator).eval().requires_grad_(False)
         return cls(
             generator,
@@ -68,7 +66,7 @@ class TrainState:
         return bool(torch.stack([x.isfinite().all().cpu() for x in _tensors(parts)]).all())
 
     def lower_rates(self, rollbacks: int, recipe: Recipe) -> None:
-        """Halve the recipe's learning rates so many times; checkpoints keep them."""
+        """Halve the recipe's learning rates ``rollbacks`` times; checkpoints keep them."""
         self.rollbacks = rollbacks
         rates = (recipe.learning_rate_g, recipe.learning_rate_d)
         for optimizer, rate in zip((self.optimizer_g, self.optimizer_d), rates, strict=True):

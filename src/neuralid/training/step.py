@@ -1,20 +1,20 @@
 """One training step: the discriminator, the generator, the average.
 
-Letters in shapes: N pictures of one pass, Z latent size, S side of a face.
+Letters in shapes: N pictures of one pass, Z random numbers of a face, S side of a face.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..core.device import autocast
-from ..latents.latent import draw_batch
+from ..core.device import autocast, device_of
+from ..latents.latent import draw_noise_batch
 from ..models.recipe import Recipe
 from .augment import diff_augment
 from .batches import Batches
@@ -31,8 +31,13 @@ class Pass:
     """What the networks see at once: this process's share of a batch, or of a micro-batch."""
 
     real: Tensor  # (N, 3, S, S)
-    z: Tensor  # (N, Z)
+    noise: Tensor  # (N, Z)
     seed: int
+
+    def rng(self, use: int) -> torch.Generator:
+        """Where dropout and augmentation draw from, on its device: a function of the pass."""
+        rng = torch.Generator(self.real.device)
+        return rng.manual_seed((self.seed + use) % (1 << 63))
 
 
 @dataclass(frozen=True)
@@ -55,16 +60,16 @@ def passes(
     state: TrainState, batches: Batches, config: TrainConfig, world: World
 ) -> Iterator[Pass]:
     """What this process sees in the next step: pictures, latents and seeds, functions of it."""
-    device = state.generator.dense.weight.device
+    device = device_of(state.generator)
     together = config.micro_batch or config.batch
     mine = together // world.size
-    z = draw_batch(config.batch, state.generator.config.latent_size, config.seed, state.step)
+    noise = draw_noise_batch(config.batch, state.generator.config, config.seed, state.step)
     for first in range(0, config.batch, together):
         start = first + world.rank * mine
         real = batches.after(state.images + start, mine).to(device)
         yield Pass(
             real.contiguous(memory_format=torch.channels_last),
-            z[start : start + mine].to(device),
+            noise[start : start + mine].to(device),
             _seed(config.seed, state.step, first),
         )
 
@@ -112,19 +117,18 @@ def train_step(state: TrainState, batch: Sequence[Pass], engine: Engine) -> Tens
 
 def _draw(generator: nn.Module, part: Pass, engine: Engine) -> Tensor:
     """Fakes ``(N, 3, S, S)``, the same whenever the same generator draws them."""
-    _seed_for(part, DRAWING)
-    with autocast(part.z.device, engine.precision):
-        return generator(part.z, engine.world.share())
+    share = engine.world.share(part.rng(DRAWING))
+    with autocast(part.noise.device, engine.precision):
+        return generator(part.noise, share)
 
 
 def _loss_d(part: Pass, fake: Tensor, penalised: bool, engine: Engine) -> tuple[Tensor, Tensor]:
     """The discriminator's loss; and it without the penalty, and D's mean outputs ``(3,)``."""
-    recipe, share = engine.recipe, engine.world.share()
-    _seed_for(part, DISCRIMINATOR)
+    recipe, share = engine.recipe, engine.world.share(part.rng(DISCRIMINATOR))
     real = part.real.detach().requires_grad_(penalised)
     both = torch.cat([diff_augment(x, recipe.augment, share) for x in (real, fake.float())])
     with autocast(real.device, engine.precision):
-        logits = engine.discriminator(both, engine.world.share(parts=2)).float()
+        logits = engine.discriminator(both, replace(share, parts=2)).float()
     on_real, on_fake = logits.chunk(2)
     loss = discriminator_loss(on_real, on_fake, recipe.real_label)
     values = torch.stack([loss, on_real.sigmoid().mean(), on_fake.sigmoid().mean()]).detach()
@@ -135,8 +139,7 @@ def _loss_d(part: Pass, fake: Tensor, penalised: bool, engine: Engine) -> tuple[
 
 
 def _loss_g(discriminator: nn.Module, part: Pass, fake: Tensor, engine: Engine) -> Tensor:
-    _seed_for(part, GENERATOR)
-    share = engine.world.share()
+    share = engine.world.share(part.rng(GENERATOR))
     changed = diff_augment(fake.float(), engine.recipe.augment, share)
     with autocast(fake.device, engine.precision):
         return generator_loss(discriminator(changed, share).float())
@@ -147,11 +150,6 @@ def _added_up(network: nn.Module, last: bool) -> AbstractContextManager[None]:
     if last or not isinstance(network, DistributedDataParallel):
         return nullcontext()
     return network.no_sync()
-
-
-def _seed_for(part: Pass, use: int) -> None:
-    # Dropout and augmentation draw from the global generator: a function of the pass.
-    torch.manual_seed((part.seed + use) % (1 << 63))
 
 
 def _seed(seed: int, step: int, first: int) -> int:

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load
 
 from ..core.device import pick_precision
+from ..models.building import empty, fill
 from ..models.upscaler import REACH, FaceUpscaler
 from .opencv import cubic, nearest
 from .picture import join, luma, split
@@ -99,11 +100,9 @@ def _read_network(device: str, sharp: bool) -> FaceUpscaler:
         tensors |= _tensors("upscaler-sharp")  # has only what differs
     precision = pick_precision("auto", torch.device(device))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    with torch.device("meta"):  # no weights to begin with, which would draw from torch's own state
-        network = FaceUpscaler()
-    network.load_state_dict(tensors, assign=True)
+    network = fill(empty(FaceUpscaler), tensors)
     network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.eval().requires_grad_(False)
+    return network
 
 
 def _tensors(name: str) -> dict[str, torch.Tensor]:

@@ -44,15 +44,15 @@ class World:
     def is_first(self) -> bool:
         return self.rank == 0
 
-    def share(self, parts: int = 1) -> Share:
-        """This process's rows of a batch."""
-        return Share(self.rank, self.size, parts)
+    def share(self, rng: torch.Generator) -> Share:
+        """This process's rows of a batch; ``rng`` is seeded alike in all processes."""
+        return Share(self.rank, self.size, rng=rng)
 
     def first(self, make: Callable[[], T]) -> T:
         """What the first process makes, on all of them; the others wait. Its errors are all's."""
         if self.size == 1:
             return make()
-        outcome: list[Any] = [_tried(make) if self.is_first else None]
+        outcome: list[Any] = [_try(make) if self.is_first else None]
         dist.broadcast_object_list(outcome)
         value, error = outcome[0]
         if error is not None:
@@ -70,7 +70,7 @@ class World:
         """What this process makes; if one of them cannot, its error is raised on all."""
         if self.size == 1:
             return make()
-        value, error = _tried(make)
+        value, error = _try(make)
         errors: list[Any] = [None] * self.size
         dist.all_gather_object(errors, error)
         for rank, found in enumerate(errors):
@@ -147,8 +147,8 @@ class World:
 
 
 @contextmanager
-def join_processes() -> Iterator[World]:
-    """Join the processes torchrun started, or a process group there is already, or be the only one.
+def join_world() -> Iterator[World]:
+    """Join this process's world: torchrun's, a process group that is there already, or its own.
 
     Raises `TrainingError` if another process of it is lost.
     """
@@ -191,7 +191,7 @@ def _world() -> World:
     return World(rank, size, int(os.environ.get("LOCAL_RANK", rank)))
 
 
-def _tried(make: Callable[[], Any]) -> tuple[Any, NeuralidError | None]:
+def _try(make: Callable[[], Any]) -> tuple[Any, NeuralidError | None]:
     try:
         return make(), None
     except NeuralidError as error:

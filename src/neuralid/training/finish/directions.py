@@ -1,7 +1,8 @@
 """Which way in latent space an attribute lies: found on real faces, measured on drawn ones.
 
 The paper leaves it open "which elements of the vector are responsible for particular features"
-(section 6). Letters in shapes: N faces, K attributes, Z latent size, S side of a face.
+(section 6). Letters in shapes: N faces, K attributes, L the latent's own shape, D how many
+numbers it holds, S side of a face.
 
 References
 ----------
@@ -20,12 +21,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...core.device import device_of
 from ...latents.attributes import Attributes, Direction
 from ...latents.config import InvertConfig
+from ...latents.coordinates import Coordinates
 from ...latents.inversion import invert
-from ...latents.latent import draw
+from ...latents.latent import draw_latents
+from ...models.drawing import Drawer, draw_faces
 from ...models.encoder import Encoder
-from ...models.inference import FoldedGenerator, draw_faces, even_coordinates
 from ...pictures.images import to_tensor
 from .reader import count_steps, read, train_reader
 
@@ -39,8 +42,8 @@ Report = Callable[[int, int], None]
 
 
 def find_directions(
-    generator: FoldedGenerator,
-    metric: Tensor,
+    drawer: Drawer,
+    coordinates: Coordinates,
     encoder: Encoder | None,
     faces: np.ndarray,
     attributes: Attributes,
@@ -64,26 +67,25 @@ def find_directions(
     chosen = order[: min(INVERTED, len(faces))]
     work = _Work(-(-len(chosen) // TOGETHER), len(faces), on_step, should_stop)
 
-    latents = _latents(generator, metric, encoder, faces[chosen], precision, work)
+    latents = _latents(drawer, coordinates, encoder, faces[chosen], precision, work)
     if latents is None:
         return None
-    device = generator.dense_weight.device
     trained = train_reader(
-        generator.config,
         faces,
         labels,
         seed=seed,
-        device=device,
+        device=device_of(drawer),
         precision=precision,
         go_on=work.step,
     )
     if trained is None:
         return None
     network, accuracy = trained
-    vectors = _orthonormal(_linear(latents, labels[chosen], metric))
+    vectors = _orthonormal(_linear(latents.flatten(1), labels[chosen], coordinates))
+    vectors = vectors.view(-1, *drawer.latent_shape)
     found = {}
     for index, name in enumerate(attributes.names):
-        length, changes = _measure(generator, network, vectors[index], index)
+        length, changes = _measure(drawer, network, vectors[index], index)
         effects = dict(zip(attributes.names, (round(c, 3) for c in changes), strict=True))
         unit = round(float(spread[index]), 4)
         found[name] = Direction(vectors[index] * length, unit, round(accuracy[index], 3), effects)
@@ -108,20 +110,20 @@ class _Work:
 
 
 def _latents(
-    generator: FoldedGenerator,
-    metric: Tensor,
+    drawer: Drawer,
+    coordinates: Coordinates,
     encoder: Encoder | None,
     faces: np.ndarray,
     precision: str,
     work: _Work,
 ) -> Tensor | None:
-    """The faces' latents: ``(n, Z)``."""
+    """The faces' latents: ``(n, *L)``."""
     config = InvertConfig("fast") if encoder is not None else InvertConfig(steps=20)
     parts = []
     for start in range(0, len(faces), TOGETHER):
         targets = to_tensor(faces[start : start + TOGETHER])
         found = invert(
-            generator, targets, config, metric=metric, encoder=encoder, precision=precision
+            drawer, targets, config, coordinates=coordinates, encoder=encoder, precision=precision
         )
         parts.append(found.latents)
         if not work.step():
@@ -129,14 +131,15 @@ def _latents(
     return torch.cat(parts)
 
 
-def _linear(latents: Tensor, labels: Tensor, metric: Tensor) -> Tensor:
-    """Ridge regression of each attribute on the latents: the ways it grows ``(K, Z)``.
+def _linear(latents: Tensor, labels: Tensor, coordinates: Coordinates) -> Tensor:
+    """Ridge regression of each attribute on the latents: the ways it grows.
 
     In coordinates in which every direction moves the pixels alike, so that what the eye does not
     see weighs little.
+
+    Shape: ``(N, D)``, ``(N, K)`` -> ``(K, D)``.
     """
-    to_latent = even_coordinates(metric).double()
-    even = latents.double() @ torch.linalg.inv(to_latent)
+    even = latents.double() @ coordinates.to_even.double()
     rows = []
     for label in labels.double().T:
         known = label.isfinite()
@@ -146,11 +149,11 @@ def _linear(latents: Tensor, labels: Tensor, metric: Tensor) -> Tensor:
         ridge = RIDGE * covariance.diagonal().mean()
         held = covariance + ridge * torch.eye(len(covariance), dtype=torch.float64)
         rows.append(torch.linalg.solve(held, x.T @ y / len(x)))
-    return (torch.stack(rows) @ to_latent).float()
+    return (torch.stack(rows) @ coordinates.to_latent.double()).float()
 
 
 def _orthonormal(vectors: Tensor) -> Tensor:
-    """The orthonormal vectors nearest to these, made of length 1: ``(K, Z)`` [2]_."""
+    """The orthonormal vectors nearest to these, made of length 1: ``(K, D)`` [2]_."""
     units = F.normalize(vectors.double(), dim=1)
     left, _, right = torch.linalg.svd(units, full_matrices=False)
     return (left @ right).float()
@@ -158,16 +161,16 @@ def _orthonormal(vectors: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _measure(
-    generator: FoldedGenerator, reader: Encoder, vector: Tensor, index: int
+    drawer: Drawer, reader: Encoder, vector: Tensor, index: int
 ) -> tuple[float, list[float]]:
     """How long a step changes the attribute by 1, and what it does to all of them.
 
     Half the change between a step one way and the same step the other way, on drawn faces.
     """
-    z = draw(range(MEASURED), len(vector))
+    z = draw_latents(drawer, range(MEASURED))
 
     def changes(length: float) -> Tensor:
-        ends = [draw_faces(generator, z + sign * length * vector) for sign in (1, -1)]
+        ends = [draw_faces(drawer, z + sign * length * vector) for sign in (1, -1)]
         forth, back = (read(reader, faces).mean(0) for faces in ends)
         return (forth - back) / 2
 

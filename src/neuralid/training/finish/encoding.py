@@ -1,6 +1,6 @@
 """Train the encoder of a finished generator: on faces it drew itself, then on real ones.
 
-Letters in shapes: N batch, Z latent size, S side of a face.
+Letters in shapes: N batch, D how many numbers a latent holds, S side of a face.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...core.device import autocast
+from ...core.device import autocast, device_of
 from ...latents.config import InvertConfig
-from ...latents.latent import draw_batch
+from ...latents.coordinates import Coordinates
+from ...latents.latent import draw_noise_batch
+from ...models.building import empty, initialise
+from ...models.drawing import Drawer
 from ...models.encoder import Encoder
-from ...models.inference import FoldedGenerator, even_coordinates
 from ..batches import Batches
 from ..config import TrainConfig
 
@@ -26,8 +28,8 @@ WARMUP = 100  # steps
 
 
 def train_encoder(
-    generator: FoldedGenerator,
-    metric: Tensor,
+    drawer: Drawer,
+    coordinates: Coordinates,
     batches: Batches,
     config: TrainConfig,
     precision: str,
@@ -35,20 +37,19 @@ def train_encoder(
     on_step: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Encoder | None:
-    """An encoder for ``generator``, or None if ``should_stop()`` said so before its end.
+    """An encoder for ``drawer``, or None if ``should_stop()`` said so before its end.
 
     First the latents of drawn faces are to be found again, every direction counting by how much
-    it moves the pixels (the ``metric``, ``(Z, Z)``). Then the generator is to draw real faces
+    it moves the pixels (the ``coordinates``). Then the drawer is to draw real faces
     again from what the encoder says of them, by the same objective as inversion's. Shows
     `SHARE` times as many pictures as the generator saw. A function of the seed.
     """
-    device = generator.dense_weight.device
+    device, model = device_of(drawer), drawer.config
     steps = max(1, round(config.kimg * 1000 * SHARE / config.batch))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        encoder = Encoder(generator.config).to(device)
-    to_latent = even_coordinates(metric).to(device)
-    to_even = torch.linalg.inv(to_latent.double()).float()
+    rng = torch.Generator().manual_seed(config.seed)
+    bare = empty(lambda: Encoder(model.size, drawer.latent_shape, model.slope))
+    encoder = initialise(bare, rng).to(device)
+    way = coordinates.to(device)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=RATE, betas=(0.9, 0.99))
 
     for step in range(steps):
@@ -57,46 +58,47 @@ def train_encoder(
         for group in optimizer.param_groups:
             group["lr"] = _rate(step, steps)
         if step < DRAWN * steps:
-            z = _draw(generator, config, step).to(device)
-            loss = _loss_on_drawn(encoder, generator, z, to_even, precision)
+            z = _draw(drawer, config, step)
+            loss = _loss_on_drawn(encoder, drawer, z, way, precision)
         else:
             real = batches.after(step * config.batch, config.batch).to(device)
-            loss = _loss_on_real(encoder, generator, real, to_latent, precision)
+            loss = _loss_on_real(encoder, drawer, real, way, precision)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         on_step(step + 1, steps)
 
-    # Let the last layer speak of latents itself.
-    with torch.no_grad():
-        encoder.dense.weight.copy_(to_latent.T @ encoder.dense.weight)
-        encoder.dense.bias.copy_(encoder.dense.bias @ to_latent)
+    encoder.append(way.to_latent)  # from now on it speaks of latents itself
     return encoder.eval().requires_grad_(False)
 
 
 def _loss_on_drawn(
-    encoder: Encoder, generator: FoldedGenerator, z: Tensor, to_even: Tensor, precision: str
+    encoder: Encoder, drawer: Drawer, z: Tensor, way: Coordinates, precision: str
 ) -> Tensor:
     with torch.no_grad(), autocast(z.device, precision):
-        faces = generator(z).float()
+        faces = drawer(z).float()
     with autocast(z.device, precision):
         found = encoder(faces).float()
-    return (found - z @ to_even).square().sum(1).mean()
+    return (found.flatten(1) - z.flatten(1) @ way.to_even).square().sum(1).mean()
 
 
 def _loss_on_real(
-    encoder: Encoder, generator: FoldedGenerator, real: Tensor, to_latent: Tensor, precision: str
+    encoder: Encoder, drawer: Drawer, real: Tensor, way: Coordinates, precision: str
 ) -> Tensor:
     with autocast(real.device, precision):
-        z = encoder(real).float() @ to_latent
-        drawn = generator(z).float()
+        found = encoder(real).float()
+        z = (found.flatten(1) @ way.to_latent).view_as(found)
+        drawn = drawer(z).float()
     error = (drawn - real).square().flatten(1).sum(1)
-    return (error + InvertConfig.prior * z.square().sum(1)).mean()
+    far = (z - drawer.truncate(z, 0.0)).square().flatten(1).sum(1)  # from the mean
+    return (error + InvertConfig.prior * far).mean()
 
 
-def _draw(generator: FoldedGenerator, config: TrainConfig, step: int) -> Tensor:
+@torch.no_grad()
+def _draw(drawer: Drawer, config: TrainConfig, step: int) -> Tensor:
     """Latents of drawn faces; none of those the generator was trained on."""
-    return draw_batch(config.batch, generator.config.latent_size, config.seed, (1 << 40) + step)
+    noise = draw_noise_batch(config.batch, drawer.config, config.seed, (1 << 40) + step)
+    return drawer.latents(noise.to(device_of(drawer)))
 
 
 def _rate(step: int, steps: int) -> float:

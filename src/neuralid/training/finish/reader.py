@@ -6,15 +6,14 @@ Letters in shapes: N faces, K attributes, S side of a face.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...core.device import autocast
-from ...models.config import ModelConfig
+from ...core.device import autocast, device_of
+from ...models.building import empty, initialise
 from ...models.encoder import Encoder
 from ...pictures.images import to_tensor
 
@@ -24,7 +23,6 @@ TOGETHER = 256  # faces read at a time
 
 
 def train_reader(
-    model: ModelConfig,
     faces: np.ndarray,
     labels: Tensor,
     *,
@@ -39,9 +37,9 @@ def train_reader(
 
     Shape: uint8 ``(N, S, S, 3)``, ``(N, K)`` of mean 0 and spread 1, NaN where not known.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        reader = Encoder(replace(model, latent_size=labels.shape[1])).to(device)
+    shape = (labels.shape[1],)
+    first = torch.Generator().manual_seed(seed)
+    reader = initialise(empty(lambda: Encoder(faces.shape[1], shape)), first).to(device)
     rng = np.random.default_rng((seed, 1))
     order = rng.permutation(len(faces))
     learnt, kept = order[len(order) // 10 :], order[: max(2, len(order) // 10)]
@@ -76,7 +74,7 @@ def count_steps(faces: int) -> int:
 @torch.no_grad()
 def read(reader: Encoder, faces: Tensor) -> Tensor:
     """The attributes of faces, in standard deviations: ``(N, 3, S, S) -> (N, K)`` on the CPU."""
-    device = reader.dense.weight.device
+    device = device_of(reader)
     return torch.cat([reader(part.to(device)).cpu() for part in faces.split(TOGETHER)])
 
 

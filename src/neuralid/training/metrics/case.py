@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ...models.inference import FoldedGenerator
+from ...models.drawing import Drawer
 from .features import Faces
 from .sets import RealFaces
 
@@ -19,7 +19,7 @@ class Case:
 
     real: RealFaces
     drawn: Faces
-    generator: FoldedGenerator
+    generator: Drawer
     precision: str = "fp32"
 
     def part(self, count: int) -> Case:

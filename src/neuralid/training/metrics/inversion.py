@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...latents.config import InvertConfig
 from ...latents.inversion import invert
-from ...models.inference import FoldedGenerator
+from ...models.drawing import Drawer
 from ...pictures.quality import psnr
 from .case import Case
 from .sets import RealFaces
@@ -30,7 +30,7 @@ def count_inverted(real: RealFaces) -> int:
     return min(INVERTED, len(real.held_out))
 
 
-def inversion_psnr(generator: FoldedGenerator, faces: Tensor, precision: str) -> float:
+def inversion_psnr(generator: Drawer, faces: Tensor, precision: str) -> float:
     """Mean PSNR in dB of the first faces found again by a short search that starts from zero.
 
     The search takes 20 evaluations and uses neither metric nor encoder: several dB below what

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ...latents import latent
-from ...models.inference import FoldedGenerator, draw_faces
+from ...latents.latent import draw_latents
+from ...models.drawing import Drawer, draw_faces
 from .case import Case, Group, count_faces
 from .features import Faces
 from .sets import RealFaces
@@ -58,7 +58,7 @@ class Judge:
         self.drawn: Tensor | None = None  # the faces that were judged last
 
     def measure(
-        self, generator: FoldedGenerator, first: Tensor | None = None, must: bool = False
+        self, generator: Drawer, first: Tensor | None = None, must: bool = False
     ) -> Verdict:
         """How close the faces of ``generator`` are to real ones.
 
@@ -90,11 +90,11 @@ class Judge:
             return every
         return [best] if self._affords("drawing", best) else []
 
-    def _probe(self, generator: FoldedGenerator) -> None:
+    def _probe(self, generator: Drawer) -> None:
         """Find out on a few faces what each part will cost, floors included where not known."""
         total = count_faces(self.real)
         few = max(2, total // PROBE)
-        z = latent.draw(range(few), generator.config.latent_size)
+        z = draw_latents(generator, range(few))
         self._timed("drawing", draw_faces, generator, z)
         self._costs["drawing"] *= total / few
         # Other real faces stand in for drawn ones, which are not all drawn yet.
@@ -110,13 +110,12 @@ class Judge:
             # A floor of its own is taken to cost next to nothing.
             self._costs[group] *= total / few * (times if group.floor is None else 1)
 
-    def _draw(self, generator: FoldedGenerator, first: Tensor | None) -> Faces:
+    def _draw(self, generator: Drawer, first: Tensor | None) -> Faces:
         like = self.real.faces.pictures
         done = len(first) if first is not None else 0
-        z = latent.draw(range(len(like)), generator.config.latent_size)[done:]
         parts = [] if first is None else [first[: len(like)]]
-        if len(z):
-            parts.append(draw_faces(generator, z))
+        if done < len(like):
+            parts.append(draw_faces(generator, draw_latents(generator, range(done, len(like)))))
         self.drawn = torch.cat(parts)
         return Faces(self.drawn.to(like.device))
 

@@ -11,9 +11,9 @@ from ...core.checks import check_range
 from ...core.errors import ConfigError, NeuralidError, TrainingError
 from ...faces.config import CropConfig
 from ...latents.attributes import UTKFACE
-from ...models.architecture import ARCHITECTURES
+from ...models.architecture import architecture
 from ...models.config import ModelConfig
-from ...models.recipe import RECIPES, Recipe, recipe_named
+from ...models.recipe import Recipe, recipe_named
 from ..config import TrainConfig
 from ..options import OPTIONS, SETTINGS, Place, TrainOptions
 from .folder import Run
@@ -66,10 +66,11 @@ def new_plan(options: TrainOptions) -> Plan:
     if "data" not in given:
         raise ConfigError("no data to train on", hint="give `data` a folder or zip of faces")
     model = ModelConfig(**_of("model", given))
+    own = architecture(model.architecture).recipe  # unless another is said
     settings = {
         "model": model,
         "crop": CropConfig(**_of("crop", given)),
-        "train": TrainConfig(**{"recipe": _own_recipe(model), **_of("train", given)}),
+        "train": TrainConfig(**{"recipe": recipe_named(own), **_of("train", given)}),
     }
     rest = {"name": Path(given["data"]).stem, **_of("plan", given)}
     return Plan(**{**rest, **settings, "data": Path(given["data"])})
@@ -107,19 +108,6 @@ def _given(options: TrainOptions) -> dict[str, Any]:
 
 def _of(place: Place, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if OPTIONS[name].place == place}
-
-
-def _own_recipe(model: ModelConfig) -> Recipe:
-    """The recipe an architecture is trained by if none is said.
-
-    Raises `ConfigError` for an architecture there is not, before anything long begins.
-    """
-    if model.architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"no architecture '{model.architecture}'",
-            hint=f"there is {', '.join(ARCHITECTURES)}",
-        )
-    return RECIPES["stable"]
 
 
 def _refuse(name: str, stored: Any) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
-
 from ... import weights
 from ...latents.attributes import Attributes, Direction
+from ...latents.coordinates import Coordinates, latent_metric
+from ...models.building import build_drawer
+from ...models.drawing import Drawer
 from ...models.encoder import Encoder
-from ...models.inference import FoldedGenerator, latent_metric
 from ..batches import Batches
 from ..finish.directions import find_directions
 from ..finish.encoding import train_encoder
@@ -30,13 +30,14 @@ def finish_and_publish(
     if job.world.size > 1:
         job.callbacks.on_alone()
     snapshots.quality.finish(state.images)
-    generator = FoldedGenerator(state.average)
+    drawer = build_drawer(state.average)
     job.say("measuring the directions of latent space")
-    metric = latent_metric(generator)
-    encoder = _train_encoder(job, generator, metric, batches)
+    metric = latent_metric(drawer)
+    coordinates = Coordinates.of(metric)
+    encoder = _train_encoder(job, drawer, coordinates, batches)
     if encoder is None:
         return None
-    directions = _find_directions(job, generator, metric, encoder)
+    directions = _find_directions(job, drawer, coordinates, encoder)
     if directions is None:
         return None
     name = job.plan.name
@@ -47,13 +48,13 @@ def finish_and_publish(
 
 
 def _train_encoder(
-    job: Job, generator: FoldedGenerator, metric: Tensor, batches: Batches
+    job: Job, drawer: Drawer, coordinates: Coordinates, batches: Batches
 ) -> Encoder | None:
     """The encoder; None if it was stopped."""
     job.say("training the encoder")
     return train_encoder(
-        generator,
-        metric,
+        drawer,
+        coordinates,
         batches,
         job.plan.train,
         job.precision,
@@ -63,7 +64,7 @@ def _train_encoder(
 
 
 def _find_directions(
-    job: Job, generator: FoldedGenerator, metric: Tensor, encoder: Encoder
+    job: Job, drawer: Drawer, coordinates: Coordinates, encoder: Encoder
 ) -> dict[str, Direction] | None:
     """The directions of the attributes asked for; None if it was stopped."""
     if job.attributes is None:
@@ -72,8 +73,8 @@ def _find_directions(
     chosen = job.faces.training()
     known = Attributes(job.attributes.names, job.attributes.values[chosen])
     return find_directions(
-        generator,
-        metric,
+        drawer,
+        coordinates,
         encoder,
         job.faces.images[chosen],
         known,

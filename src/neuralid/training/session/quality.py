@@ -11,8 +11,8 @@ from torch import Tensor
 from ... import weights
 from ...core.errors import WeightsError
 from ...data.dataset import Dataset
-from ...models.dcgan import Generator
-from ...models.inference import FoldedGenerator
+from ...models.building import build_drawer
+from ...models.network import GeneratorNetwork
 from ..metrics.judge import Judge
 from ..metrics.neighbours import study
 from ..metrics.sets import RealFaces
@@ -50,7 +50,11 @@ class Quality:
             say(f"only {kept} faces are kept for validation: the metrics will tell little")
 
     def measure(
-        self, generator: Generator, first: Tensor, description: weights.Description, must: bool
+        self,
+        generator: GeneratorNetwork,
+        first: Tensor,
+        description: weights.Description,
+        must: bool,
     ) -> None:
         """Log how near drawn faces are to real ones, and keep the weights if they are the best.
 
@@ -58,7 +62,7 @@ class Quality:
         measure all, whatever time it takes.
         """
         known = len(self.judge.floors)
-        found = self.judge.measure(FoldedGenerator(generator), first, must)
+        found = self.judge.measure(build_drawer(generator), first, must)
         self.scores = _rounded(found.values)
         self._keep_best(generator, description)  # first: the log tells of nothing that is not there
         if len(self.judge.floors) > known:
@@ -66,7 +70,7 @@ class Quality:
         kimg, seconds = description.images_seen / 1000, round(found.seconds, 2)
         self.run.log(Measured(kimg, {**self.scores}, found.skipped, seconds))
 
-    def _keep_best(self, generator: Generator, description: weights.Description) -> None:
+    def _keep_best(self, generator: GeneratorNetwork, description: weights.Description) -> None:
         score = number(self.scores.get(BEST))
         if score is not None and (self.best is None or score < self.best[0]):
             path = self.run.folder / BEST_NAME

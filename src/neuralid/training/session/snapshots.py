@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ... import __version__, weights
 from ...faces.align import measure_frame
-from ...latents import latent
-from ...models.inference import FoldedGenerator, draw_faces
+from ...latents.latent import draw_latents
+from ...models.building import build_drawer
+from ...models.drawing import draw_faces
 from ...pictures import images
 from ..health import spread
 from ..runs.checkpoint import save_checkpoint
@@ -40,9 +41,8 @@ class Snapshots:
         """Write a grid of the same latents as ever, the weights, and a checkpoint; then measure."""
         plan, folder = self.job.plan, self.job.run.folder
         label = snapshot_label(state.images, plan.train.batch)
-        faces = draw_faces(
-            FoldedGenerator(state.average), latent.draw(range(SHOWN), plan.model.latent_size)
-        )
+        drawer = build_drawer(state.average)
+        faces = draw_faces(drawer, draw_latents(drawer, range(SHOWN)))
         grid = folder / f"fakes{label}.png"
         images.save_picture(grid, images.grid(images.to_uint8(faces)))
         path = folder / f"weights-{label}.safetensors"

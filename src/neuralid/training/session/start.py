@@ -13,7 +13,7 @@ from ...core.device import describe, pick_device, pick_precision
 from ...data.dataset import Dataset, load_dataset
 from ...faces.config import Frame
 from ...latents.attributes import Attributes, read_attributes
-from ..distributed.world import World, check_shares, join_processes
+from ..distributed.world import World, check_shares, join_world
 from ..options import TrainOptions
 from ..runs.folder import Run
 from ..runs.plan import Plan, new_plan, resumed_plan
@@ -32,7 +32,7 @@ def start_training(options: TrainOptions, callbacks: Callbacks) -> Trained:
     Every process of a run calls this alike; the callbacks of the first are the ones that hear.
     """
     check_installed(options.tensorboard)
-    with join_processes() as world:
+    with join_world() as world:
         return _start(options, callbacks if world.is_first else callbacks.silent(), world)
 
 
@@ -44,6 +44,8 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     check_shares(plan.train, world.size)
     device, precision = _pick_device(options.device, plan, world, say)
     with ExitStack() as held:
+        if device.type == "cuda":
+            held.enter_context(torch.cuda.device(device))
         world.alone(lambda: lock_run(resumed, out, held))
         faces = world.in_turn(lambda: _read_faces(plan, options.workers, callbacks))
         attributes = world.alone(lambda: _read_attributes(plan, faces, say))
@@ -65,8 +67,6 @@ def _pick_device(
 ) -> tuple[torch.device, str]:
     """This process's device, and the precision all of them can train in."""
     device = world.each(lambda: pick_device(world.device(name)))
-    if world.size > 1 and device.type == "cuda":
-        torch.cuda.set_device(device)
     precision = world.lowest(pick_precision(plan.train.precision, device))
     many = f"{world.size} processes on " if world.size > 1 else ""
     say(f"device: {many}{describe(device)}, {precision}")

@@ -1,0 +1,65 @@
+"""Drawing faces with a trained generator.
+
+Letters in shapes: N batch, Z latent size, L the latent's own shape, S side of a face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ..core.device import device_of
+from .network import GeneratorNetwork
+
+CHUNK = 8  # faces drawn at a time; rounding may differ between sizes, so there is one size
+
+
+class Drawer(nn.Module):
+    """A trained generator in its inference form: what every architecture makes of its own.
+
+    Shape:
+        - latents: ``(N, *L)`` -> ``(N, 3, S, S)`` in ``[-0.5, 0.5]``
+    """
+
+    def __init__(self, generator: GeneratorNetwork) -> None:
+        super().__init__()
+        self.config = generator.config
+        self.latent_shape = generator.latent_shape  # L
+
+    def latents(self, noise: Tensor) -> Tensor:
+        """What a seed's normal numbers are in the space faces are searched for and mixed in.
+
+        Shape: ``(N, Z) -> (N, *L)``. By default they are the latents.
+        """
+        return noise
+
+    def truncate(self, latents: Tensor, t: float) -> Tensor:
+        """Latents moved towards their mean: 1 leaves them, 0 gives the mean. Of any device.
+
+        Shape: ``(N, *L)`` -> the same. By default the mean is zero.
+        """
+        return latents * t
+
+
+def draw_faces(drawer: Drawer, latents: Tensor) -> Tensor:
+    """Faces for latents, in chunks padded to one fixed size: a face does not depend on the others.
+
+    Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, on the CPU.
+    """
+    return _in_chunks(drawer, latents, drawer)
+
+
+def map_noise(drawer: Drawer, noise: Tensor) -> Tensor:
+    """`Drawer.latents` in chunks padded to one fixed size: ``(N, Z) -> (N, *L)``, on the CPU."""
+    return _in_chunks(drawer.latents, noise, drawer)
+
+
+@torch.no_grad()
+def _in_chunks(compute: Callable[[Tensor], Tensor], rows: Tensor, drawer: Drawer) -> Tensor:
+    device, parts = device_of(drawer), []
+    for part in rows.split(CHUNK):
+        padded = torch.cat([part, part.new_zeros(CHUNK - len(part), *part.shape[1:])])
+        parts.append(compute(padded.to(device))[: len(part)].cpu())
+    return torch.cat(parts)

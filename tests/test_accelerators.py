@@ -1,0 +1,231 @@
+"""On a GPU, NVIDIA's or Apple's; and what Apple's cannot do, found without one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from test_resume import ROUGH
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import neuralid
+from neuralid import weights
+from neuralid.latents.coordinates import Coordinates
+from neuralid.latents.inversion import invert
+from neuralid.latents.tuning import tune
+from neuralid.models.building import build_drawer
+from neuralid.models.config import ModelConfig
+from neuralid.models.dcgan import Dropout, random_bytes
+from neuralid.models.recipe import Recipe
+from neuralid.models.share import Share
+from neuralid.training.augment import POLICIES, diff_augment
+from neuralid.training.batches import Batches
+from neuralid.training.config import TrainConfig
+from neuralid.training.distributed.world import World
+from neuralid.training.finish.encoding import train_encoder
+from neuralid.training.loop import train_loop
+from neuralid.training.state import TrainState
+from neuralid.training.step import Engine, Pass, passes, train_step
+from neuralid.upscaling.face import enlarge_light
+
+THERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+MODEL = ModelConfig(size=28, latent_size=16)
+PLAIN = Recipe("plain", learning_rate_d=0.0, dropout_g=0.0, dropout_d=0.0, ema=0.9)
+CONFIG = TrainConfig(kimg=0.032, batch=8, recipe=ROUGH, snapshot=0.032)
+
+
+@pytest.fixture(params=THERE)
+def gpu(request: pytest.FixtureRequest) -> torch.device:
+    if not THERE[request.param]:
+        pytest.skip(f"this machine has no {request.param}")
+    return torch.device(request.param)
+
+
+def faces(count: int = 16) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 28, 28, 3), np.uint8)
+
+
+def batches() -> Batches:
+    return Batches(faces(), np.arange(16), 0, mirror=True)
+
+
+def test_masks_are_a_function_of_their_generator(gpu: torch.device) -> None:
+    first, again = (random_bytes(8 * 10_000, gpu, seeded(gpu, 1)).cpu() for _ in "ab")
+    assert first.equal(again) and not first.equal(random_bytes(80_000, gpu, seeded(gpu, 2)).cpu())
+    counts = torch.bincount(first.int(), minlength=256)
+    assert len(counts) == 256 and int(counts.min()) > 200 and int(counts.max()) < 430  # mean 312
+    dropped = Dropout(0.25).train()(torch.ones(4, 8, 50, 50, device=gpu), Share(rng=seeded(gpu, 1)))
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.25, abs=0.01)
+
+
+def seeded(device: torch.device, seed: int) -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
+
+
+def test_masks_on_cuda_are_those_of_its_global_generator() -> None:
+    if not THERE["cuda"]:
+        pytest.skip("this machine has no cuda")
+    device = torch.device("cuda")
+    torch.cuda.manual_seed(5)
+    words = torch.empty(100, dtype=torch.int64, device=device).random_(-(1 << 63), None)
+    colours = torch.rand(3, 8, 1, 1, 1, device=device)
+    own = seeded(device, 5)
+    assert random_bytes(800, device, own).equal(words.view(torch.uint8))
+    assert torch.rand(3, 8, generator=own, device=device).view(colours.shape).equal(colours)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_augmentation_lets_gradients_through(policy: str, gpu: torch.device) -> None:
+    x = torch.rand(8, 3, 16, 16, device=gpu, requires_grad=True)
+    share = Share(rng=seeded(gpu, 0))
+    out = diff_augment(x, policy, share)
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert (
+        not out.equal(x) and bool((gradient.cpu() != 0).any()) and gradient.cpu().isfinite().all()
+    )
+
+
+def test_a_first_step_is_that_of_the_cpu(gpu: torch.device) -> None:
+    """With no random numbers but those of the seed, which are drawn on the CPU."""
+    config = TrainConfig(kimg=0.008, batch=8, recipe=PLAIN)
+    told: list[Tensor] = []
+    for device in (torch.device("cpu"), gpu):
+        state = TrainState.fresh(MODEL, config, device)
+        engine = Engine.start(state, config, "fp32", World())
+        told.append(
+            train_step(state, list(passes(state, batches(), config, World())), engine).cpu()
+        )
+    torch.testing.assert_close(told[1], told[0], rtol=1e-3, atol=1e-4)
+
+
+def test_a_run_from_photos_to_an_upscaled_mix(
+    gpu: torch.device, face_folder: Path, photo: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {**TINY, "kimg": 0.064, "recipe": ROUGH, "name": "gpu"}
+    result = neuralid.train(face_folder, out=tmp_path, device=gpu.type, **options)
+    assert result.weights is not None and result.finished
+    loaded = weights.load_weights(result.weights)
+    assert loaded.encoder is not None and loaded.metric is not None
+    there, here = (
+        neuralid.sample(4, seed=1, model=result.weights, device=device).images.astype(int)
+        for device in (gpu.type, "cpu")
+    )
+    assert np.abs(there - here).max() <= 2
+    own: dict[str, Any] = {"model": result.weights, "device": gpu.type}
+    for fidelity in ("fast", "high"):
+        (found,) = neuralid.invert([photo], align=False, fidelity=fidelity, **own)
+        assert bool(found.latent.isfinite().all()) and found.psnr > 8
+    mixed = neuralid.mix([photo, photo], align=False, scale=2, **own)
+    assert mixed.image.shape == (56, 56, 3) and mixed.image.std() > 1
+
+
+def test_inversion_finds_what_it_finds_on_the_cpu(
+    gpu: torch.device, trained: weights.Weights
+) -> None:
+    drawer = build_drawer(trained.generator)
+    noise = torch.randn(3, 16, generator=torch.Generator().manual_seed(0)) / 2
+    with torch.no_grad():
+        targets = drawer(noise)
+    way, encoder = trained.coordinates, copy.deepcopy(trained.encoder)
+    here = invert(drawer, targets, coordinates=way, encoder=encoder)
+    there = invert(drawer.to(gpu), targets, coordinates=way, encoder=encoder)
+    assert float(here.psnr.min()) > 35 and float(there.psnr.min()) > 30
+
+
+def test_the_upscaler_draws_what_it_draws_on_the_cpu(gpu: torch.device) -> None:
+    light = np.random.default_rng(0).random((20, 30), np.float32)
+    here, there = (enlarge_light(light, 2, device) for device in ("cpu", gpu.type))
+    apart = np.abs(here - there)  # one may be in bfloat16
+    assert there.shape == (40, 60) and apart.mean() < 0.01 and apart.max() < 0.1
+
+
+class NoFloat64(TorchDispatchMode):
+    """Apple's GPUs have no float64: raise where an operation off the CPU gives it."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor) and leaf.device.type != "cpu":
+                assert leaf.dtype not in (torch.float64, torch.complex128), func
+        return out
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """A device that every machine has and that is not the CPU: shapes and types, no numbers."""
+    adam = torch.optim.Adam
+    monkeypatch.setattr(
+        torch.optim, "Adam", lambda *args, fused=False, **options: adam(*args, **options)
+    )
+    monkeypatch.setattr(Pass, "rng", lambda self, use: None)  # it has no generators
+    with NoFloat64():  # type: ignore[no-untyped-call]
+        yield torch.device("meta")
+
+
+def test_the_check_for_float64_finds_it(stand_in: torch.device) -> None:
+    torch.zeros(2).double()
+    with pytest.raises(AssertionError, match="_to_copy"):
+        torch.zeros(2, device=stand_in).double()
+
+
+def test_a_training_step_takes_no_float64(stand_in: torch.device) -> None:
+    state = TrainState.fresh(MODEL, CONFIG, stand_in)
+    engine = Engine.start(state, CONFIG, "fp32", World())
+    told = train_step(state, list(passes(state, batches(), CONFIG, World())), engine)
+    assert told.shape == (4,) and told.device == stand_in
+
+
+def test_the_encoders_training_takes_no_float64(
+    stand_in: torch.device, trained: weights.Weights
+) -> None:
+    drawer = build_drawer(trained.generator).to(stand_in)
+    assert trained.metric is not None
+    heard: list[int] = []
+    encoder = train_encoder(
+        drawer,
+        Coordinates.of(trained.metric),
+        batches(),
+        TrainConfig(kimg=0.256, batch=8),
+        "fp32",
+        on_step=lambda done, total: heard.append(done),
+    )
+    assert heard == list(range(1, 9)) and encoder is not None
+    assert encoder.dense.weight.device == stand_in
+
+
+def test_tuning_takes_no_float64(stand_in: torch.device, trained: weights.Weights) -> None:
+    generator = TrainState.fresh(trained.description.model, CONFIG, stand_in).average
+    tuned = tune(generator, torch.zeros(2, 16), torch.zeros(2, 3, 28, 28), steps=2)
+    assert tuned.get_parameter("dense.weight").device == stand_in
+
+
+def test_no_float64_reaches_a_gpu(gpu: torch.device, trained: weights.Weights) -> None:
+    """All but the metrics, which are measured on the CPU where there is none."""
+    state = TrainState.fresh(MODEL, CONFIG, gpu)
+    with NoFloat64():  # type: ignore[no-untyped-call]
+        train_loop(
+            state,
+            batches(),
+            CONFIG,
+            "fp32",
+            on_step=lambda step: None,
+            on_snapshot=lambda state: None,
+            go_back=lambda: None,
+            should_stop=lambda: False,
+        )
+        drawer = build_drawer(state.average)
+        targets = torch.zeros(2, 3, 28, 28)
+        found = invert(
+            drawer, targets, coordinates=trained.coordinates, encoder=copy.deepcopy(trained.encoder)
+        )
+        tune(state.average, found.latents, targets, steps=2)
+        enlarge_light(np.zeros((8, 8), np.float32), 2, gpu.type)
+    assert state.images == 32 and bool(found.latents.isfinite().all())
