@@ -91,7 +91,10 @@ def main(folder: Path, faces: str) -> None:
                 threading.Thread(target=die_after_a_checkpoint, args=(out,), daemon=True).start()
     options = {**TINY, "kimg": 0.048, "snapshot": 0.016, "name": "pair"}
     words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
-    app(["train", f"--data={faces}", f"--out={out}", *words])
+    try:
+        app(["train", f"--data={faces}", f"--out={out}", *words])
+    finally:
+        (folder / f"threads{os.environ['RANK']}").write_text(str(torch.get_num_threads()))
 
 
 def die_after_a_checkpoint(out: Path) -> None:
@@ -228,6 +231,13 @@ def test_a_run_of_two_processes_goes_on_after_one_was_killed(pair: Pair) -> None
     assert pair.ended.stdout == f"{weights}\n" and weights.is_file()
 
 
+def test_the_command_line_gives_the_first_process_the_threads_of_those_that_wait(
+    pair: Pair,
+) -> None:
+    """Each began with one."""
+    assert [(pair.folder / f"threads{rank}").read_text() for rank in range(2)] == ["2", "1"]
+
+
 @pytest.mark.parametrize("share", [Share(0, 2), Share(1, 2)])
 def test_a_share_takes_its_rows_of_every_part(share: Share) -> None:
     whole = torch.arange(16).view(8, 2)
@@ -245,7 +255,7 @@ def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
     with pytest.raises(ConfigError, match="`batch` 64 cannot be shared out evenly among 3") as e:
         check_shares(TrainConfig(batch=64), 3)
     assert e.value.hint is not None and "multiple of 3" in e.value.hint
-    with pytest.raises(ConfigError, match="--micro-batch 3 cannot"):
+    with pytest.raises(ConfigError, match="`micro_batch` 3 cannot"):
         check_shares(TrainConfig(batch=6, micro_batch=3), 2)
 
 
