@@ -208,7 +208,7 @@ def test_a_read_only_folder(command: str, photo: Path, tiny: Path, tmp_path: Pat
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o555)
     arguments = outputs(command, photo, tiny, folder / "out.png")
-    fails(run(*arguments), 1, "cannot write", "may not be written to")
+    fails(run(*arguments), 1, "cannot write", "no permission to write there")
 
 
 @pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale", "train"])

@@ -1,4 +1,4 @@
-"""Every failure a user can fix. Anything else is a bug and keeps its traceback."""
+"""The failures a user can fix. Anything else is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
