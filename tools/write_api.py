@@ -1,7 +1,7 @@
 """Write docs/reference/api.md from the docstrings of what ``neuralid`` exports.
 
-    python tools/write_api.py            # write it
-    python tools/write_api.py --check    # exit 1 if it is not what the docstrings say
+python tools/write_api.py            # write it
+python tools/write_api.py --check    # exit 1 if it is not what the docstrings say
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def signature(function: Any) -> str:
         if p.name not in ("self", "cls")
     ]
     text = str(found.replace(parameters=plain, return_annotation=inspect.Signature.empty))
-    return re.sub(r"<function (\w+) at 0x\w+>", r"\1", text)
+    return re.sub(r"<function (?:<lambda>|(\w+)) at 0x\w+>", lambda m: m[1] or "None", text)
 
 
 def prose(thing: Any) -> str:

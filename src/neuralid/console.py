@@ -1,4 +1,4 @@
-"""Messages and progress on stderr; users never see a traceback."""
+"""Messages and progress on stderr; errors a user can fix in one line, without a traceback."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from ._model import Model, Report
 from ._people import Input, People, Person, Result, resolve, same_input
 from .results import Mixed
 
-LARGEST = 16.0  # most a face is enlarged before it is put back into a photo
+LARGEST = 16.0  # a face put back into a photo is first enlarged at most this many times
 
 
 @dataclass(frozen=True)

@@ -158,5 +158,5 @@ def _refuse_several(photo: Photo) -> None:
         raise ConfigError(f"{photo.name} is a {kind} of faces", hint=f"mix again without `{kind}`")
     if count > 1 and "sample" in recipe:
         raise ConfigError(
-            f"{photo.name} is a grid of {count} faces", hint="draw single files with `outdir`"
+            f"{photo.name} is a grid of {count} faces", hint="use the picture of one face"
         )

@@ -102,7 +102,7 @@ class Enlarger:
             raise ImageError(
                 f"{photo.name} enlarged would have {photo.frame_count} frames, "
                 f"{pixels / 1e6:.0f} megapixels",
-                hint=f"at most {MOST_FILM_PIXELS // 1_000_000} in total: enlarge it less",
+                hint=f"at most {MOST_FILM_PIXELS // 1_000_000} in total; make them smaller",
             )
         film = read_film(photo)
         own = self._pick_filters(photo.name, film.frames[0])

@@ -26,7 +26,9 @@ def pick_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise ConfigError(f"no device is called '{name}'", hint="auto, cpu, cuda, cuda:N or mps")
     if not _is_there(device):
-        raise DeviceError(f"device '{name}' is not there", hint=f"this machine has {available()}")
+        raise DeviceError(
+            f"device '{name}' is not available", hint=f"this machine has {available()}"
+        )
     return device
 
 

@@ -21,9 +21,9 @@ _HINTS = {
     errno.EACCES: "no permission to write there: choose another place",
     errno.EPERM: "no permission to write there: choose another place",
     errno.ENOENT: "the folder does not exist: create it first",
-    errno.ENOTDIR: "part of the path is a file, not a folder: choose another place",
+    errno.ENOTDIR: "a file is in the way of the folder: choose another place",
     errno.EISDIR: "a folder of that name exists: choose another name",
-    errno.EEXIST: "a file of that name exists: choose another place",
+    errno.EEXIST: "a file of that name is in the way: choose another place",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }
 _UNFINISHED = ".neuralid-tmp"  # suffix of a file that is being written

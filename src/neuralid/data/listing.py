@@ -35,9 +35,7 @@ def list_pictures(source: Path) -> list[Entry]:
             missing = "does not exist" if not source.exists() else "is neither a folder nor a zip"
             raise DataError(f"{source} {missing}", hint="`data` is a folder or zip of pictures")
     except OSError as error:
-        raise DataError(
-            f"{source} cannot be listed: {error}", hint="is its disk connected?"
-        ) from error
+        raise DataError(f"{source} cannot be listed: {error}", hint="check its disk") from error
     if not pictures:
         raise DataError(f"{source} has no pictures", hint=f"looked for {', '.join(SUFFIXES)}")
     return sorted(pictures, key=itemgetter(0))

@@ -45,13 +45,15 @@ _START = (
 
 
 class Face(NamedTuple):
+    """A face, cut out."""
+
     pixels: np.ndarray  # uint8 (S, S, 3)
     face_size: int  # side of the square cut out, pixels
 
 
 @dataclass(frozen=True)
 class Cutter:
-    """How a picture becomes a face."""
+    """How to cut a face out of a picture."""
 
     size: int  # S
     crop: CropConfig
@@ -85,7 +87,7 @@ class Reader:
     cutter: Cutter
 
     def read(self, entry: Entry) -> Face | str:
-        """A picture's face, or why it cannot be used.
+        """A picture's face, or the reason why it cannot be used.
 
         Raises `DataError` if the picture has disappeared since it was listed.
         """
@@ -129,7 +131,7 @@ def count_cores() -> int:
 def read_all(
     source: Path, entries: list[Entry], cutter: Cutter, workers: int | None = None
 ) -> Generator[Face | str, None, None]:
-    """Each picture's face, or why it cannot be read, in order; read ahead in parallel.
+    """Each picture's face, or why it cannot be used: in order, read ahead in parallel.
 
     ``workers`` is the number of threads or processes; None means one per core. Reading ahead is
     bounded, however slow the consumer.

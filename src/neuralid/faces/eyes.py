@@ -45,7 +45,7 @@ TOO_FAR, TOO_LOW = 0.0324, 0.0114
 # distances.
 View = tuple[float, float, float, float]
 PLAIN: tuple[View, ...] = ((0, 1, 0, 0),)
-AROUND: tuple[View, ...] = (  # the final prediction is the mean over these
+AROUND: tuple[View, ...] = (  # the final predictions are averaged over these
     (0.1, 1.06, 0, 0.04),
     (-0.1, 1.06, 0, -0.04),
     (0.1, 0.94, 0.04, 0),

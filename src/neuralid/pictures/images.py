@@ -73,9 +73,7 @@ def read_errors(name: str) -> Iterator[None]:
             f"{name} is a folder", hint=f"name the pictures in it: {name}/*.jpg"
         ) from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name} is not a picture", hint="JPEG, PNG, WebP and BMP are read"
-        ) from error
+        raise ImageError(f"{name} is not a picture", hint="use JPEG, PNG, WebP or BMP") from error
     except BROKEN as error:
         raise ImageError(f"{name} cannot be read: {error}", hint="is it complete?") from error
 
