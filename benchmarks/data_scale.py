@@ -28,7 +28,7 @@ from PIL import Image
 from neuralid.data import reading
 from neuralid.data.dataset import load_dataset
 from neuralid.data.listing import list_pictures
-from neuralid.data.reading import Cutter, cores, read_all
+from neuralid.data.reading import Cutter, count_cores, read_all
 from neuralid.faces.config import CropConfig
 
 DIFFERENT = 2000
@@ -76,8 +76,8 @@ def speeds(data: Path, size: int) -> dict[str, float]:
     ways = {
         "Pillow alone, one thread": pillow,
         "one thread": read(sys.maxsize, 1),
-        f"{cores()} threads": read(sys.maxsize, None),
-        f"{cores()} processes, their start included": read(1, None),
+        f"{count_cores()} threads": read(sys.maxsize, None),
+        f"{count_cores()} processes, their start included": read(1, None),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):

@@ -311,7 +311,7 @@ def read_only(data: Path, work: Path) -> str:
     lock = ["chattr", "+i"] if ROOT else ["chmod", "a-w"]
     subprocess.run([*lock, folder], check=True)
     try:
-        line = told(run, "cannot write", "may not be written to")
+        line = told(run, "cannot write", "no permission to write there")
         newest = check(folder)
     finally:
         subprocess.run([*(["chattr", "-i"] if ROOT else ["chmod", "u+w"]), folder], check=True)

@@ -64,7 +64,7 @@ def test_training_data_that_is_none(tmp_path: Path, bad: dict[str, Path]) -> Non
     for path in bad.values():
         if path.is_file():
             path.rename(folder / path.name)
-    fails(run("train", "--data", folder), 1, "0 usable pictures", "4 could not be read")
+    fails(run("train", "--data", folder), 1, "0 usable pictures", "4 could not be used")
 
 
 def outputs(command: str, photo: Path, tiny: Path, target: Path) -> list[object]:
@@ -208,7 +208,7 @@ def test_a_read_only_folder(command: str, photo: Path, tiny: Path, tmp_path: Pat
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o555)
     arguments = outputs(command, photo, tiny, folder / "out.png")
-    fails(run(*arguments), 1, "cannot write", "may not be written to")
+    fails(run(*arguments), 1, "cannot write", "no permission to write there")
 
 
 @pytest.mark.parametrize("command", ["sample", "invert", "mix", "upscale", "train"])
@@ -256,7 +256,7 @@ def test_devices_that_are_not_there(
         arguments: list[object] = ["train", "--data", face_folder]
     else:
         arguments = outputs(command, photo, tiny, Path("out.png"))
-    fails(run(*arguments, "--device", "cuda:63"), 1, "'cuda:63' is not there", "cpu")
+    fails(run(*arguments, "--device", "cuda:63"), 1, "'cuda:63' is not available", "cpu")
     fails(run(*arguments, "--device", "toaster"), 2, "no device is called 'toaster'")
 
 

@@ -109,17 +109,17 @@ def test_a_film_without_a_name_is_a_gif(tiny: Path, drawn: list[Path]) -> None:
 def test_layouts_that_make_no_sense_are_refused(tiny: Path, drawn: list[Path]) -> None:
     a, b = drawn[:2]
     refused = [
-        (("--frames", 4, "-o", "x.png"), "x.png: this format does not hold films"),
+        (("--frames", 4, "-o", "x.png"), "x.png: this format does not support films"),
         (("--frames", 1), "frames must be from 2"),
         (("--strip", 3, "--frames", 4), "--strip and --frames exclude each other"),
-        (("--matrix", 2), "no two groups of 2"),
+        (("--matrix", 2), "does not split 2 people into two groups"),
         (("--strip", 3, "--weight", 0.3), "--weight has no effect with --strip or --frames"),
         (("--fidelity", "high", "--save-weights", "w.safetensors"), "no photo to tune"),
-        (("--matrix", 0), "no two groups of 2"),
+        (("--matrix", 0), "does not split 2 people into two groups"),
         (("--keep", "other.png"), "other.png is not an input"),
         (("--keep", a), "is not a photo to put a face into"),
         (("--attribute", "age"), "write it as age=+1.5"),
-        (("--attribute", "age=1"), "these weights know no attribute 'age'"),
+        (("--attribute", "age=1"), "these weights have no attribute 'age'"),
         (("--blend", "sum"), "rescaled"),
     ]
     for options, words in refused:

@@ -50,7 +50,7 @@ def test_a_size_is_fitted_into(size: str, wanted: tuple[int, int]) -> None:
     ("options", "code", "words"),
     [
         (("--size", "8"), 1, ("in.png is 20x20, larger than 8x8", "only enlarges")),
-        (("--size", "2000"), 1, ("in.png is 20x20: to 2000x2000", "at most 64 times")),
+        (("--size", "2000"), 1, ("in.png is 20x20; fitting 2000x2000", "at most 64 times")),
         (("--size", "12x"), 2, ("'12x' is not a size", "512x384")),
         (("--size", "0"), 2, ("the width in --size must be from 1",)),
         (("--size", "50", "--scale", "2"), 2, ("exclude each other", "leave one out")),

@@ -18,9 +18,9 @@ from neuralid.data.dataset import is_held_out, list_pictures
 from neuralid.faces.detect import even_light
 from neuralid.faces.eyes import (
     SPAN,
+    eyes_in_patch,
     similarity,
     standardise,
-    viewed,
 )
 from neuralid.models.finders import (
     EYE_PATCH,
@@ -276,7 +276,9 @@ def _frame(
     source: Source, picture: np.ndarray, turn: float, shift: np.ndarray, scale: float
 ) -> np.ndarray:
     """From the picture's pixels to the patch's: its frame, moved."""
-    fitted = np.vstack([similarity(source.eyes_in(picture), viewed() * PATCH - 0.5), [0, 0, 1]])
+    fitted = np.vstack(
+        [similarity(source.eyes_in(picture), eyes_in_patch() * PATCH - 0.5), [0, 0, 1]]
+    )
     c, s = scale * np.cos(np.radians(turn)), scale * np.sin(np.radians(turn))
     middle = (PATCH - 1) / 2
     moved = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])

@@ -1,4 +1,4 @@
-"""What the terminal shows: messages and progress on stderr, never a traceback for the user."""
+"""Messages and progress on stderr; errors a user can fix in one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from typer.core import TyperGroup
 from .core.errors import NeuralidError
 
 _traceback_wanted = ContextVar("traceback_wanted", default=False)
-# Of the command that runs: its flags by the names of its parameters, which are the library's.
+# Flags of the running command by parameter name; the names are the library's.
 _flags: ContextVar[dict[str, tuple[str, str]]] = ContextVar("flags", default={})  # noqa: B039
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def is_first_process() -> bool:
-    """Whether this process talks: of those torchrun starts the first does, the others fall silent.
+    """Whether this is the first of the processes that torchrun starts; silences all the others.
 
-    What goes wrong in another one is told by the first.
+    Errors in the others are reported by the first.
     """
     first = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
     stderr.quiet = not first
@@ -54,7 +54,7 @@ def show_error(error: NeuralidError) -> None:
 
 
 def with_flags(text: str) -> str:
-    """What the library says of parameters, `` `scale` ``, in the flags of the running command."""
+    """Replace a message's parameters, such as `` `scale` ``, by the running command's flags."""
     flags = _flags.get()
 
     def flag(match: re.Match[str]) -> str:
@@ -70,7 +70,7 @@ def with_flags(text: str) -> str:
 
 
 def _flags_of(command: Any) -> dict[str, tuple[str, str]]:
-    """By parameter: the longest of its flags, and the one that turns it off, if there is one."""
+    """For each parameter its longest flag, and the flag that turns it off, if there is one."""
     named = [p for p in command.params if p.param_type_name == "option"]
     return {
         p.name: (max(p.opts, key=len), max(p.secondary_opts, key=len, default="")) for p in named
@@ -78,7 +78,7 @@ def _flags_of(command: Any) -> dict[str, tuple[str, str]]:
 
 
 def say(text: str) -> None:
-    """A line of talk. In a terminal a long one is broken between words; in a pipe it never is."""
+    """Print a message. A terminal wraps long lines between words; a pipe never does."""
     text = with_flags(text)
     if stderr.is_terminal and len(text) > stderr.width:
         text = textwrap.fill(
@@ -112,13 +112,13 @@ class OneLineErrors(TyperGroup):
 
 
 class Failures:
-    """Shows the error of each file that failed, and ends with exit code 1 if there were any."""
+    """Show the error of each file that failed, and exit with code 1 if there were any."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def during(self, name: str, do: Callable[[], None]) -> None:
-        """Do something with one file; its failure is shown, and others go on."""
+    def attempt(self, name: str, do: Callable[[], None]) -> None:
+        """Do something with one file; if it fails, show the error, so that others can go on."""
         try:
             do()
         except NeuralidError as error:
@@ -138,7 +138,7 @@ class Failures:
 
 
 class RateColumn(ProgressColumn):
-    """Things done a second."""
+    """Things done per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -149,7 +149,7 @@ class RateColumn(ProgressColumn):
 
 @contextmanager
 def counting(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that counts things done; hands out ``on_step(done, total)``. Silent in a pipe."""
+    """Show a bar of things done; yields ``on_step(done, total)``. Silent in a pipe."""
     with _bar() as bar:
         yield _counter(bar, label)
 
@@ -158,9 +158,9 @@ def counting(label: str) -> Iterator[Callable[[int, int], None]]:
 def training() -> Iterator[
     tuple[Callable[[int, int], None], Callable[..., None], Callable[[int, int], None]]
 ]:
-    """The bars of a training run.
+    """Show the bars of a training run.
 
-    Hands out ``on_load(done, total)``, ``on_step(Step)`` and ``on_encoder(done, total)``.
+    Yields ``on_load(done, total)``, ``on_step(Step)`` and ``on_encoder(done, total)``.
     """
     with _bar() as bar:
         yield _counter(bar, "reading"), _trainer(bar), _counter(bar, "finishing")
@@ -182,7 +182,7 @@ def _trainer(bar: Progress) -> Callable[..., None]:
 
     def on_step(step) -> None:  # type: ignore[no-untyped-def]  # a training.loop.Step
         if not tasks:
-            # What a resumed run had done before says nothing of how fast it goes now.
+            # Count from here: steps before a resume say nothing about the current speed.
             tasks.append(bar.add_task("training", total=step.total, completed=step.images))
         text = (
             f"{step.images / 1000:.1f}/{step.total / 1000:g} kimg "
@@ -201,15 +201,15 @@ def _bar() -> Progress:
         RateColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    moves = stderr.is_terminal and not stderr.is_dumb_terminal  # the cursor can go back
-    return Progress(*columns, console=stderr, transient=True, expand=True, disable=not moves)
+    can_redraw = stderr.is_terminal and not stderr.is_dumb_terminal
+    return Progress(*columns, console=stderr, transient=True, expand=True, disable=not can_redraw)
 
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Make the first Ctrl-C or SIGTERM ask for a clean stop; the second acts as ever.
+    """Make the first Ctrl-C or SIGTERM ask for a clean stop; the second acts as usual.
 
-    Hands out ``should_stop()``.
+    Yields ``should_stop()``.
     """
     asked = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

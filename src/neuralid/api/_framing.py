@@ -29,7 +29,7 @@ _MANUAL = (
 
 @dataclass(frozen=True)
 class Framing:
-    """What was asked for. Numbers given by hand are followed, and nothing is looked for."""
+    """How to frame. If any of the four numbers is given, no face is searched for."""
 
     crop: CropConfig = field(default_factory=CropConfig)
     align: bool = True
@@ -41,46 +41,46 @@ class Framing:
             check_range("face", self.face, 1)
 
     @property
-    def looks(self) -> bool:
-        """Whether faces are looked for."""
+    def searches(self) -> bool:
+        """Whether to search for faces."""
         return self.align and self.crop == CropConfig()
 
 
 @dataclass(frozen=True)
 class Framed:
-    """A photo, cropped."""
+    """A cropped photo."""
 
     name: str
     face: np.ndarray  # uint8 (S, S, 3)
     crop: CropConfig
-    shown: np.ndarray | None = None  # uint8 (H, W, 3): the frame drawn on the photo, the crop
+    shown: np.ndarray | None = None  # uint8 (H, W, 3): the photo with its frame, and the crop
 
 
 def frame_photo(photo: Photo, size: int, frame: Frame, framing: Framing, say: Say) -> Framed:
     """Find the face asked for and crop it to ``size`` pixels. Raises `ImageError`.
 
-    A picture this program drew is framed exactly already, so nothing is looked for in it.
+    A picture drawn by this program is already framed exactly, so it is not searched.
     """
     image, is_drawn = photo.pixels, images.LATENT_KEY in photo.text
-    looks = framing.looks and not (framing.face is None and is_drawn)
-    face = _chosen(photo, framing, say) if looks else None
+    searches = framing.searches and not (framing.face is None and is_drawn)
+    face = _choose_face(photo, framing, say) if searches else None
     if face is not None:
         crop = frame_crop(face.eyes, image.shape[1], image.shape[0], frame)
     else:
         side = framing.crop.face_size or default_face_size(image.shape[1], image.shape[0])
         crop = replace(framing.crop, face_size=side)
     cut = crop_face(image, size, crop, extend=face is not None)
-    shown = _drawn(image, face, crop, cut) if framing.show else None
+    shown = _draw_frame(image, face, crop, cut) if framing.show else None
     return Framed(photo.name, cut, crop, shown)
 
 
 def find_all(sources: Sequence[Source], frame: Frame, on_failure: Failure | None) -> list[Found]:
-    """The faces of each photo, left to right. One without a face raises or is reported."""
+    """The faces of each photo, left to right. A photo without a face raises or is reported."""
     found: list[Found] = []
 
     def find(photo: Photo) -> None:
         height, width = photo.pixels.shape[:2]
-        for number, face in enumerate(_faces(photo), start=1):
+        for number, face in enumerate(_find_faces(photo), start=1):
             left, right = (tuple(eye.round(1).tolist()) for eye in face.eyes)
             crop = frame_crop(face.eyes, width, height, frame)
             found.append(Found(photo.name, number, left, right, crop))
@@ -92,7 +92,7 @@ def find_all(sources: Sequence[Source], frame: Frame, on_failure: Failure | None
 def each_photo(
     sources: Sequence[Source], do: Callable[[Photo], None], on_failure: Failure | None
 ) -> None:
-    """Read each and do something with it; a failure raises or is reported."""
+    """Read each photo and do something with it; a failure raises or is reported."""
     for source in sources:
         try:
             do(Photo.read(source))
@@ -103,23 +103,23 @@ def each_photo(
 
 
 def stack_frames(framed: Sequence[Framed]) -> np.ndarray | None:
-    """The pictures of the frames, one below the other; None if none were drawn."""
+    """Stack the pictures of the frames; None if none were drawn."""
     shown = [item.shown for item in framed if item.shown is not None]
     if not shown:
         return None
     return images.vstack(shown)
 
 
-def _faces(photo: Photo) -> list[Face]:
+def _find_faces(photo: Photo) -> list[Face]:
     faces = detect.find_faces(photo.pixels)
     if not faces:
         raise ImageError(f"{photo.name}: no face found", hint=_MANUAL)
     return faces
 
 
-def _chosen(photo: Photo, framing: Framing, say: Say) -> Face:
+def _choose_face(photo: Photo, framing: Framing, say: Say) -> Face:
     """The face asked for, or the largest."""
-    faces = _faces(photo)
+    faces = _find_faces(photo)
     if framing.face is None:
         if len(faces) > 1:
             say(f"{photo.name}: {len(faces)} faces; taking the largest (`face` takes another)")
@@ -131,8 +131,10 @@ def _chosen(photo: Photo, framing: Framing, say: Say) -> Face:
     return faces[framing.face - 1]
 
 
-def _drawn(image: np.ndarray, face: Face | None, crop: CropConfig, cut: np.ndarray) -> np.ndarray:
-    """The photo with the frame and the eyes drawn on it, and the crop beside it."""
+def _draw_frame(
+    image: np.ndarray, face: Face | None, crop: CropConfig, cut: np.ndarray
+) -> np.ndarray:
+    """Draw the frame and the eyes on the photo, and put the crop beside it."""
     ratio = SHOWN / image.shape[0]
     size = (max(1, round(image.shape[1] * ratio)), SHOWN)
     photo = cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""``invert``: photos -> latents."""
+"""``invert``: find the latents of photos."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def invert_framed(
     *,
     joint: bool,
 ) -> tuple[list[Inverted], M]:
-    """Invert cropped photos, some at a time, and at high fidelity tune the generator to them.
+    """Invert cropped photos in batches; at high fidelity, tune the generator to them too.
 
-    Returns what was found, and the model to draw with: if ``joint``, one tuned to all of them.
+    Returns the results, and the model to draw with: if ``joint``, one tuned to all photos.
     """
     parts = [framed[start : start + CHUNK] for start in range(0, len(framed), CHUNK)]
     groups = 0 if not config.tunes else min(1, len(framed)) if joint else len(framed)
@@ -77,7 +77,7 @@ def invert_framed(
 
 @dataclass
 class _Progress:
-    """Steps of one stage, told as steps of the whole."""
+    """Reports the steps of each stage as steps of the whole."""
 
     total: int
     on_step: Report | None
@@ -124,7 +124,7 @@ def _invert_batch(
 def _tune(
     model: M, found: Sequence[Inverted], config: InvertConfig, on_step: _Progress
 ) -> tuple[M, list[Inverted]]:
-    """A generator tuned to some latents together, and what it draws from them."""
+    """Tune a generator to some latents together; returns it and the results redrawn with it."""
     started = time.perf_counter()
     latents = torch.stack([item.latent for item in found])
     targets = images.to_tensor(np.stack([item.target for item in found]))

@@ -1,4 +1,4 @@
-"""``mix``: photos, latents and drawn pictures -> one face, or a picture of several."""
+"""``mix``: make one face, or a picture of several, from photos, latents and drawn pictures."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ._model import Model, Report
 from ._people import Input, People, Person, Result, resolve, same_input
 from .results import Mixed
 
-LARGEST = 16.0  # a face that is put back is enlarged at most so many times before
+LARGEST = 16.0  # a face put back into a photo is first enlarged at most this many times
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What is drawn: one face, or one of these."""
+    """What to draw: one face, or one of these."""
 
     strip: int | None = None
     matrix: int | None = None
@@ -40,7 +40,7 @@ class Layout:
         given = [name for name, value in vars(self).items() if value is not None]
         if len(given) > 1:
             both = " and ".join(f"`{name}`" for name in given)
-            raise ConfigError(f"{both} exclude each other", hint="draw them one after the other")
+            raise ConfigError(f"{both} exclude each other", hint="run mix once for each")
         for name in ("strip", "frames"):
             if vars(self)[name] is not None:
                 check_range(name, vars(self)[name], 2, 1000)
@@ -50,19 +50,20 @@ class Layout:
         return not any(value is not None for value in vars(self).values())
 
     def check(self, count: int, weights: object) -> None:
-        """Raise now what would be an error after minutes of work."""
+        """Raise now the errors that would otherwise come after minutes of work."""
         if weights and (self.strip is not None or self.frames is not None):
             raise ConfigError(
-                "`weights` has no effect with `strip` or `frames`", hint="leave it out, or those"
+                "`weights` has no effect with `strip` or `frames`",
+                hint="leave out one or the other",
             )
         if self.matrix is not None and not 1 <= self.matrix < count:
             raise ConfigError(
-                f"`matrix` {self.matrix} leaves no two groups of {count} people",
-                hint="the first N inputs are the rows, the others the columns",
+                f"`matrix` {self.matrix} does not split {count} people into two groups",
+                hint="the first N inputs are the rows, the rest are the columns",
             )
 
-    def kept(self, inputs: Sequence[Input]) -> int | None:
-        """The place of the input to keep."""
+    def find_kept(self, inputs: Sequence[Input]) -> int | None:
+        """The index of the input to keep; None if there is none."""
         if self.keep is None:
             return None
         if isinstance(self.keep, int):
@@ -72,7 +73,7 @@ class Layout:
             if same_input(each, self.keep):
                 return place
         raise ConfigError(
-            f"{_named(self.keep)} is not an input", hint="`keep` names one of the photos"
+            f"{_name_of_input(self.keep)} is not an input", hint="`keep` names one of the photos"
         )
 
 
@@ -93,10 +94,10 @@ def mix(
         raise ConfigError("mix needs at least two inputs", hint="one will do with `attributes`")
     shares = normalised(weights, len(inputs) if layout.matrix is None else 2).tolist()
     check_range("scale", scale, 1, 64)
-    mix_latents(torch.zeros(2, 1), None, blend)  # an unknown blend is known now, not after minutes
+    mix_latents(torch.zeros(2, 1), None, blend)  # so that an unknown blend fails at once
     layout.check(len(inputs), weights)
-    keep = layout.kept(inputs)
-    mixer = _Mixer(shares, blend, _moved(model, attributes))
+    keep = layout.find_kept(inputs)
+    mixer = _Mixer(shares, blend, _sum_directions(model, attributes))
     who = resolve(inputs, model, framing, config, keep, on_step)
     mixed, picture, film = _draw(layout, who, mixer, scale)
     recipe = _recipe(layout, who.people, mixer, attributes)
@@ -105,29 +106,29 @@ def mix(
 
 @dataclass(frozen=True)
 class _Mixer:
-    """How latents become one: shares, blend, and where the result moves."""
+    """How latents become one: shares, blend, and the offset of the attributes."""
 
     shares: list[float]
     blend: str
-    moved: Tensor  # (*L)
+    offset: Tensor  # (*L)
 
     def __call__(self, latents: Tensor) -> Tensor:
-        return mix_latents(latents, self.shares, self.blend) + self.moved
+        return mix_latents(latents, self.shares, self.blend) + self.offset
 
 
 def _draw(
     layout: Layout, who: People[Model], mixer: _Mixer, scale: float
 ) -> tuple[Tensor, np.ndarray, np.ndarray | None]:
-    """The mix's latent, the picture, and a film's frames."""
+    """Draw the mix: its latent, the picture, and a film's frames."""
     model, latents = who.model, torch.stack([person.latent for person in who.people])
     if layout.matrix is not None:
         mixed = mixer(latents[[0, layout.matrix]])
-        return mixed, _matrix(who.people, layout.matrix, mixer, model, scale), None
+        return mixed, _draw_matrix(who.people, layout.matrix, mixer, model, scale), None
     if layout.strip is not None:
-        way = along(latents, layout.strip, mixer.blend) + mixer.moved
+        way = along(latents, layout.strip, mixer.blend) + mixer.offset
         return mixer(latents), images.hstack(list(model.draw(way, scale))), None
     if layout.frames is not None:
-        way = loop(latents, layout.frames, mixer.blend) + mixer.moved
+        way = loop(latents, layout.frames, mixer.blend) + mixer.offset
         film = model.draw(way, scale)
         return way[0], film[0], film
     mixed = mixer(latents)
@@ -137,11 +138,11 @@ def _draw(
     return mixed, model.enlarge(face, scale)[0], None
 
 
-def _named(each: Input) -> str:
+def _name_of_input(each: Input) -> str:
     return repr(each) if isinstance(each, Result | Tensor) else name_of(each)
 
 
-def _moved(model: Model, moves: Mapping[str, float]) -> Tensor:
+def _sum_directions(model: Model, moves: Mapping[str, float]) -> Tensor:
     """The sum of the directions asked for: ``(*L)``."""
     known, total = model.weights.directions, torch.zeros(model.latent_shape)
     for name, value in moves.items():
@@ -152,27 +153,27 @@ def _moved(model: Model, moves: Mapping[str, float]) -> Tensor:
                 if known
                 else "training with `attributes` finds them"
             )
-            raise ConfigError(f"these weights know no attribute '{name}'", hint=there)
+            raise ConfigError(f"these weights have no attribute '{name}'", hint=there)
         total += value * known[name].vector
     return total
 
 
-def _matrix(
+def _draw_matrix(
     people: Sequence[Person], rows: int, mixer: _Mixer, model: Model, scale: float
 ) -> np.ndarray:
-    """The columns' people above, the rows' at the left, and each pair's child where they meet."""
+    """Draw the columns' people on top, the rows' on the left, each pair's mix where they meet."""
     left, above = people[:rows], people[rows:]
     pairs = [torch.stack([a.latent, b.latent]) for a in left for b in above]
-    children = model.draw(torch.stack([mixer(pair) for pair in pairs]))
-    empty = np.full_like(children[0], 255)
+    mixes = model.draw(torch.stack([mixer(pair) for pair in pairs]))
+    empty = np.full_like(mixes[0], 255)
     cells = [empty, *(person.face for person in above)]
     for index, person in enumerate(left):
-        cells += [person.face, *children[index * len(above) : (index + 1) * len(above)]]
+        cells += [person.face, *mixes[index * len(above) : (index + 1) * len(above)]]
     return images.grid(model.enlarge(np.stack(cells), scale), columns=1 + len(above))
 
 
 def _put_back(photo: Photo, person: Person, drawn: np.ndarray, model: Model) -> np.ndarray:
-    assert person.crop is not None  # `resolve` has seen to it
+    assert person.crop is not None  # `resolve` made sure of it
     image = photo.pixels
     side = person.crop.face_size or default_face_size(image.shape[1], image.shape[0])
     large = model.enlarge(drawn, min(LARGEST, max(1.0, side / drawn.shape[1])))[0]

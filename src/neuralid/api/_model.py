@@ -1,4 +1,4 @@
-"""A generator on a device, ready to draw: what all the verbs start from."""
+"""A generator on a device, ready to draw; all the verbs start from it."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ Failure = Callable[[str, Exception], None]  # the input's name, what went wrong
 
 
 def quiet(text: str) -> None:
-    """What happens to messages nobody asked for."""
+    """Discard a message: the default for ``on_message``."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A generator in the form that draws, and the weights it came from. Threads may share one."""
+    """A generator in its inference form, and the weights it came from. Threads may share one."""
 
     generator: Drawer
     weights: Weights
     device: torch.device
     say: Say = quiet
-    is_tuned: bool = False  # to photos and not saved; latents carry the id of the weights before
+    is_tuned: bool = False  # to photos, but not saved: latents still carry the old weights' id
 
     @classmethod
     def load(cls, name: str | Path | None, device: str, say: Say) -> Self:
-        """Pick the device first (one that is not there is an error), then read the weights."""
+        """Pick the device first, so that a missing one fails at once, then read the weights."""
         where = pick_device(device)
         say(f"device: {describe(where)}")
         loaded = load_weights(name)
@@ -59,13 +59,13 @@ class Model:
 
     @property
     def frame(self) -> Frame:
-        """Where the training faces had their eyes; UTKFace's places if the weights do not say."""
+        """Where the training faces have their eyes; UTKFace's places if the weights don't say."""
         return self.weights.description.frame or Frame()
 
     def tune(
         self, latents: Tensor, targets: Tensor, steps: int, on_step: Report | None = None
     ) -> Self:
-        """One whose generator draws the targets better, see `latents.tuning.tune`."""
+        """Tune a copy whose generator draws the targets better; see `latents.tuning.tune`."""
         precision = pick_precision("auto", self.device)
         generator = tune(
             self.weights.generator, latents, targets, steps, precision=precision, on_step=on_step
@@ -74,7 +74,7 @@ class Model:
         return replace(self, generator=build_drawer(generator), weights=own, is_tuned=True)
 
     def save(self, path: str | Path) -> Self:
-        """Write the weights; returns the same on the file written, whose id latents then carry.
+        """Write the weights; returns a copy with the new file's id, which latents then carry.
 
         Raises `OutputError`.
         """
@@ -84,11 +84,11 @@ class Model:
         return replace(self, weights=weights, is_tuned=False)
 
     def draw(self, latents: Tensor, scale: float = 1.0) -> np.ndarray:
-        """Faces for latents ``(N, *L)``: uint8 ``(N, H, W, 3)``, enlarged by the default method."""
+        """Draw latents ``(N, *L)`` as uint8 ``(N, H, W, 3)``, enlarged by the default method."""
         return self.enlarge(images.to_uint8(draw_faces(self.generator, latents)), scale)
 
     def enlarge(self, faces: np.ndarray, scale: float) -> np.ndarray:
-        """uint8 ``(N, H, W, 3)`` enlarged by the default method; a scale of 1 changes nothing."""
+        """Enlarge uint8 ``(N, H, W, 3)`` by the default method; a scale of 1 changes nothing."""
         if scale == 1:
             return faces
         return np.stack([upscale_array(face, scale, device=self.device) for face in faces])

@@ -1,4 +1,4 @@
-"""The keywords of the verbs, typed: those of `Studio`'s methods, for what passes them on."""
+"""Types of the keywords of `Studio`'s methods, for functions that pass them on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ._upscale import Size
 
 
 class SampleOptions(TypedDict, total=False):
-    """Those of `Studio.sample`."""
+    """The keywords of `Studio.sample`."""
 
     seed: int | None
     seeds: Seeds | None
@@ -22,7 +22,7 @@ class SampleOptions(TypedDict, total=False):
 
 
 class InvertOptions(TypedDict, total=False):
-    """Those of `Studio.invert`."""
+    """The keywords of `Studio.invert`."""
 
     fidelity: str
     steps: int | None
@@ -40,7 +40,7 @@ class InvertOptions(TypedDict, total=False):
 
 
 class MixOptions(TypedDict, total=False):
-    """Those of `Studio.mix`."""
+    """The keywords of `Studio.mix`."""
 
     weights: float | Sequence[float] | None
     blend: str
@@ -58,7 +58,7 @@ class MixOptions(TypedDict, total=False):
 
 
 class UpscaleOptions(TypedDict, total=False):
-    """Those of `Studio.upscale`."""
+    """The keywords of `Studio.upscale`."""
 
     scale: float | None
     size: Size | None

@@ -1,4 +1,4 @@
-"""Who the inputs of `mix` are: photos, latents, drawn pictures, earlier results -> latents."""
+"""Find the latent of each input of `mix`: a photo, a latent, a drawn picture or a result."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True)
 class Person:
-    """One input, resolved."""
+    """An input whose latent is known."""
 
     name: str
     latent: Tensor  # (*L)
-    face: np.ndarray  # uint8 (S, S, 3): the cropped photo, or the face its latent draws
-    crop: CropConfig | None = None  # where in its photo the face is; None: it is not a photo
+    face: np.ndarray  # uint8 (S, S, 3): the cropped photo, or the face drawn from its latent
+    crop: CropConfig | None = None  # where the face is in its photo; None if it is not a photo
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class People(Generic[M]):
     people: list[Person]
     model: M
     kept: tuple[Photo, Person] | None
-    frame: np.ndarray | None  # the crops drawn on the photos, if asked for
+    frame: np.ndarray | None  # the crops drawn on the photos, if requested
 
 
 def resolve(
@@ -57,17 +57,17 @@ def resolve(
     keep: int | None,
     on_step: Report | None,
 ) -> People[M]:
-    """The person behind each input, each read once; photos are inverted together.
+    """Find the person behind each input. Each is read once; photos are inverted together.
 
-    ``keep`` is the place of the photo to keep. Raises `ConfigError`, before anything is inverted,
-    if that is not a photo.
+    ``keep`` is the index of the photo to keep. Raises `ConfigError`, before anything is inverted,
+    if that input is not a photo.
     """
-    places, distinct = _distinct(inputs)
+    places, distinct = _deduplicate(inputs)
     known: dict[int, Person] = {}
     framed: dict[int, Framed] = {}
     photo = None
     for place, each in enumerate(distinct):
-        found = _look(each, model, framing)
+        found = _resolve_one(each, model, framing)
         if isinstance(found, Person):
             known[place] = found
         else:
@@ -89,14 +89,14 @@ def resolve(
 
 
 def same_input(a: Input, b: Input) -> bool:
-    """Whether two inputs are one: the same object, or the same path."""
+    """Whether two inputs are the same object or the same path."""
     if isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike):
         return Path(a) == Path(b)
     return a is b
 
 
-def _distinct(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
-    """For each input its place in the list of different ones, and that list."""
+def _deduplicate(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
+    """For each input its index in the list of distinct inputs, and that list."""
     found: list[Input] = []
     places = []
     for each in inputs:
@@ -107,28 +107,28 @@ def _distinct(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
     return places, found
 
 
-def _look(each: Input, model: Model, framing: Framing) -> Person | tuple[Framed, Photo]:
-    """The person, where the latent is known; else the framed photo."""
+def _resolve_one(each: Input, model: Model, framing: Framing) -> Person | tuple[Framed, Photo]:
+    """The person if the input has a latent, else the framed photo."""
     if isinstance(each, Face | Inverted | Mixed):
         name = each.name if isinstance(each, Inverted) else repr(each)
         latent.check_belongs(each.model.weights.id, model.weights.id, name)
         face = each.target if isinstance(each, Inverted) else None
-        return _person(name, each.latent, model, face)
+        return _draw_person(name, each.latent, model, face)
     if isinstance(each, Tensor):
-        return _person("the latent", each.detach().cpu().float(), model)
+        return _draw_person("the latent", each.detach().cpu().float(), model)
     if isinstance(each, str | os.PathLike) and Path(each).suffix == ".safetensors":
         stored = latent.load_latent(Path(each))
         latent.check_belongs(stored.weights_id, model.weights.id, str(each))
-        return _person(str(each), stored.latent, model)
+        return _draw_person(str(each), stored.latent, model)
     photo = Photo.read(each)
     z = _carried_latent(photo, model)
     if z is not None:
-        return _person(photo.name, z, model)
+        return _draw_person(photo.name, z, model)
     return frame_photo(photo, model.size, model.frame, framing, model.say), photo
 
 
 def _carried_latent(photo: Photo, model: Model) -> Tensor | None:
-    """The latent a picture carries; None for a photo. Raises `ConfigError` for a sheet of faces."""
+    """The latent in a picture; None for a photo. Raises `ConfigError` for a picture of several."""
     text = photo.text.get(images.LATENT_KEY)
     if text is None:
         _refuse_several(photo)
@@ -140,7 +140,7 @@ def _carried_latent(photo: Photo, model: Model) -> Tensor | None:
     return z
 
 
-def _person(name: str, z: Tensor, model: Model, face: np.ndarray | None = None) -> Person:
+def _draw_person(name: str, z: Tensor, model: Model, face: np.ndarray | None = None) -> Person:
     shape = model.latent_shape
     if z.numel() != math.prod(shape) or not bool(z.isfinite().all()):
         raise LatentError(f"the latent in {name} is damaged", hint="invert or sample it again")
@@ -149,17 +149,17 @@ def _person(name: str, z: Tensor, model: Model, face: np.ndarray | None = None) 
 
 
 def _refuse_several(photo: Photo) -> None:
-    """A grid made by `sample`, or a strip by `mix`, shows several faces: it is nobody's photo."""
+    """Raise `ConfigError` for a grid by `sample` or a strip by `mix`: both show several faces."""
     try:
         recipe = json.loads(photo.text.get(images.RECIPE_KEY) or "{}")
         faces = recipe["sample"]["seeds"] if "sample" in recipe else recipe["mix"]["inputs"]
         count = len(faces)
-    except (ValueError, KeyError, TypeError):  # another program's text, or none
+    except (ValueError, KeyError, TypeError):  # no text, or another program's
         return
     kind = next((kind for kind in ("strip", "matrix") if recipe.get("mix", {}).get(kind)), None)
     if kind is not None:
         raise ConfigError(f"{photo.name} is a {kind} of faces", hint=f"mix again without `{kind}`")
     if count > 1 and "sample" in recipe:
         raise ConfigError(
-            f"{photo.name} is a grid of {count} faces", hint="draw single files with `outdir`"
+            f"{photo.name} is a grid of {count} faces", hint="use the picture of one face"
         )

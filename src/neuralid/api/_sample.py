@@ -1,4 +1,4 @@
-"""``sample``: seeds -> faces."""
+"""``sample``: draw faces from seeds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..models.architecture import architecture
 from ._model import Model, Report, Say
 from .results import MOST_GRID, Sampled
 
-COUNT = 16  # faces drawn if nobody says how many
-CHUNK = 64  # faces drawn between two reports of progress
-MOST = 10 * MOST_GRID  # megapixels, which are held at once
+COUNT = 16  # faces drawn by default
+CHUNK = 64  # faces between two calls of `on_step`
+MOST = 10 * MOST_GRID  # megapixels of all faces together, since they are in memory at once
 
 Seeds = int | Sequence[int] | str
 
@@ -48,7 +48,7 @@ def sample(
 
 
 def choose_seeds(n: int | None, seed: int | None, seeds: Seeds | None, say: Say) -> list[int]:
-    """The seeds asked for, or ``n`` (16) that follow ``seed`` or a random one, which is said.
+    """The seeds requested, or ``n`` (16) from ``seed`` on; ``say`` reports a random ``seed``.
 
     Raises `ConfigError`.
     """

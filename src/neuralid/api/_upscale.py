@@ -1,4 +1,4 @@
-"""``upscale``: pictures -> larger pictures."""
+"""``upscale``: enlarge pictures."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from ._framing import each_photo
 from ._model import Failure, Report, Say, quiet
 from .results import Upscaled
 
-USUAL = 4.0  # times as large, if nobody says
-MOST_FILM_PIXELS = 400_000_000  # of all frames together
+DEFAULT_SCALE = 4.0  # used if neither scale nor size is given
+MOST_FILM_PIXELS = 400_000_000  # of all frames of an animation together
 
 Size = int | str | tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Enlarger:
-    """What is done to each picture; made by `enlarger`, which checks it. Call it with a picture."""
+    """Enlarges each picture it is called with. `enlarger` makes one, and checks the options."""
 
-    scale: float | None  # None: what makes it fit into `box`
+    scale: float | None  # None: as large as fits into `box`
     box: tuple[int, int]  # width and height, pixels
     method: str
     filters: tuple[str, ...]
@@ -48,7 +48,7 @@ class Enlarger:
             return self._enlarge_film(photo)
         image = photo.exact
         factor = self._factor(photo.name, *image.shape[:2])
-        own = self._picked(photo.name, image)
+        own = self._pick_filters(photo.name, image)
         if self.compare:
             page = sheet(image, factor, own.filters, consistent=self.consistent, device=self.device)
             return Upscaled(photo.name, page, factor)
@@ -56,19 +56,19 @@ class Enlarger:
 
     @property
     def suffix(self) -> str:
-        """What tells a result's name from its picture's."""
+        """Appended to the picture's name to make the result's."""
         if self.compare:
             return "_compare"
         return f"_{self.box[0]}x{self.box[1]}" if self.scale is None else f"_x{self.scale:g}"
 
     def _factor(self, name: str, height: int, width: int) -> float:
-        """How many times a picture is enlarged. Raises `ImageError` for one that cannot be."""
-        factor = self._fitting(name, height, width) if self.scale is None else self.scale
+        """How many times to enlarge a picture. Raises `ImageError` if that is not possible."""
+        factor = self._fit_scale(name, height, width) if self.scale is None else self.scale
         methods.target_size(height, width, factor, f"{name} enlarged")
         return factor
 
-    def _fitting(self, name: str, height: int, width: int) -> float:
-        """How many times as large fits into the box. Raises `ImageError` outside of 1 to 64."""
+    def _fit_scale(self, name: str, height: int, width: int) -> float:
+        """The largest scale that fits into the box. Raises `ImageError` unless it is 1 to 64."""
         factor = min(self.box[0] / width, self.box[1] / height)
         inside = f"{self.box[0]}x{self.box[1]}"
         if factor < 1:
@@ -78,8 +78,8 @@ class Enlarger:
             )
         if factor > LARGEST_SCALE:
             raise ImageError(
-                f"{name} is {width}x{height}: to {inside} it would be enlarged {factor:.0f} times",
-                hint=f"at most {LARGEST_SCALE} times; choose a smaller `size`",
+                f"{name} is {width}x{height}; fitting {inside} would enlarge it {factor:.0f} times",
+                hint=f"at most {LARGEST_SCALE} times: choose a smaller `size`",
             )
         return factor
 
@@ -94,7 +94,7 @@ class Enlarger:
         )
 
     def _enlarge_film(self, photo: Photo) -> Upscaled:
-        """Every frame, by the filters that the first one needs."""
+        """Enlarge every frame, with the filters that the first one needs."""
         factor = self._factor(photo.name, photo.picture.height, photo.picture.width)
         size = methods.target_size(photo.picture.height, photo.picture.width, factor)
         pixels = photo.frame_count * size[0] * size[1]
@@ -102,15 +102,15 @@ class Enlarger:
             raise ImageError(
                 f"{photo.name} enlarged would have {photo.frame_count} frames, "
                 f"{pixels / 1e6:.0f} megapixels",
-                hint=f"at most {MOST_FILM_PIXELS // 1_000_000} together; make them smaller",
+                hint=f"at most {MOST_FILM_PIXELS // 1_000_000} in total; make them smaller",
             )
         film = read_film(photo)
-        own = self._picked(photo.name, film.frames[0])
+        own = self._pick_filters(photo.name, film.frames[0])
         large = replace(film, frames=[own._enlarge(frame, factor) for frame in film.frames])
         return Upscaled(photo.name, large.frames[0], factor, photo.picture, large)
 
-    def _picked(self, name: str, image: np.ndarray) -> Enlarger:
-        """With ``auto`` replaced by the filters it picks for a picture, which are said."""
+    def _pick_filters(self, name: str, image: np.ndarray) -> Enlarger:
+        """Replace ``auto`` by the filters it picks for a picture, and report them."""
         if "auto" not in self.filters:
             return self
         filters = tuple(map(str, resolve(self.filters, to_planes(image))))
@@ -129,7 +129,7 @@ def enlarger(
     device: str | torch.device = "auto",
     on_message: Say = quiet,
 ) -> Enlarger:
-    """Check what was asked for, before any picture is read; see `Studio.upscale`.
+    """Check the options before any picture is read; see `Studio.upscale`.
 
     Raises `ConfigError` or `DeviceError`.
     """
@@ -138,11 +138,11 @@ def enlarger(
     if compare and method is not None:
         raise ConfigError("`compare` shows every method", hint="leave `method` out")
     chosen = DEFAULT_METHOD if method is None else method
-    wanted = USUAL if scale is None and size is None else scale
+    wanted = DEFAULT_SCALE if scale is None and size is None else scale
     named = (filters,) if isinstance(filters, str) else tuple(filters)
     methods.check(1 if wanted is None else wanted, chosen, named)
-    box = (0, 0) if size is None else _box(size)
-    where = _device(chosen, compare, device, on_message)
+    box = (0, 0) if size is None else _parse_size(size)
+    where = _choose_device(chosen, compare, device, on_message)
     return Enlarger(wanted, box, chosen, named, consistent, where, compare, on_message)
 
 
@@ -161,8 +161,8 @@ def upscale(
     return results
 
 
-def _box(size: Size) -> tuple[int, int]:
-    """Width and height; "512" is 512 of both."""
+def _parse_size(size: Size) -> tuple[int, int]:
+    """Width and height; "512" means 512x512."""
     if isinstance(size, tuple):
         width, height = size
     else:
@@ -175,9 +175,11 @@ def _box(size: Size) -> tuple[int, int]:
     return width, height
 
 
-def _device(method: str, compare: bool, device: str | torch.device, say: Say) -> torch.device:
-    """Where to compute; a method that needs the CPU only cannot be sent elsewhere."""
-    if isinstance(device, torch.device):  # that of an open studio
+def _choose_device(
+    method: str, compare: bool, device: str | torch.device, say: Say
+) -> torch.device:
+    """Where to compute. Methods that run on the CPU only refuse another device."""
+    if isinstance(device, torch.device):  # from an open studio
         return device if compare or METHODS[method].on_device else torch.device("cpu")
     if compare or METHODS[method].on_device:
         where = pick_device(device)

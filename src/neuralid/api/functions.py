@@ -1,7 +1,6 @@
-"""The verbs as functions, for one call: each opens a studio and calls its method of that name.
+"""The verbs as functions. Each opens a studio and calls its method of the same name.
 
-Of several calls a studio kept open spares the reading of the weights, which takes longer than
-drawing a face.
+For several calls, keep a studio open: reading the weights takes longer than drawing a face.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Unpack, overload
 
 from ..faces.config import Frame
-from ..pictures.photo import Source, is_one, listed
+from ..pictures.photo import Source, as_list, is_single
 from ..weights import load_weights
 from . import _upscale
 from ._framing import find_all
@@ -105,7 +104,7 @@ def find_faces(
 ) -> list[Found]:
     """The faces in each photo, left to right: `Studio.find_faces`."""
     frame = load_weights(model).description.frame or Frame()
-    return find_all(listed(photos), frame, on_failure)
+    return find_all(as_list(photos), frame, on_failure)
 
 
 @overload
@@ -135,12 +134,12 @@ def upscale(
     on_message: Say = quiet,
     **options: Unpack[UpscaleOptions],
 ) -> Upscaled | list[Upscaled]:
-    """Enlarge pictures: `Studio.upscale`, which has the options. Reads no generator's weights.
+    """Enlarge pictures: `Studio.upscale`, which has the options. No generator is loaded.
 
     ``device`` and ``on_message`` are those of `open`.
     """
     on_step, on_failure = options.pop("on_step", None), options.pop("on_failure", None)
     enlarge = enlarger(device=device, on_message=on_message, **options)  # type: ignore[misc]
-    failed = None if is_one(pictures) else on_failure
-    large = _upscale.upscale(listed(pictures), enlarge, on_step, failed)
-    return large[0] if is_one(pictures) else large
+    failed = None if is_single(pictures) else on_failure
+    large = _upscale.upscale(as_list(pictures), enlarge, on_step, failed)
+    return large[0] if is_single(pictures) else large

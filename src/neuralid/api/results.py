@@ -1,4 +1,4 @@
-"""What the verbs give back: pictures and latents that know how to save and show themselves."""
+"""Results of the verbs: pictures and latents that can save and show themselves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LATENT_SUFFIX = ".safetensors"
 
 
 class _Shown:
-    """Shows itself in a notebook by its ``image``, uint8 or uint16 ``(H, W)`` or ``(H, W, C)``."""
+    """Shows its ``image``, uint8 or uint16 ``(H, W)`` or ``(H, W, C)``, in a notebook."""
 
     image: Any
 
@@ -61,7 +61,7 @@ class Face(_Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sampled(_Shown):
-    """Faces drawn from seeds. Iterating over it, or an index, gives each as a `Face`."""
+    """Faces drawn from seeds. Iterate over it, or index it, to get each as a `Face`."""
 
     images: np.ndarray  # uint8 (N, H, W, 3)
     latents: Tensor  # (N, *L)
@@ -76,7 +76,7 @@ class Sampled(_Shown):
         return images.grid(self.images)
 
     def save(self, path: str | Path) -> Path:
-        """Write the grid; a PNG carries the recipe, and that of one face its latent.
+        """Write the grid; a PNG carries the recipe, and if there is one face, its latent too.
 
         Raises `ConfigError` above 100 megapixels, `ImageError` for an unknown suffix,
         `OutputError`.
@@ -108,19 +108,19 @@ class Sampled(_Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Inverted(_Shown):
-    """One photo's latent, and how well it draws the photo again."""
+    """One photo's latent, and how well it reproduces the photo."""
 
     name: str  # the photo's
     latent: Tensor  # (*L)
     psnr: float  # dB, of the reconstruction against the cropped photo
-    ssim: float  # of their luma, 1 at best
+    ssim: float  # of their luma; 1 is the best
     target: np.ndarray  # uint8 (S, S, 3): the cropped photo
     reconstruction: np.ndarray  # uint8 (S, S, 3): what the generator draws
-    crop: CropConfig  # the four numbers by which the photo was cropped
+    crop: CropConfig  # the four numbers that cropped the photo
     evaluations: int  # generator passes spent
-    seconds: float  # its share of its batch's time
+    seconds: float  # the photo's share of its batch's time
     model: Model
-    frame: np.ndarray | None = None  # uint8 (H, W, 3): the crop drawn on the photo, if asked for
+    frame: np.ndarray | None = None  # uint8 (H, W, 3): the crop drawn on the photo, if requested
 
     @property
     def image(self) -> np.ndarray:
@@ -129,7 +129,7 @@ class Inverted(_Shown):
         return images.hstack(list(self.model.enlarge(pair, PAIR_SCALE)))
 
     def save(self, path: str | Path) -> Path:
-        """Write the latent (``.safetensors``), or the picture of both, which as PNG carries it.
+        """Write the latent (``.safetensors``) or ``image``; a PNG carries the latent too.
 
         Raises `ImageError` for an unknown suffix, `OutputError`.
         """
@@ -146,7 +146,7 @@ class Inverted(_Shown):
         return place
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures, as JSON has them."""
+        """The figures, ready for JSON."""
         return {
             "photo": self.name,
             "psnr": round(self.psnr, 3),
@@ -166,19 +166,19 @@ class Mixed(_Shown):
     """One face made of several; or a strip, a matrix, a film, a photo with that face in it."""
 
     image: np.ndarray  # uint8 (H, W, 3); a film's first frame
-    latent: Tensor  # (*L) of the mix; of a film, its first frame's
+    latent: Tensor  # (*L) of the mix; for a film, of its first frame
     shares: list[float]  # of each input, summing to 1
     model: Model
     recipe: dict[str, Any]  # how it was made
     frames: np.ndarray | None = None  # of a film, uint8 (N, H, W, 3)
-    is_face: bool = True  # and nothing else, so that the picture can carry the latent
-    frame: np.ndarray | None = None  # uint8 (H, W, 3): the crops drawn on the photos, if asked for
+    is_face: bool = True  # the picture is one face and nothing else, so it can carry the latent
+    frame: np.ndarray | None = None  # uint8 (H, W, 3): the crops drawn on the photos, if requested
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture, which as PNG carries the recipe, and of one face the latent.
+        """Write the picture; a PNG carries the recipe, and if it is one face, the latent too.
 
         A film is written as .gif, .webp or .mp4. Raises `ImageError` for an unknown suffix,
-        `ConfigError` for one that holds no films, `OutputError`.
+        `ConfigError` for one that does not support films, `OutputError`.
         """
         place = Path(path)
         if self.frames is not None:
@@ -197,19 +197,19 @@ class Mixed(_Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Upscaled(_Shown):
-    """An enlarged picture: uint8 or uint16 ``(H, W)`` or ``(H, W, C)``, as the picture was."""
+    """An enlarged picture: uint8 or uint16 ``(H, W)`` or ``(H, W, C)``, like the original."""
 
     name: str  # the picture's
     image: np.ndarray  # of an animation, the first frame
-    scale: float  # times the picture's size
+    scale: float  # how many times as large
     like: Image.Image = field(default_factory=lambda: Image.new("RGB", (1, 1)))
     film: Film | None = None  # the whole animation
 
     def save(self, path: str | Path) -> Path:
-        """Write it. Grey, alpha, 16 bits and colour profiles stay where the format holds them.
+        """Write it. Grey, alpha, 16 bits and colour profiles are kept where the format has them.
 
-        Raises `ImageError` for an unknown suffix, `ConfigError` for one that does not support the
-        picture's animation, `OutputError`.
+        Raises `ImageError` for an unknown suffix, `ConfigError` for one that does not support
+        animation if the picture is animated, `OutputError`.
         """
         if self.film is not None:
             write_film(Path(path), self.film)
@@ -223,7 +223,7 @@ class Upscaled(_Shown):
 
 @dataclass(frozen=True)
 class Found:
-    """A face in a photo, as `find_faces` lists it; pixels from the upper left corner."""
+    """A face found by `find_faces`. Places are in pixels from the photo's upper left corner."""
 
     name: str  # the photo's
     number: int  # from 1, left to right

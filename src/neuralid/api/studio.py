@@ -1,4 +1,4 @@
-"""The public object: weights opened once, and the verbs as its methods."""
+"""The public object: weights read once, with the verbs as its methods."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
-from ..pictures.photo import Source, is_one, listed
+from ..pictures.photo import Source, as_list, is_single
 from . import _invert, _mix, _sample, _upscale
 from ._framing import Framing, find_all
 from ._mix import Layout
@@ -25,11 +25,11 @@ from .results import Found, Inverted, Mixed, Sampled, Upscaled
 def open_studio(
     model: str | Path | None = None, *, device: str = "auto", on_message: Say = quiet
 ) -> Studio:
-    """Read weights, make them ready to draw, once.
+    """Read weights once, and make them ready to draw.
 
     ``model`` is a weights file or the name of a trained run; None means the weights that ship.
     ``device`` is ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:N`` or
-    ``mps``. ``on_message`` hears what is worth a line, here and in the studio's methods.
+    ``mps``. ``on_message`` is called with lines worth showing, here and by the studio's methods.
 
     Raises `DeviceError`, `WeightsError` or `ConfigError`.
     """
@@ -40,9 +40,9 @@ class Studio(Model):
     """Weights on a device, and what can be done with them. `neuralid.open` makes one.
 
     Photos are paths, the bytes of a file, open files, Pillow pictures or uint8 arrays
-    ``(H, W, 3)``; one alone gives one result, a list gives a list. Results hold arrays and
-    latents, show themselves in a notebook, and ``save`` themselves; nothing else writes a file.
-    Several threads may use one studio.
+    ``(H, W, 3)``. A single photo gives a single result, a list gives a list. Results hold arrays
+    and latents, and show themselves in a notebook. Only their ``save`` writes files. Several
+    threads may share a studio.
 
     >>> import neuralid
     >>> studio = neuralid.open(device="cpu")
@@ -69,11 +69,11 @@ class Studio(Model):
     ) -> Sampled:
         """Draw faces of people who do not exist.
 
-        ``seeds`` (a number, several, or text such as "0,1,4-6") names each face; else ``n`` faces
-        (16) follow ``seed``, or a random one that the studio's ``on_message`` hears of. The same
-        seed gives the same face. ``trunc`` moves the latents towards their mean: nearer
-        0 the faces are more alike and more average (the architecture's own: 1 for the paper's).
-        ``scale`` enlarges the faces, 1 to 64 times.
+        ``seeds`` (a number, several, or text such as "0,1,4-6") gives one seed per face. Otherwise
+        ``n`` faces (16) are drawn, from ``seed`` on, or from a random seed, which ``on_message`` is
+        told. The same seed gives the same face. ``trunc`` moves the latents towards their mean:
+        the nearer to 0, the more alike and the more average the faces. None means what suits the
+        architecture, 1 for the paper's. ``scale`` enlarges the faces 1 to 64 times.
 
         Raises `ConfigError`.
         """
@@ -113,18 +113,18 @@ class Studio(Model):
     ) -> Inverted | list[Inverted]:
         """Find the latent behind each photo of a face (paper, section 3.3).
 
-        The largest face in a photo, or the ``face``-th from the left, is framed as the weights'
-        training faces were. With ``align=False`` it is the paper's square instead (108 for
-        CelebA's 178x218 pictures, 54 at half that size, else the largest) in the middle; any of
-        the paper's four numbers ``face_size``, ``delta_i``, ``delta_j`` (pixels) and ``rotation``
-        (degrees), if given, frames by hand. With ``show_crop`` results have a ``frame``, a picture
-        of the crop in the photo.
+        The largest face in a photo, or the ``face``-th from the left, is framed like the weights'
+        training faces. With ``align=False`` the paper's square in the middle is used instead (108
+        for CelebA's 178x218 pictures, 54 at half that size, else the largest). To frame by hand,
+        give any of the paper's four numbers: ``face_size``, ``delta_i``, ``delta_j`` (pixels) and
+        ``rotation`` (degrees). With ``show_crop`` each result has a ``frame``, a picture of the
+        crop in the photo.
 
-        ``fidelity`` is "fast" (the encoder's guess and a few steps), "balanced", or "high", which
-        also tunes the generator to each photo, or, ``together``, one generator to all of them,
-        which is then the results' ``model``. ``steps`` are evaluations per face, if not the
-        fidelity's own; ``prior`` is the weight of the latent's squared length, 0 for the paper's
-        own objective.
+        ``fidelity`` is "fast" (the encoder's guess and a few steps), "balanced", or "high". The
+        last also tunes the generator to each photo, or with ``together``, one generator to all of
+        them, which is then the results' ``model``. ``steps`` overrides the fidelity's number of
+        evaluations per face. ``prior`` is the weight of the latent's squared length, 0 for the
+        paper's own objective.
 
         A photo that fails raises, or, with ``on_failure(name, error)``, is left out of the list.
         Raises `ImageError` or `ConfigError`.
@@ -132,19 +132,19 @@ class Studio(Model):
         config = InvertConfig(fidelity, steps, prior=prior)
         crop = CropConfig(face_size, delta_i, delta_j, rotation)
         framing = Framing(crop, align, face, show_crop)
-        failed = None if is_one(photos) else on_failure
-        found = _invert.invert(self, listed(photos), framing, config, together, on_step, failed)
-        return found[0] if is_one(photos) else found
+        failed = None if is_single(photos) else on_failure
+        found = _invert.invert(self, as_list(photos), framing, config, together, on_step, failed)
+        return found[0] if is_single(photos) else found
 
     def find_faces(
         self, photos: Source | Sequence[Source], *, on_failure: Failure | None = None
     ) -> list[Found]:
-        """The faces in each photo, left to right, and how the weights would have them framed.
+        """Find the faces in each photo, left to right, and how to frame them for these weights.
 
         A photo that fails or shows no face raises `ImageError`, or, with
-        ``on_failure(name, error)``, is passed over.
+        ``on_failure(name, error)``, is skipped.
         """
-        return find_all(listed(photos), self.frame, on_failure)
+        return find_all(as_list(photos), self.frame, on_failure)
 
     def mix(
         self,
@@ -166,24 +166,24 @@ class Studio(Model):
     ) -> Mixed:
         """Make one face of two or more, by averaging their latents (paper, section 5).
 
-        By default the average is made as long as the latents; ``blend="mean"`` is the paper's,
-        "slerp" goes along the arc.
+        By default the average is rescaled to the latents' mean length. ``blend="mean"`` is the
+        paper's plain average, "slerp" follows the arc between them.
 
-        Each input is a photo, a picture this program drew, which carries its latent, a latent file,
-        a latent ``(Z,)``, or a result of this studio. Photos are framed as in `invert`.
-        ``weights`` holds one number per input, or, for two, the second's share alone.
+        Each input is a photo, a picture drawn by this program (which carries its latent), a latent
+        file, a latent ``(Z,)``, or a result of this studio. Photos are framed as in `invert`.
+        ``weights`` holds one number per input, or, for two inputs, the second's share alone.
         ``attributes`` moves the result along directions of the weights, in standard deviations of
-        the training faces: ``{"age": 1.5}``; then a single input will do.
+        the training faces: ``{"age": 1.5}``. With it, a single input is enough.
 
-        Instead of one face, ``strip`` draws N on the way through the inputs; ``matrix`` crosses
-        the first N inputs, the rows, with the others, the columns; ``frames`` makes a film of N;
-        ``keep``, one of the photos or its place in the list, puts the mix back into that photo.
-        ``scale`` enlarges the faces. ``fidelity`` is that of `invert`; at "high" the generator is
+        Instead of one face, ``strip`` draws N faces on the way through the inputs; ``matrix``
+        crosses the first N inputs, as rows, with the rest, as columns; ``frames`` makes a film of
+        N frames; ``keep``, one of the photos or its index, puts the mix back into that photo.
+        ``scale`` enlarges the faces. ``fidelity`` is as in `invert`; at "high" the generator is
         tuned to all photos together, and draws the mix.
 
         Raises `ConfigError`, `ImageError` or `LatentError`.
         """
-        several = [inputs] if _is_one_input(inputs) else list(inputs)  # type: ignore[arg-type]
+        several = [inputs] if _is_single_input(inputs) else list(inputs)  # type: ignore[arg-type]
         shares = [weights] if isinstance(weights, int | float) else weights
         return _mix.mix(
             self,
@@ -227,14 +227,14 @@ class Studio(Model):
     ) -> Upscaled | list[Upscaled]:
         """Enlarge pictures (paper, section 2.2).
 
-        Pictures get ``scale`` times as large (4), or as large as fits into ``size``: "512x384",
-        (512, 384), or one number for a square. ``method`` and ``filters``, each ``NAME`` or
-        ``NAME=AMOUNT``, are those of ``neuralid upscale --help``; filters follow in their order.
-        With ``consistent`` a result, shrunk by box averaging, gives its picture again to rounding.
-        ``compare`` makes a sheet of all methods instead of a picture.
+        Pictures become ``scale`` times as large (4), or as large as fits into ``size``: "512x384",
+        (512, 384), or one number for a square. ``neuralid upscale --help`` lists the names for
+        ``method`` and for ``filters``, each ``NAME`` or ``NAME=AMOUNT``. Filters run in order.
+        With ``consistent``, shrinking the result by box averaging gives the picture back, up to
+        rounding. ``compare`` makes a sheet of all methods instead of a picture.
 
-        Greyscale stays grey, 16 bits stay 16, alpha and colour profiles come along, EXIF
-        orientation is applied, animated GIF, WebP and PNG stay animated.
+        Greyscale stays grey and 16 bits stay 16. Alpha and colour profiles are kept, EXIF
+        orientation is applied, and animated GIF, WebP and PNG stay animated.
 
         A picture that fails raises, or, with ``on_failure(name, error)``, is left out of the list.
         Raises `ImageError` or `ConfigError`.
@@ -249,14 +249,14 @@ class Studio(Model):
             device=self.device,
             on_message=self.say,
         )
-        failed = None if is_one(pictures) else on_failure
-        large = _upscale.upscale(listed(pictures), enlarge, on_step, failed)
-        return large[0] if is_one(pictures) else large
+        failed = None if is_single(pictures) else on_failure
+        large = _upscale.upscale(as_list(pictures), enlarge, on_step, failed)
+        return large[0] if is_single(pictures) else large
 
     def __repr__(self) -> str:
         kind = self.weights.description.model.architecture
         return f"<Studio {self.weights.path.stem}: {kind}, {self.size} pixels, {self.device}>"
 
 
-def _is_one_input(inputs: object) -> bool:
-    return is_one(inputs) or isinstance(inputs, Tensor | Result)
+def _is_single_input(inputs: object) -> bool:
+    return is_single(inputs) or isinstance(inputs, Tensor | Result)

@@ -1,4 +1,4 @@
-"""The command line: read options, call ``api``, say what was written. No maths here."""
+"""The command line: read options, call ``api``, print what was written. No maths here."""
 
 from __future__ import annotations
 

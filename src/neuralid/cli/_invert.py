@@ -44,17 +44,19 @@ def invert(
     photos: Photos,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Side-by-side picture of one photo."),
+        typer.Option("-o", "--output", metavar="FILE", help="Side-by-side picture, for one photo."),
     ] = None,
     outdir: OutDir = None,
     fidelity: Fidelity = InvertConfig.fidelity,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", metavar="N", help="Evaluations per photo, if not the fidelity's."),
+        typer.Option(
+            "--steps", metavar="N", help="Evaluations per photo. Default: set by --fidelity."
+        ),
     ] = None,
     prior: Annotated[
         float,
-        typer.Option("--prior", metavar="X", help="Hold latents short; 0: the paper's objective."),
+        typer.Option("--prior", metavar="X", help="Favour short latents; 0 is as in the paper."),
     ] = InvertConfig.prior,
     face_size: FaceSize = None,
     delta_i: DeltaI = CropConfig.delta_i,
@@ -73,9 +75,9 @@ def invert(
 ) -> None:
     """Find the latent vector behind each photo of a face.
 
-    Writes NAME.latent.safetensors and a picture of the photo beside its reconstruction,
-    here unless -o or --outdir says where. The face is found and framed by itself; the four
-    numbers from --face-size to --rotation, if given, frame it by hand.
+    Writes NAME.latent.safetensors and a picture of the photo beside its reconstruction, to
+    the current folder unless -o or --outdir is given. The face is found and framed
+    automatically; the four options from --face-size to --rotation frame it by hand.
     """
     if faces:
         list_faces(photos, model)
@@ -106,7 +108,7 @@ def invert(
             on_failure=failures,
         )
     save_frames(show_crop, [item.frame for item in found])
-    if found and save_weights is not None:  # else every photo failed, and was reported
+    if found and save_weights is not None:  # otherwise every photo failed, and was reported
         saved = save_tuned(found[0].model, save_weights)
         found = [replace(item, model=saved) for item in found]
     _write(found, places, json_)
@@ -116,7 +118,7 @@ def invert(
 def _places(
     photos: Sequence[Path], output: Path | None, outdir: Path | None
 ) -> dict[str, tuple[Path, Path]]:
-    """For each photo its picture and its latent file."""
+    """For each photo, the paths of its picture and its latent file."""
     if output is not None:
         check_picture(output)
         return {str(photos[0]): (output, output.with_suffix(LATENT_SUFFIX))}

@@ -31,14 +31,12 @@ def mix(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT", help="Photos, latent files, drawn pictures.", show_default=False
+            metavar="INPUT", help="Photos, latent files or drawn pictures.", show_default=False
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--output", metavar="FILE", help="Picture to write. Default: mix.png here."
-        ),
+        typer.Option("-o", "--output", metavar="FILE", help="Picture to write. Default: mix.png."),
     ] = None,
     weights: Annotated[
         list[float] | None,
@@ -46,7 +44,7 @@ def mix(
             "-w",
             "--weight",
             metavar="X",
-            help="Share of an input, once for each; for two, B's alone, 0 to 1.",
+            help="Share of each input, in order; for two, B's alone, 0 to 1.",
         ),
     ] = None,
     blend: Annotated[
@@ -57,7 +55,7 @@ def mix(
         typer.Option(
             "--attribute",
             metavar="NAME=X",
-            help="Move along a direction, in standard deviations of the training faces: age=+1.5.",
+            help="Change an attribute by X standard deviations, as in age=+1.5.",
         ),
     ] = None,
     strip: Annotated[
@@ -67,14 +65,12 @@ def mix(
     matrix: Annotated[
         int | None,
         typer.Option(
-            "--matrix", metavar="N", help="Cross the first N people, in rows, with the others."
+            "--matrix", metavar="N", help="Cross the first N people (rows) with the rest."
         ),
     ] = None,
     frames: Annotated[
         int | None,
-        typer.Option(
-            "--frames", metavar="N", help="Make a film of N frames; -o is .gif, .webp or .mp4."
-        ),
+        typer.Option("--frames", metavar="N", help="Make a film of N frames: .gif, .webp or .mp4."),
     ] = None,
     keep: Annotated[
         Path | None,
@@ -94,7 +90,7 @@ def mix(
 ) -> None:
     """Mix two or more people into one face.
 
-    Inputs are photos, latent files made by invert, or pictures drawn by sample or mix.
+    Inputs are photos, latent files from invert, or pictures drawn by sample or mix.
     """
     if faces:
         list_faces(inputs, model)
@@ -132,7 +128,7 @@ def mix(
 
 
 def _place(output: Path | None, is_film: bool) -> Path:
-    """Where the result goes. Raises now if it could not be written later."""
+    """The path of the result. Raises now if it cannot be written."""
     place = output or free_name(Path(), "mix", ".gif" if is_film else ".png")
     (check_film if is_film else check_picture)(place)
     return place

@@ -1,4 +1,4 @@
-"""Options that several commands share: their types, names and help."""
+"""Options shared by several commands: their types, names and help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE|NAME",
-        help="A weights file, or the name of a trained run. Default: those that ship.",
+        help="Weights file or run name. Default: built in.",
     ),
 ]
 Device = Annotated[
@@ -22,42 +22,40 @@ Photos = Annotated[
     list[Path], typer.Argument(metavar="PHOTO", help="Photos of faces.", show_default=False)
 ]
 OutDir = Annotated[
-    Path | None, typer.Option("--outdir", metavar="DIR", help="Folder to write single files to.")
+    Path | None, typer.Option("--outdir", metavar="DIR", help="Folder for single files.")
 ]
 FaceSize = Annotated[
     int | None,
     typer.Option(
         "--face-size",
         metavar="PX",
-        help="Side of the square cut out. Default: the paper's for CelebA, else the largest.",
+        help="Side of the square. Default: the paper's for CelebA, else the largest.",
     ),
 ]
 DeltaI = Annotated[int, typer.Option("--delta-i", metavar="PX", help="Move the square down.")]
 DeltaJ = Annotated[int, typer.Option("--delta-j", metavar="PX", help="Move the square right.")]
 Align = Annotated[
     bool,
-    typer.Option(
-        "--align/--no-align", help="Find the face and frame it; else the square in the middle."
-    ),
+    typer.Option("--align/--no-align", help="Find and frame the face; if not, cut the middle."),
 ]
 FaceNumber = Annotated[
     int | None,
     typer.Option("--face", metavar="N", help="Which face, from the left. Default: the largest."),
 ]
-ListFaces = Annotated[bool, typer.Option("--faces", help="List the faces in the photos, and stop.")]
+ListFaces = Annotated[bool, typer.Option("--faces", help="List the faces in the photos and exit.")]
 ShowCrop = Annotated[
     Path | None,
-    typer.Option("--show-crop", metavar="FILE", help="Picture to write of the frame in the photo."),
+    typer.Option("--show-crop", metavar="FILE", help="Save a picture of the crop in the photo."),
 ]
 Rotation = Annotated[
-    float, typer.Option("--rotation", metavar="DEG", help="Turn the photo first, anticlockwise.")
+    float, typer.Option("--rotation", metavar="DEG", help="Rotate the photo first, anticlockwise.")
 ]
 Fidelity = Annotated[
     str,
     typer.Option(
         "--fidelity",
         metavar="NAME",
-        help="fast, balanced, or high, which also tunes the generator a little.",
+        help="fast, balanced or high; high also tunes the generator.",
     ),
 ]
 SaveWeights = Annotated[
@@ -65,6 +63,6 @@ SaveWeights = Annotated[
     typer.Option(
         "--save-weights",
         metavar="FILE",
-        help="Keep the weights that --fidelity high tunes to the photos.",
+        help="Save the weights tuned by --fidelity high.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Where results are written: the file policy of the command line."""
+"""Where results are written: the command line's file policy."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from ..core.errors import ConfigError
 from ..core.files import check_writable, free_name, make_folder
 
-WRITABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".apng")  # kept in names
-MOVING_SUFFIXES = (".gif", ".webp", ".png", ".apng")  # and of animations
+# Suffixes that a result takes over from its picture, and those that an animation does.
+WRITABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".apng")
+ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 
 
 def check_picture(path: Path | None) -> None:
-    """Raise `OutputError` or `ImageError` now if a picture could not be written there later."""
+    """Raise `OutputError` or `ImageError` now if a picture cannot be written there."""
     from ..pictures.images import check_format
 
     if path is not None:
@@ -21,22 +22,22 @@ def check_picture(path: Path | None) -> None:
 
 
 def check_film(path: Path) -> None:
-    """Raise `OutputError` or `ConfigError` now if a film could not be written there later."""
+    """Raise `OutputError` or `ConfigError` now if a film cannot be written there."""
     from ..pictures import animation
 
     animation.check_film(path)
     check_writable(path)
 
 
-def check_looped(path: Path) -> None:
-    """Raise `ConfigError` for a suffix no animated picture is written under."""
+def check_animation(path: Path) -> None:
+    """Raise `ConfigError` if animated pictures cannot be written under this suffix."""
     from ..pictures import animation
 
-    animation.check_looped(path)
+    animation.check_animation(path)
 
 
 def check_one(output: Path | None, outdir: Path | None, count: int = 1) -> None:
-    """Raise `ConfigError` when -o and --outdir are both given, or -o is given for several."""
+    """Raise `ConfigError` if -o and --outdir are both given, or -o for several results."""
     if output is not None and outdir is not None:
         raise ConfigError("-o and --outdir exclude each other", hint="-o is for one file")
     if output is not None and count > 1:
@@ -44,25 +45,25 @@ def check_one(output: Path | None, outdir: Path | None, count: int = 1) -> None:
 
 
 class Places:
-    """Gives each result its place in a folder; none is given out twice.
+    """Gives each result a path in a folder, and no path twice.
 
-    In the working folder, without ``outdir``, names that are taken get a number.
+    Without ``outdir``, in the working folder, names that are taken get a number.
     """
 
     def __init__(self, outdir: Path | None) -> None:
         self.folder = make_folder(outdir or Path())
-        self.keeps = outdir is None  # what is there already
+        self.keeps_existing = outdir is None
         self.given: set[Path] = set()
 
     def place(self, stem: str, suffix: str, beside: str | None = None) -> Path:
-        """``stem.suffix``, or with a number. Taken too if ``stem + beside``, its companion, is.
+        """``stem.suffix``, with a number if that or its companion, ``stem + beside``, is taken.
 
-        Raises `OutputError` now if the file could not be written later.
+        Raises `OutputError` now if the file cannot be written.
         """
 
         def is_taken(path: Path) -> bool:
             both = [path] if beside is None else [path, sibling(path, suffix, beside)]
-            return path in self.given or (self.keeps and any(p.exists() for p in both))
+            return path in self.given or (self.keeps_existing and any(p.exists() for p in both))
 
         path = free_name(self.folder, stem, suffix, is_taken)
         self.given.add(path)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def sample(
     n: Annotated[
-        int | None, typer.Option("-n", "--num", metavar="N", help="How many faces; 16 if not said.")
+        int | None, typer.Option("-n", "--num", metavar="N", help="Number of faces. Default: 16.")
     ] = None,
     output: Annotated[
         Path | None,
@@ -32,14 +32,14 @@ def sample(
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option("--seeds", metavar="0,1,4-6", help="Seed of each face, instead of -n."),
+        typer.Option("--seeds", metavar="0,1,4-6", help="One seed per face, instead of -n."),
     ] = None,
     trunc: Annotated[
         float | None,
         typer.Option(
             "--trunc",
             metavar="X",
-            help="0 to 10; below 1: more average faces. Default: the networks' own, 1 for dcgan.",
+            help="0 to 10; less than 1 gives more average faces. Default: 1 for dcgan.",
         ),
     ] = None,
     scale: Annotated[
@@ -50,8 +50,8 @@ def sample(
 ) -> None:
     """Draw faces of people who do not exist.
 
-    The same seed gives the same face. Without -o or --outdir a grid is written here,
-    under a name that is not taken.
+    The same seed gives the same face. Without -o or --outdir a grid is written to the
+    current folder, under a name that is not taken.
     """
     check_one(output, outdir)
     if output is None and outdir is None:

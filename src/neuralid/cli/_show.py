@@ -1,4 +1,4 @@
-"""What several commands print to stdout, and the picture of the crops."""
+"""Output shared by several commands: lists, paths, the picture of the crops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def list_faces(photos: list[Path], model: str | None) -> None:
-    """One line per face: its number, its eyes, and the options that frame it by hand."""
+    """Print a line per face: its number, its eyes, and the options that frame it by hand."""
     from ..api.functions import find_faces
 
     failures = console.Failures()

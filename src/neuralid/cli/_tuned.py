@@ -1,4 +1,4 @@
-"""``--save-weights``: weights tuned to photos, kept in a file."""
+"""``--save-weights``: save weights tuned to photos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_tuned(save_weights: Path | None, fidelity: str) -> None:
-    """Raise now if tuned weights could not be written later, or there will be none."""
+    """Raise now if there will be no tuned weights, or they cannot be written."""
     if save_weights is None:
         return
     if not InvertConfig(fidelity).tunes:
@@ -23,10 +23,10 @@ def check_tuned(save_weights: Path | None, fidelity: str) -> None:
 
 
 def save_tuned(model: Model, path: Path) -> Model:
-    """Write the weights; the model then speaks of those in the file."""
+    """Write the weights; returns the model with the id of the file."""
     if not model.is_tuned:
         raise ConfigError(
-            "no photo to tune the generator to, so --save-weights has nothing to keep",
+            "no photo to tune the generator to, so --save-weights has nothing to save",
             hint="give at least one photo among the inputs",
         )
     return model.save(path)

@@ -11,7 +11,7 @@ import typer
 from .. import console
 from ..upscaling.config import DEFAULT_METHOD, FILTERS, METHODS
 from ._options import Device, OutDir
-from ._places import MOVING_SUFFIXES, WRITABLE, Places, check_looped, check_one, check_picture
+from ._places import ANIMATED_SUFFIXES, WRITABLE, Places, check_animation, check_one, check_picture
 from ._show import print_paths
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def upscale(
         typer.Option(
             "--size",
             metavar="WxH",
-            help="As large as fits inside, pixels; 512 means 512x512. Not with -s.",
+            help="Fit inside WxH pixels; 512 means 512x512. Not with -s.",
         ),
     ] = None,
     method: Annotated[
@@ -57,28 +57,26 @@ def upscale(
         typer.Option(
             "--filter",
             metavar="NAME[=X]",
-            help="Done to the result, in the order given (default and range of X in brackets): "
+            help="Applied to the result, in the order given (default and range in brackets): "
             f"{FILTER_HELP}.",
         ),
     ] = None,
     consistent: Annotated[
         bool,
-        typer.Option(
-            "--consistent", help="Correct the result: shrunk by averaging it is the picture again."
-        ),
+        typer.Option("--consistent", help="Make the result average back down to the picture."),
     ] = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Write a sheet of all methods, with a detail of each.")
+        bool, typer.Option("--compare", help="Write a sheet that compares all methods.")
     ] = False,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Pass over pictures whose result is there.")
+        bool, typer.Option("--skip-existing", help="Skip pictures whose result exists.")
     ] = False,
     device: Device = "auto",
 ) -> None:
     """Enlarge pictures.
 
-    Without -o or --outdir, NAME_x4 with the same suffix is written here, under a name that
-    is not taken.
+    Without -o or --outdir, NAME_x4 with the same suffix is written to the current folder,
+    under a name that is not taken.
     """
     check_one(output, outdir, len(pictures))
     from ..api._upscale import enlarger
@@ -94,22 +92,22 @@ def upscale(
         on_message=console.say,
     )
     failures = console.Failures()
-    # With --skip-existing the name that is taken is the one looked for.
+    # With --skip-existing a taken name is the result to skip, so it gets no number.
     places = Places(Path() if skip_existing and outdir is None else outdir)
     work = _Work(enlarge, places, output, skip_existing)
     with console.counting("enlarging") as on_step:
         for done, path in enumerate(pictures, start=1):
-            failures.during(str(path), lambda: work.do(path))  # noqa: B023
+            failures.attempt(str(path), lambda: work.do(path))  # noqa: B023
             on_step(done, len(pictures))
     print_paths(work.written)
     if work.skipped:
-        console.say(f"skipped {work.skipped} of {len(pictures)}, whose results are there")
+        console.say(f"skipped {work.skipped} of {len(pictures)}, whose results exist")
     failures.exit_if_any(len(pictures))
 
 
 @dataclass
 class _Work:
-    """Enlarges pictures and writes them, one at a time, so that no more are in memory."""
+    """Enlarges and writes pictures one at a time, so that only one is in memory."""
 
     enlarge: Enlarger
     places: Places
@@ -121,18 +119,18 @@ class _Work:
     def do(self, path: Path) -> None:
         from ..pictures.photo import Photo
 
-        photo = Photo.read(path) if self._must_look(path) else None
+        photo = Photo.read(path) if self._must_read_first(path) else None
         place = self._place(path, photo)
         if self.skip_existing and place.exists():
             self.skipped += 1
             return
         photo = photo or Photo.read(path)
-        if self._moves(photo):
-            check_looped(place)
+        if self._is_animated(photo):
+            check_animation(place)
         self.written.append(self.enlarge(photo).save(place))
 
-    def _must_look(self, path: Path) -> bool:
-        """Whether only the picture tells what its result is called."""
+    def _must_read_first(self, path: Path) -> bool:
+        """Whether the result's name depends on the picture's content."""
         return self.output is None and not self.enlarge.compare and not _is_writable(path)
 
     def _place(self, path: Path, photo: Photo | None) -> Path:
@@ -141,12 +139,13 @@ class _Work:
             return self.output
         suffix = path.suffix
         if self.enlarge.compare or (
-            photo is not None and not (self._moves(photo) and suffix.lower() in MOVING_SUFFIXES)
+            photo is not None
+            and not (self._is_animated(photo) and suffix.lower() in ANIMATED_SUFFIXES)
         ):
             suffix = ".png"
         return self.places.place(path.stem + self.enlarge.suffix, suffix)
 
-    def _moves(self, photo: Photo) -> bool:
+    def _is_animated(self, photo: Photo) -> bool:
         return photo.frame_count > 1 and not self.enlarge.compare
 
 

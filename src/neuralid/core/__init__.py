@@ -1,1 +1,1 @@
-"""What every hall stands on: settings, errors, files, locks, devices."""
+"""What everything else builds on: errors, checks, files, locks, devices."""

@@ -1,4 +1,4 @@
-"""What every setting's check is made of."""
+"""Range checks for settings and parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .errors import ConfigError
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
     """Raise `ConfigError` unless ``low <= value <= high`` (NaN never passes).
 
-    ``name`` is the parameter's, or a few words for what is not one.
+    ``name`` is the parameter's name, or a short phrase where no parameter is meant.
     """
     if not low <= value <= high:
         bound = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"

@@ -17,7 +17,7 @@ from .errors import ConfigError, DeviceError
 def pick_device(name: str = "auto") -> torch.device:
     """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
-    ``auto`` takes an accelerator if there is one. Raises `DeviceError` for one that is absent.
+    ``auto`` takes an accelerator if there is one. Raises `DeviceError` if the device is missing.
     """
     if name == "auto":
         return torch.device("cuda" if _cuda_count() else "mps" if _has_mps() else "cpu")
@@ -28,12 +28,14 @@ def pick_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise ConfigError(f"no device is called '{name}'", hint="auto, cpu, cuda, cuda:N or mps")
     if not _is_there(device):
-        raise DeviceError(f"device '{name}' is not there", hint=f"this machine has {available()}")
+        raise DeviceError(
+            f"device '{name}' is not available", hint=f"this machine has {available()}"
+        )
     return device
 
 
 def available() -> str:
-    """The devices of this machine, as ``--device`` names them."""
+    """The devices of this machine, as `pick_device` takes them."""
     cuda = [f"cuda:{i}" for i in range(_cuda_count())]
     return ", ".join(["cpu", *cuda, *(["mps"] if _has_mps() else [])])
 
@@ -48,9 +50,9 @@ def describe(device: torch.device) -> str:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device is faster in it.
+    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device runs faster in it.
 
-    A CPU is with AMX; with the instructions of AVX512-BF16 alone, training took 1.3 times as long
+    On CPUs, bf16 is faster only with AMX: with AVX512-BF16 alone, training took 1.3 times as long
     as in float32, and enlarging 1.5 to 1.7 times.
     """
     if name != "auto":
@@ -61,7 +63,7 @@ def pick_precision(name: str, device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast | nullcontext[None]:
-    """The context in which the networks run: bfloat16 where asked for, else as they are."""
+    """The context to run networks in: bfloat16 if asked for, else a context that does nothing."""
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
@@ -82,7 +84,7 @@ def use_threads_of_others() -> None:
 
 
 def peak_memory_mb(device: torch.device) -> int:
-    """Most memory held, MiB: the device's on CUDA, else this process'; 0 where nobody tells."""
+    """Peak memory in MiB: the device's on CUDA, else this process's; 0 where it is not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) >> 20
     try:
@@ -108,7 +110,7 @@ def _is_there(device: torch.device) -> bool:
 
 
 def _cpu_has_amx() -> bool:
-    """Linux on x86 says so in /proc/cpuinfo; torch has no public call for it."""
+    """Read from /proc/cpuinfo (Linux on x86); torch has no public call for it."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""Every failure a user can fix. Anything else is a bug and keeps its traceback."""
+"""The failures a user can fix. Anything else is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class NeuralidError(Exception):
 
 
 class ConfigError(NeuralidError):
-    """A setting is out of range, or two settings do not go together."""
+    """A setting is out of range, or two settings exclude each other."""
 
     exit_code = 2
 
@@ -28,11 +28,11 @@ class DataError(NeuralidError):
 
 
 class OutputError(NeuralidError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the place requested."""
 
 
 class DeviceError(NeuralidError):
-    """The device asked for is not there."""
+    """The requested device is not available."""
 
 
 class LatentError(NeuralidError):
@@ -40,7 +40,7 @@ class LatentError(NeuralidError):
 
 
 class TrainingError(NeuralidError):
-    """A training run cannot start, resume or go on."""
+    """A training run cannot start, resume or continue."""
 
 
 class WeightsError(NeuralidError):

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and say clearly why one cannot be written."""
+"""Write files whole or not at all, and say clearly why a file cannot be written."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .errors import OutputError
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and try again",
     errno.EDQUOT: "the disk quota is used up: free some space and try again",
-    errno.EFBIG: "a file may not be that large here: choose another place",
-    errno.EIO: "the disk does not work as it should: choose another place",
+    errno.EFBIG: "files this large are not allowed here: choose another place",
+    errno.EIO: "the disk reports an error: choose another place",
     errno.EROFS: "the folder is read-only: choose another place",
-    errno.EACCES: "the folder may not be written to: choose another place",
-    errno.EPERM: "the folder may not be written to: choose another place",
+    errno.EACCES: "no permission to write there: choose another place",
+    errno.EPERM: "no permission to write there: choose another place",
     errno.ENOENT: "the folder does not exist: create it first",
     errno.ENOTDIR: "a file is in the way of the folder: choose another place",
-    errno.EISDIR: "there is a folder of that name: choose another name",
+    errno.EISDIR: "a folder of that name exists: choose another name",
     errno.EEXIST: "a file of that name is in the way: choose another place",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }
-_UNFINISHED = ".neuralid-tmp"  # suffix of what is being written
-# What a file system says that cannot sync a folder, or one that may be written to but not read.
+_UNFINISHED = ".neuralid-tmp"  # suffix of a file that is being written
+# Errors of file systems that cannot sync a folder, and of folders that can be written but not read.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
 
 
@@ -45,8 +45,8 @@ def one_line_errors(path: Path) -> Iterator[None]:
 def write_atomically(path: Path, content: bytes | memoryview | Callable[[Path], None]) -> None:
     """Write ``content`` beside ``path``, sync it to disk, rename it into place, sync the folder.
 
-    ``content`` is the bytes, or a function that writes them to the path it is given. Whatever
-    goes wrong, ``path`` holds what it held before, whole. Raises `OutputError`.
+    ``content`` is the bytes, or a function that writes them to the path it is given. If
+    anything goes wrong, ``path`` keeps what it held before. Raises `OutputError`.
     """
     with one_line_errors(path):
         temporary = _new_file(path)
@@ -65,7 +65,7 @@ def write_atomically(path: Path, content: bytes | memoryview | Callable[[Path], 
 def remove_unfinished(folder: Path) -> None:
     """Remove what `write_atomically` left in ``folder`` when its process was killed.
 
-    Only for a folder in which nobody else writes at the moment. What cannot be removed stays.
+    Only for a folder that nobody else is writing to. Files that cannot be removed stay.
     """
     for path in folder.glob(f".*{_UNFINISHED}"):
         with contextlib.suppress(OSError):
@@ -73,7 +73,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names in the folder outlast a loss of power; Windows does so by itself."""
+    """Make the folder's file names survive a power failure; Windows does so by itself."""
     if os.name == "nt":
         return
     try:
@@ -95,7 +95,7 @@ def make_folder(path: Path) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """Raise `OutputError` now, before long work, if ``path`` could not be written later."""
+    """Raise `OutputError` now, before long work, if ``path`` cannot be written."""
     with one_line_errors(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
@@ -106,7 +106,7 @@ def check_writable(path: Path) -> None:
 def free_name(
     folder: Path, stem: str, suffix: str, is_taken: Callable[[Path], bool] = Path.exists
 ) -> Path:
-    """``stem.suffix`` in ``folder``, or ``stem-1.suffix``, ... : the first that is not taken."""
+    """The first free name in ``folder`` of ``stem.suffix``, ``stem-1.suffix``, ..."""
     path, number = folder / f"{stem}{suffix}", 0
     while is_taken(path):
         number += 1
@@ -122,8 +122,8 @@ def _sync(path: Path) -> None:
 def _new_file(path: Path) -> Path:
     """An empty file beside ``path``, with the permissions any new file gets.
 
-    Not by `tempfile.mkstemp`: its files are for the user alone, and the process's umask, by which
-    to change that, can only be read by setting it, for all threads.
+    Not `tempfile.mkstemp`: its files are readable by the user alone. Undoing that needs the umask,
+    which can only be read by setting it, and that affects all threads.
     """
     while True:
         temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{_UNFINISHED}")

@@ -1,7 +1,7 @@
-"""Locks between processes, which the system takes back when their holder ends, however it ends.
+"""Locks between processes; the system releases them when their holder ends, however it ends.
 
-``flock`` where there is one, ``msvcrt.locking`` on Windows. The file of a lock stays behind and
-means nothing by itself; where a file system knows no locks, nothing is locked.
+``flock`` where it exists, ``msvcrt.locking`` on Windows. The lock file stays behind and means
+nothing by itself. On a file system without locks, nothing is locked.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pathlib import Path
 from .files import one_line_errors
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # some network file systems
-_FAR = 1 << 30  # the byte locked on Windows: what is before it can still be read
-_PAUSE = 0.2  # seconds between two looks whether a lock is free
+_FAR = 1 << 30  # the byte locked on Windows: everything before it can still be read
+_PAUSE = 0.2  # seconds between two attempts to get a lock
 
 
 class Held(Exception):
-    """Another process has the lock; its message is what that process wrote of itself."""
+    """Another process has the lock; the message is what that process wrote into it."""
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of the file ``path``, made if need be; its folder must be there.
+    """Hold a lock on the file ``path``, which is created if needed; its folder must exist.
 
     Raises `Held` at once if another process has it (or this one, elsewhere), and `OutputError` if
     the file cannot be written.
@@ -42,7 +42,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_turn(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock of the file ``path``, after all who had it before; ``on_wait`` is called then.
+    """Wait for the lock on the file ``path``, then hold it; ``on_wait`` is called while waiting.
 
     Raises `OutputError` if the file cannot be written.
     """
@@ -57,14 +57,14 @@ def in_turn(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[
         yield
 
 
-def share(handle: int) -> None:
-    """Mark an open file as in use, until it and all that maps it are closed; many may."""
+def mark_in_use(handle: int) -> None:
+    """Mark an open file as in use until it and its mappings are closed; several processes may."""
     with contextlib.suppress(OSError):
         _lock(handle, shared=True)
 
 
-def is_shared(path: Path) -> bool:
-    """Whether a process has marked the file. Never on Windows, which refuses to remove one open."""
+def is_in_use(path: Path) -> bool:
+    """Whether a process marked the file. Always False on Windows, which won't remove open files."""
     with path.open("r+b") as file:
         try:
             _lock(file.fileno())
@@ -83,13 +83,13 @@ def _acquire(path: Path) -> int:
             holder = _read(handle)
             os.close(handle)
             raise Held(holder or "process unknown") from error
-        if _is_still(handle, path):
+        if _has_name(handle, path):
             return handle
-        os.close(handle)  # the file was removed in between: once more, with the new one
+        os.close(handle)  # the file was removed meanwhile: try again with the new one
 
 
-def _is_still(handle: int, path: Path) -> bool:
-    """Whether the open file is the one of that name."""
+def _has_name(handle: int, path: Path) -> bool:
+    """Whether the open file still has that name."""
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path))
     except FileNotFoundError:
@@ -97,7 +97,7 @@ def _is_still(handle: int, path: Path) -> bool:
 
 
 def _sign(handle: int) -> None:
-    """Say who has the lock, for the message of those who do not; a full disk is no matter."""
+    """Write who holds the lock, for other processes' messages; a full disk is not an error."""
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)
         os.lseek(handle, 0, os.SEEK_SET)
@@ -124,7 +124,7 @@ else:
     import fcntl
 
     def _lock(handle: int, shared: bool = False) -> None:
-        """Raises `OSError` if another has the lock."""
+        """Raises `OSError` if somebody else has the lock."""
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:

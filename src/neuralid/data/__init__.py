@@ -1,1 +1,1 @@
-"""A folder or zip of pictures -> an array of faces."""
+"""Turn a folder or zip of pictures into an array of faces."""

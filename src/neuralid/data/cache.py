@@ -1,8 +1,8 @@
-"""Prepared data sets on disk: an entry is a folder named by its key, whole or not there.
+"""Prepared data sets on disk. An entry is a folder named by its key, and is either whole or absent.
 
-``images.u8`` holds the pixels, ``index.json``, written last, what they are and checksums of them.
-A process that prepares an entry holds the lock beside it; one that uses an entry holds a shared
-lock on its pixels, for as long as they are mapped.
+``images.u8`` holds the pixels; ``index.json``, written last, holds their names and checksums. A
+process that prepares an entry holds the lock beside it. A process that uses an entry holds a shared
+lock on its pixels for as long as they are mapped.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from ..core.files import (
 from ..core.locks import (
     Held,
     in_turn,
-    is_shared,
+    is_in_use,
     locked,
-    share,
+    mark_in_use,
 )
 
 LIMIT = "20GB"  # of all entries together, unless NEURALID_CACHE_LIMIT says otherwise
-BLOCK = 1 << 20  # bytes that have a checksum together
-CHECKED = 64  # blocks checked at each opening, at random: a moment's work
+BLOCK = 1 << 20  # bytes per checksum
+CHECKED = 64  # random blocks checked on each opening, which takes a moment
 _PIXELS, _INDEX = "images.u8", "index.json"
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def limit_bytes() -> int:
-    """``NEURALID_CACHE_LIMIT`` in bytes. Raises `ConfigError` for what is no size."""
+    """``NEURALID_CACHE_LIMIT`` in bytes. Raises `ConfigError` if it is not a size."""
     text = os.environ.get("NEURALID_CACHE_LIMIT") or LIMIT
     match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
     if match is None:
-        raise ConfigError(f"NEURALID_CACHE_LIMIT is no size: '{text}'", hint="for example 20GB")
+        raise ConfigError(f"NEURALID_CACHE_LIMIT is not a size: '{text}'", hint="for example 20GB")
     return round(float(match[1]) * _UNITS[match[2].upper()])
 
 
@@ -56,27 +56,27 @@ def open_entry(entry: Path) -> tuple[np.ndarray, dict[str, Any]] | None:
         index = dict(json.loads((entry / _INDEX).read_text()))
         shape = (len(index["names"]), *index["shape"])
         with (entry / _PIXELS).open("rb") as file:
-            share(file.fileno())
+            mark_in_use(file.fileno())
             whole = os.fstat(file.fileno()).st_size == np.prod(shape)
             if not whole or not _is_sound(file, index["checksums"]):
                 return None
-            # The mapping keeps the lock when the file is closed. Of nothing there is none.
+            # The mapping keeps the lock after the file is closed. An empty file cannot be mapped.
             pixels = np.memmap(file, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    with contextlib.suppress(OSError):  # of a cache that may only be read
-        os.utime(entry / _INDEX)  # last used now
+    with contextlib.suppress(OSError):  # the cache may be read-only
+        os.utime(entry / _INDEX)  # marks the time of last use
     return pixels, index
 
 
 @contextlib.contextmanager
-def prepared_by_one(entry: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Only one process at a time is in here for an entry; ``on_wait`` is called by the others.
+def lock_for_preparing(entry: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock for preparing an entry; ``on_wait`` is called while another process has it.
 
-    What a killed one left is removed.
+    Removes what a killed process left there.
     """
     make_folder(entry.parent)
-    with in_turn(_lock(entry), on_wait):
+    with in_turn(_lock_path(entry), on_wait):
         remove_unfinished(make_folder(entry))
         yield
 
@@ -84,10 +84,10 @@ def prepared_by_one(entry: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 def write_entry(
     entry: Path, fill: Callable[[Callable[[bytes], object]], None], index: dict[str, Any]
 ) -> None:
-    """Fill an entry: ``fill`` is given a function that takes the pixels, and completes the index.
+    """Write an entry: ``fill`` is given a function that takes the pixels, and completes the index.
 
-    Written, not mapped: a full disk is an error then, and under a mapping the end of the process.
-    Raises `OutputError`.
+    The pixels are written, not mapped: a full disk is then an error, but would kill a process that
+    writes to a mapping. Raises `OutputError`.
     """
 
     def write(path: Path) -> None:
@@ -102,9 +102,9 @@ def write_entry(
 
 
 def make_room(folder: Path, keep: Path, needed: int) -> None:
-    """Remove entries, the longest unused first, until ``needed`` bytes for ``keep`` fit the limit.
+    """Remove entries, least recently used first, until ``needed`` bytes for ``keep`` fit the limit.
 
-    Entries in use or being prepared stay; what killed processes left unfinished goes.
+    Entries in use or being prepared stay; unfinished ones from killed processes go.
     """
     limit, entries = limit_bytes(), []
     with contextlib.suppress(OSError):
@@ -117,7 +117,7 @@ def make_room(folder: Path, keep: Path, needed: int) -> None:
 
 
 def _is_sound(file: BinaryIO, checksums: list[int]) -> bool:
-    """Whether the blocks have their checksums: all of a small entry, of a large one some."""
+    """Whether the checksums match: of all blocks of a small entry, of some of a large one."""
     chosen = list(range(len(checksums)))
     if len(chosen) > CHECKED:
         chosen = random.Random().sample(chosen, CHECKED)
@@ -129,29 +129,29 @@ def _is_sound(file: BinaryIO, checksums: list[int]) -> bool:
 
 
 def _remove(entry: Path) -> int:
-    """Remove an entry, unless somebody prepares or uses it; returns the bytes it had."""
+    """Remove an entry unless it is being prepared or used; returns the bytes freed."""
     try:
-        with locked(_lock(entry)):
+        with locked(_lock_path(entry)):
             size, pixels = _size(entry), entry / _PIXELS
-            if pixels.exists() and is_shared(pixels):
+            if pixels.exists() and is_in_use(pixels):
                 return 0
-            pixels.unlink(missing_ok=True)  # first: on Windows this fails if it is in use
+            pixels.unlink(missing_ok=True)  # first, because on Windows this fails if it is in use
             (entry / _INDEX).unlink(missing_ok=True)
             remove_unfinished(entry)
             entry.rmdir()
             if os.name != "nt":
-                _lock(entry).unlink()
+                _lock_path(entry).unlink()
             return size
     except (Held, OSError, OutputError):
         return 0
 
 
-def _lock(entry: Path) -> Path:
+def _lock_path(entry: Path) -> Path:
     return entry.with_name(f"{entry.name}.lock")
 
 
 def _last_used(entry: Path) -> float:
-    """When an entry was last opened, seconds; 0 if it is not whole."""
+    """When an entry was last opened, in seconds since 1970; 0 if it is not whole."""
     try:
         return (entry / _INDEX).stat().st_mtime
     except OSError:

@@ -1,7 +1,7 @@
 """A folder or zip of pictures -> uint8 ``(N, S, S, 3)``, read in parallel, cached on disk.
 
-The array is memory-mapped from the cache: opening it again is instant, the system keeps what fits
-in memory, and a set may be larger than that.
+The array is memory-mapped from the cache. Opening it again is instant, the system keeps in memory
+what fits, and a data set may be larger than memory.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy as np
 from ..core.errors import DataError
 from ..faces.config import CropConfig, Frame
 from .cache import (
+    lock_for_preparing,
     make_room,
     open_entry,
-    prepared_by_one,
     write_entry,
 )
 from .listing import Entry, list_pictures
@@ -32,9 +32,9 @@ from .reading import Cutter, read_all
 
 __all__ = ["Dataset", "is_held_out", "list_pictures", "load_dataset"]
 
-FEWEST = 64  # pictures a GAN can be trained on at all
-HELD_OUT = 20  # one picture in so many is kept for validation and never trained on
-_VERSION = 4  # of the cache; raise it when the same settings give other pixels
+FEWEST = 64  # the fewest pictures a GAN can be trained on
+HELD_OUT = 20  # one picture in HELD_OUT is kept for validation and never trained on
+_VERSION = 4  # of the cache; raise it when the same settings give different pixels
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Dataset:
 
     images: np.ndarray  # uint8 (N, S, S, 3)
     names: list[str]
-    skipped: dict[str, str]  # name of what could not be read -> why
+    skipped: dict[str, str]  # name of each unusable picture -> why
     face_sizes: dict[str, int]  # side of the square cut out, pixels -> how many pictures
 
     def training(self) -> np.ndarray:
@@ -79,40 +79,40 @@ def load_dataset(
     """Read every picture under ``source`` (a folder or a zip), cropped as the paper does.
 
     With ``frame``, the largest face of each picture is found and its eyes brought there instead.
-    ``on_step(done, total)`` is called as pictures are read. Unreadable files, and then those
-    without a face, are skipped and listed. Processes that want the same at the same time wait
-    for the first of them. Raises `DataError` for fewer than 64 usable pictures, or if the source
-    vanishes while it is read.
+    ``on_step(done, total)`` is called as pictures are read. Unreadable files, and with ``frame``
+    those without a face, are skipped and listed. Processes that ask for the same data at the same
+    time wait for the first of them. Raises `DataError` for fewer than 64 usable pictures, or if
+    the source vanishes while it is read.
     """
     entries = list_pictures(source)[:max_images]
     cutter = Cutter(size, crop, frame)
     entry = cache / _key(source, entries, cutter)
-    images, index = open_entry(entry) or _prepared(entry, source, entries, cutter, workers, on_step)
+    images, index = open_entry(entry) or _prepare(entry, source, entries, cutter, workers, on_step)
     usable = len(index["names"])
     if usable < FEWEST:
         raise DataError(
             f"{source} has {usable} usable pictures; training needs {FEWEST}",
-            hint=_why(index["skipped"]),
+            hint=_explain(index["skipped"]),
         )
     make_room(cache, entry, images.nbytes)
     return Dataset(images, index["names"], index["skipped"], index["face_sizes"])
 
 
 def _key(source: Path, entries: list[Entry], cutter: Cutter) -> str:
-    """A name for what comes of these settings and files: their names, sizes and times."""
+    """A name for the result of these settings and files (their names, sizes and times)."""
     digest = hashlib.sha256(json.dumps([_VERSION, str(source.resolve()), asdict(cutter)]).encode())
     for name, size, changed in entries:
         digest.update(f"\0{name}\0{size}\0{changed}".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:24]
 
 
-def _why(skipped: dict[str, str]) -> str:
+def _explain(skipped: dict[str, str]) -> str:
     if not skipped:
         return "add more pictures"
-    return f"{len(skipped)} could not be read, for one: {next(iter(skipped.values()))}"
+    return f"{len(skipped)} could not be used; the first: {next(iter(skipped.values()))}"
 
 
-def _prepared(
+def _prepare(
     entry: Path,
     source: Path,
     pictures: list[Entry],
@@ -120,9 +120,9 @@ def _prepared(
     workers: int | None,
     on_step: Callable[[int, int], None],
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Read the pictures into a cache entry, unless another process just did, and open it."""
+    """Read the pictures into a cache entry, unless another process just has, and open it."""
     shape = (cutter.size, cutter.size, 3)
-    with prepared_by_one(entry, on_wait=lambda: on_step(0, len(pictures))):
+    with lock_for_preparing(entry, on_wait=lambda: on_step(0, len(pictures))):
         opened = open_entry(entry)
         if opened is not None:
             return opened
@@ -145,5 +145,5 @@ def _prepared(
         write_entry(entry, fill, index)
         opened = open_entry(entry)
     if opened is None:
-        raise DataError(f"{entry} cannot be read back", hint="does its disk work?")
+        raise DataError(f"{entry} cannot be read back", hint="check its disk")
     return opened

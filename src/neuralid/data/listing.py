@@ -1,4 +1,4 @@
-"""The pictures of a folder or of a zip, by name, and what tells that one has changed."""
+"""List the pictures in a folder or zip, with what shows that one of them has changed."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from ..pictures.images import SUFFIXES
 
 
 class Entry(NamedTuple):
-    """One picture file: its name under the source, and what tells that it changed."""
+    """One picture file: its name under the source, and what shows that it has changed."""
 
     name: str  # with slashes
     bytes: int
-    changed: int  # nanoseconds, or the zip's checksum
+    changed: int  # time in nanoseconds; in a zip, the checksum
 
 
 def list_pictures(source: Path) -> list[Entry]:
     """The picture files of a folder, at every level, or of a zip archive, sorted by name.
 
-    Links are followed; folders that may not be read are passed over. Raises `DataError`.
+    Links are followed; folders without read permission are skipped. Raises `DataError`.
     """
     try:
         if source.is_dir():
-            pictures = _walk(source)
+            pictures = _list_folder(source)
         elif zipfile.is_zipfile(source):
-            pictures = list(_listed(source))
+            pictures = list(_list_zip(source))
         else:
             missing = "does not exist" if not source.exists() else "is neither a folder nor a zip"
-            raise DataError(f"{source} {missing}", hint="give --data a folder or zip of pictures")
+            raise DataError(f"{source} {missing}", hint="`data` is a folder or zip of pictures")
     except OSError as error:
-        raise DataError(f"{source} cannot be listed: {error}", hint="is its disk there?") from error
+        raise DataError(f"{source} cannot be listed: {error}", hint="check its disk") from error
     if not pictures:
         raise DataError(f"{source} has no pictures", hint=f"looked for {', '.join(SUFFIXES)}")
     return sorted(pictures, key=itemgetter(0))
 
 
-def _listed(source: Path) -> Iterator[Entry]:
+def _list_zip(source: Path) -> Iterator[Entry]:
     try:
         with zipfile.ZipFile(source) as archive:
             for info in archive.infolist():
@@ -49,18 +49,18 @@ def _listed(source: Path) -> Iterator[Entry]:
                 if _is_picture(parts[-1]) and "__MACOSX" not in parts:
                     yield Entry(info.filename, info.file_size, info.CRC)
     except (zipfile.BadZipFile, ValueError) as error:
-        raise DataError(f"{source} is damaged: {error}", hint="pack the zip again") from error
+        raise DataError(f"{source} is damaged: {error}", hint="create the zip again") from error
 
 
-def _walk(source: Path) -> list[Entry]:
-    """`os.scandir` alone: of 200,000 files a `Path` each would take seconds."""
+def _list_folder(source: Path) -> list[Entry]:
+    """By `os.scandir` alone: for 200,000 files, a `Path` each would take seconds."""
     found: list[Entry] = []
     folders, seen = [""], set()
     while folders:
         below = folders.pop()
         status = os.stat(source / below)
         place = (status.st_dev, status.st_ino)
-        if place in seen:  # a link leads back here
+        if place in seen:  # a link leads back to this folder
             continue
         seen.add(place)
         try:

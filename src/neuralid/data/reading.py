@@ -1,8 +1,8 @@
-"""Pictures -> faces of one size, read ahead on all cores, in order.
+"""Read pictures as faces of one size: in order, ahead of the consumer, on all cores.
 
-A few pictures are read by threads. Many are read by processes: of a small picture's time Python
-takes the greater part, and threads take turns at that. The processes are this program started
-again, not `multiprocessing`'s: nothing of the caller's main module runs in them.
+A few pictures are read by threads. Many are read by processes, since decoding small pictures is
+dominated by Python, which holds the GIL. The processes are started from scratch rather than by
+`multiprocessing`, so that the caller's main module does not run in them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from ..faces.crop import crop_face, default_face_size
 from ..pictures.images import load_rgb
 from .listing import Entry
 
-MANY = 4096  # pictures from which on starting processes is worth its while
+MANY = 4096  # number of pictures from which starting processes pays off
 CHUNK = 16  # pictures read at a time by one thread or process
-# What the system says of a file, or a disk, that was there when the pictures were listed.
+# Errors for a file or disk that has disappeared since the pictures were listed.
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ENODEV, errno.ENXIO} | {
     getattr(errno, name) for name in ("ESTALE", "ENOTCONN", "EHOSTDOWN") if hasattr(errno, name)
 }
@@ -45,28 +45,30 @@ _START = (
 
 
 class Face(NamedTuple):
+    """A face, cut out."""
+
     pixels: np.ndarray  # uint8 (S, S, 3)
     face_size: int  # side of the square cut out, pixels
 
 
 @dataclass(frozen=True)
 class Cutter:
-    """How a picture becomes a face."""
+    """How to cut a face out of a picture."""
 
     size: int  # S
     crop: CropConfig
-    frame: Frame | None  # find the face and bring its eyes here; None: follow the crop
+    frame: Frame | None  # find the face and move its eyes here; None: use the crop
 
     def cut(self, image: np.ndarray, name: str) -> Face:
-        """Raises `ImageError` if a face is looked for and there is none."""
+        """Raises `ImageError` if a face is searched for and not found."""
         height, width = image.shape[:2]
-        crop = self.crop if self.frame is None else _framed(image, name, self.frame)
+        crop = self.crop if self.frame is None else _frame_largest_face(image, name, self.frame)
         face_size = crop.face_size or default_face_size(width, height)
         return Face(crop_face(image, self.size, crop, extend=self.frame is not None), face_size)
 
 
-def _framed(image: np.ndarray, name: str, frame: Frame) -> CropConfig:
-    # torch comes with these, and a process that only decodes does without it.
+def _frame_largest_face(image: np.ndarray, name: str, frame: Frame) -> CropConfig:
+    # These import torch, which a process that only decodes does not need.
     from ..faces.align import frame_crop
     from ..faces.detect import find_faces
 
@@ -85,9 +87,9 @@ class Reader:
     cutter: Cutter
 
     def read(self, entry: Entry) -> Face | str:
-        """A picture's face, or why it cannot be used.
+        """A picture's face, or the reason why it cannot be used.
 
-        Raises `DataError` if it was there when the pictures were listed and is not any more.
+        Raises `DataError` if the picture has disappeared since it was listed.
         """
         try:
             return self.cutter.cut(self._load(entry), entry.name)
@@ -96,7 +98,7 @@ class Reader:
             if isinstance(cause, OSError) and cause.errno in _GONE:
                 raise DataError(
                     f"{self.source} vanished while it was read: {entry.name}: {cause.strerror}",
-                    hint="is its disk still there? then start again",
+                    hint="check that its disk is connected, then start again",
                 ) from error
             return str(error)
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
@@ -120,8 +122,8 @@ class Reader:
             self._archive.close()
 
 
-def cores() -> int:
-    """The cores this process may use."""
+def count_cores() -> int:
+    """The number of cores this process may use."""
     known = getattr(os, "sched_getaffinity", None)
     return len(known(0)) if known else os.cpu_count() or 1
 
@@ -129,15 +131,15 @@ def cores() -> int:
 def read_all(
     source: Path, entries: list[Entry], cutter: Cutter, workers: int | None = None
 ) -> Generator[Face | str, None, None]:
-    """Each picture's face, or why it cannot be read, in order; read ahead in parallel.
+    """Each picture's face, or why it cannot be used: in order, read ahead in parallel.
 
-    ``workers`` threads or processes read, one a core if None. What is read ahead is bounded,
-    whatever the speed of the consumer.
+    ``workers`` is the number of threads or processes; None means one per core. Reading ahead is
+    bounded, however slow the consumer.
     """
-    workers = workers or cores()
+    workers = workers or count_cores()
     with contextlib.ExitStack() as stack:
         if workers > 1 and len(entries) >= MANY and not getattr(sys, "frozen", False):
-            read = _by_processes(source, cutter, workers, stack)
+            read = _start_processes(source, cutter, workers, stack)
         else:
             read = stack.enter_context(contextlib.closing(Reader(source, cutter))).read_chunk
         pool = ThreadPoolExecutor(workers)
@@ -151,10 +153,10 @@ def read_all(
             yield from waiting.popleft().result()
 
 
-def _by_processes(
+def _start_processes(
     source: Path, cutter: Cutter, workers: int, stack: contextlib.ExitStack
 ) -> Callable[[list[Entry]], list[Face | str]]:
-    """A function that has a chunk read by a process that is free; they end with the stack."""
+    """Start processes, which end with the stack; returns a function that reads a chunk in one."""
     free: queue.SimpleQueue[_Process] = queue.SimpleQueue()
     for _ in range(workers):
         free.put(stack.enter_context(contextlib.closing(_Process(Reader(source, cutter)))))
@@ -170,23 +172,23 @@ def _by_processes(
 
 
 class _Process:
-    """A process that reads chunks; it ends when this one does, as its standard input ends then."""
+    """A process that reads chunks. It ends when this one does, because its input closes then."""
 
     def __init__(self, reader: Reader) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},  # there is one process a core
-            start_new_session=True,  # Ctrl-C is for the parent
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # there is one process per core
+            start_new_session=True,  # so that Ctrl-C reaches the parent only
         )
-        with _ended():
+        with _pipe_errors():
             self._send(sys.path)
             self._send((reader.source, reader.cutter))
 
     def read_chunk(self, entries: list[Entry]) -> list[Face | str]:
         assert self._process.stdout is not None
-        with _ended():
+        with _pipe_errors():
             self._send(entries)
             answer = pickle.load(self._process.stdout)
         if isinstance(answer, Exception):
@@ -199,28 +201,29 @@ class _Process:
         self._process.stdin.flush()
 
     def close(self) -> None:
-        self._process.kill()  # it writes nothing that could be lost
+        self._process.kill()  # it writes no files, so nothing is lost
         self._process.communicate()
 
 
 @contextlib.contextmanager
-def _ended() -> Generator[None, None, None]:
+def _pipe_errors() -> Generator[None, None, None]:
+    """Turn the errors of a pipe whose other end is gone into a `DataError`."""
     try:
         yield
     except (OSError, EOFError, pickle.UnpicklingError) as error:
         raise DataError(
-            "a process that reads pictures has ended", hint="out of memory? try --workers 1"
+            "a process that reads pictures has ended", hint="out of memory? try `workers=1`"
         ) from error
 
 
 def serve() -> None:
-    """What such a process does: read the chunks named on its input, until that ends."""
-    questions, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # what a library may print is no answer
+    """Run in such a process: read the chunks requested on its input, until that ends."""
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # keeps what a library may print out of the answers
     with contextlib.suppress(EOFError, BrokenPipeError):
-        reader = Reader(*pickle.load(questions))
+        reader = Reader(*pickle.load(requests))
         while True:
-            entries = pickle.load(questions)
+            entries = pickle.load(requests)
             try:
                 answer: object = reader.read_chunk(entries)
             except Exception as error:

@@ -1,1 +1,1 @@
-"""Faces in photos: found, framed, cut out, put back."""
+"""Find faces in photos, frame them, cut them out, and put them back."""

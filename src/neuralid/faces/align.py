@@ -1,4 +1,4 @@
-"""The paper's four numbers that bring a face's eyes where the network's faces have them.
+"""Work out the paper's four numbers, so that a face's eyes land where the network expects them.
 
 Places are (x, y) in pixels from the photo's upper left corner.
 """
@@ -12,11 +12,11 @@ import numpy as np
 
 from .config import CropConfig, Frame
 from .crop import default_face_size
-from .detect import locate
+from .detect import find_eyes
 
 
 def frame_crop(eyes: np.ndarray, width: int, height: int, frame: Frame) -> CropConfig:
-    """The four numbers that bring the eyes of a photo to the places of ``frame``.
+    """The four numbers that move a photo's eyes to the places in ``frame``.
 
     Shape: eyes ``(2, 2)``, as in `Face`.
     """
@@ -26,7 +26,7 @@ def frame_crop(eyes: np.ndarray, width: int, height: int, frame: Frame) -> CropC
     side = float(np.linalg.norm(here) / np.linalg.norm(there))
     face_size = max(8, round(side))
 
-    # Pillow turns about the photo's centre, anticlockwise, y pointing down.
+    # Pillow rotates about the photo's centre, anticlockwise, with y pointing down.
     x, y = eyes.mean(0) - [width / 2, height / 2]
     cos, sin = math.cos(turn), math.sin(turn)
     centre = np.array([cos * x + sin * y, cos * y - sin * x]) - side * (wanted.mean(0) - 0.5)
@@ -40,7 +40,7 @@ def frame_crop(eyes: np.ndarray, width: int, height: int, frame: Frame) -> CropC
 
 
 def in_photo(places: np.ndarray, crop: CropConfig, width: int, height: int) -> np.ndarray:
-    """Where places in the square are in the photo, pixels: what `frame_crop` does, backwards.
+    """Map places in the square to pixels in the photo: the inverse of `frame_crop`.
 
     Shape: ``(N, 2)``, fractions of the square's side -> ``(N, 2)``.
     """
@@ -52,11 +52,11 @@ def in_photo(places: np.ndarray, crop: CropConfig, width: int, height: int) -> n
 
 
 def measure_frame(faces: np.ndarray) -> Frame | None:
-    """Where framed faces have their eyes, the median; None if few of them look like faces.
+    """Median eye places in framed faces; None if fewer than half of them look like faces.
 
     Shape: uint8 ``(N, S, S, 3)``.
     """
-    eyes = [locate(face) for face in faces]
+    eyes = [find_eyes(face) for face in faces]
     places = [pair / faces.shape[1] for pair in eyes if pair is not None]
     if len(places) < len(faces) / 2 or not places:
         return None

@@ -13,8 +13,8 @@ class CropConfig:
     """The paper's four numbers (section 3.1), which frame every face in this program."""
 
     face_size: int | None = None  # side of the square cut out, pixels; None: chosen per picture
-    delta_i: int = 0  # how far below the picture's centre the square's centre is, pixels
-    delta_j: int = 0  # how far right of it, pixels
+    delta_i: int = 0  # distance of the square's centre below the picture's, pixels
+    delta_j: int = 0  # distance to the right of it, pixels
     rotation: float = 0.0  # degrees, anticlockwise, about the picture's centre, before the cut
 
     def __post_init__(self) -> None:
@@ -32,7 +32,7 @@ Point = tuple[float, float]
 class Frame:
     """Where framed faces have their eyes: (x, y), fractions of the square's side from its corner.
 
-    The defaults are UTKFace's, as people would label its eyes.
+    The defaults are UTKFace's, as a human would label the eyes.
     """
 
     left_eye: Point = (0.302, 0.296)  # the one on the picture's left

@@ -1,4 +1,4 @@
-"""The paper's ``celeba_preprocessing`` (section 3.1): four numbers -> one square face."""
+"""The paper's ``celeba_preprocessing`` (section 3.1): cut one square face by four numbers."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ CELEBA = {(178, 218): 108, (89, 109): 54}  # (width, height) -> the paper's face
 
 
 def default_face_size(width: int, height: int) -> int:
-    """108 for CelebA's 178x218 pictures, 54 at half that size, else the largest square, pixels."""
+    """Pixels: 108 for CelebA's 178x218 pictures, 54 at half that size, else the largest square."""
     return CELEBA.get((width, height), min(width, height))
 
 
 def crop_face(
     image: np.ndarray, size: int, crop: CropConfig, *, extend: bool = False
 ) -> np.ndarray:
-    """Rotate about the centre, cut a square out, and shrink it to ``size`` pixels a side.
+    """Rotate about the centre, cut out a square, and resize it to ``size`` pixels per side.
 
     Exactly the paper's code: nearest-neighbour rotation, black beyond the picture's edges,
-    Pillow's bilinear filter. With ``extend``, the pixels at the edges go on beyond them instead,
-    and nothing that a turn moves past an edge is lost.
+    Pillow's bilinear filter. With ``extend``, the edge pixels are repeated beyond the edges
+    instead, and nothing that the rotation moves past an edge is lost.
 
     Shape:
         - image: uint8 ``(H, W, 3)``
         - returns: uint8 ``(size, size, 3)``
 
-    Raises `ImageError` where nothing of the picture is in the square.
+    Raises `ImageError` if the square lies entirely outside the picture.
     """
     face_size = crop.face_size or default_face_size(image.shape[1], image.shape[0])
     if extend:
-        image = _extended(image, face_size, crop)
+        image = _extend_edges(image, face_size, crop)
     picture = Image.fromarray(image)
     _check_inside(picture, face_size, crop)
     j = (picture.width - face_size) // 2 + crop.delta_j
@@ -52,20 +52,20 @@ def _check_inside(picture: Image.Image, face_size: int, crop: CropConfig) -> Non
         raise ImageError(
             f"a square of {face_size} pixels moved by {crop.delta_j}, {crop.delta_i} is outside "
             f"the picture of {picture.width}x{picture.height}",
-            hint="move it less: --delta-j to the right, --delta-i down, from the middle",
+            hint="move it less: `delta_j` is to the right, `delta_i` down, from the middle",
         )
 
 
-def _extended(image: np.ndarray, face_size: int, crop: CropConfig) -> np.ndarray:
-    """The picture with as much of its edge on all sides as the square reaches beyond them.
+def _extend_edges(image: np.ndarray, face_size: int, crop: CropConfig) -> np.ndarray:
+    """Pad the picture with its edge pixels, as far as the square reaches beyond it.
 
-    Alike on all sides, so that the centre, and what the four numbers mean, stays.
+    All sides get the same padding, so the centre stays, and with it what the four numbers mean.
     """
     height, width = image.shape[:2]
     x = crop.delta_j + np.array([-1, 1, -1, 1]) * face_size / 2  # corners, from the centre
     y = crop.delta_i + np.array([-1, -1, 1, 1]) * face_size / 2
     cos, sin = np.cos(np.radians(crop.rotation)), np.sin(np.radians(crop.rotation))
-    across = np.abs([x, cos * x - sin * y]).max() - width / 2  # turned, and as they were
+    across = np.abs([x, cos * x - sin * y]).max() - width / 2  # rotated, and as they are
     down = np.abs([y, sin * x + cos * y]).max() - height / 2
     beyond = int(np.ceil(max(across, down))) + 2
     if beyond <= 2:

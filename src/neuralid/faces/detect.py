@@ -1,9 +1,9 @@
 """Find faces and their eyes. Places are (x, y) in pixels from the photo's upper left corner.
 
-A network proposes faces in the photo at every size, `eyes` finds the eyes of each; OpenCV's
-cascade, which knows far more of what is no face, then looks at each face set upright.
+A network proposes faces in the photo at every size, and `eyes` finds the eyes of each. OpenCV's
+cascade, which is far better at telling what is not a face, then looks at each face, turned upright.
 
-Letters in shapes: H and W sides of the photo, S side of a framed face.
+Letters in shapes: H and W are the photo's sides, S is the side of a framed face.
 """
 
 from __future__ import annotations
@@ -23,49 +23,49 @@ from .crop import default_face_size
 from .eyes import (
     VIEWED,
     Face,
+    build_pyramid,
     cut_patch,
-    halves,
-    located,
+    locate_eyes,
     networks,
-    settled,
+    refine_eyes,
     similarity,
 )
 
-SEARCHED = 512  # faces are proposed in the photo shrunk to so many pixels, the longer side
-STEP = 0.7  # and in that shrunk again and again by this
-LIKELY = -1.0  # logit from which a proposal is looked at
-MOST = 24  # proposals looked at, the likeliest
-CONFIRMED = 3.0  # what the cascade's word adds to a score
-BELIEVED = 4.5  # sum of both from which a face is believed
-LEANS = (0, 22, -22)  # degrees by which the face of a framed picture may lean
-UPRIGHT = (80, 46)  # the cascade's view of a face set upright, and the frame's side in it, pixels
-_BOX = Frame((0.310, 0.391), (0.693, 0.390))  # where the cascade's boxes have the eyes
-_own = threading.local()
+SEARCHED = 512  # longer side, in pixels, of the photo in which faces are first proposed
+STEP = 0.7  # the photo is then shrunk by this, again and again
+LIKELY = -1.0  # logit above which a proposal is considered
+MOST = 24  # proposals considered: the likeliest
+CONFIRMED = 3.0  # added to a score if the cascade agrees
+BELIEVED = 4.5  # a face is accepted if the sum is above this
+LEANS = (0, 22, -22)  # degrees by which the face in a framed picture may lean
+UPRIGHT = (80, 46)  # sides of the upright view for the cascade, and of the frame in it, pixels
+_BOX = Frame((0.310, 0.391), (0.693, 0.390))  # where the eyes are in the cascade's boxes
+_per_thread = threading.local()
 
 
 def find_faces(photo: np.ndarray) -> list[Face]:
     """The faces in a photo, left to right; an empty list if there is none.
 
-    Besides what is proposed, the square that would be cut out without looking is tried.
+    Besides the proposals, the square that is cut out by default is tried as a guess.
 
     Shape: uint8 ``(H, W, 3)``, at least 16 pixels a side.
     """
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-    pyramid = halves(grey)
-    guesses = [*propose(grey), *_leaning(_centred(*grey.shape))]
-    found = _distinct(settled(pyramid, _distinct(located(pyramid, guesses))))
-    scored = [replace(f, score=f.score + CONFIRMED * _confirms(pyramid, f)) for f in found]
+    pyramid = build_pyramid(grey)
+    guesses = [*propose(grey), *_lean_both_ways(_eyes_in_default_crop(*grey.shape))]
+    found = _drop_duplicates(refine_eyes(pyramid, _drop_duplicates(locate_eyes(pyramid, guesses))))
+    scored = [replace(f, score=f.score + CONFIRMED * _cascade_confirms(pyramid, f)) for f in found]
     believed = [face for face in scored if face.score > BELIEVED]
     return sorted(believed, key=lambda face: face.eyes[:, 0].mean())
 
 
 @torch.no_grad()
 def propose(grey: np.ndarray) -> list[np.ndarray]:
-    """Guesses at pairs of eyes ``(2, 2)``, the likeliest first."""
+    """Guess pairs of eyes ``(2, 2)``, the likeliest first."""
     height, width = grey.shape
     ratio = min(1.0, SEARCHED / max(height, width))
     found: list[tuple[float, np.ndarray]] = []
-    level = _resized(grey, ratio)
+    level = _resize(grey, ratio)
     while min(level.shape) >= 2 * WINDOW // 3:
         logits, eyes = networks()[0](torch.from_numpy(even_light(level))[None, None])
         rows, columns = torch.where(logits[0] > LIKELY)
@@ -73,32 +73,32 @@ def propose(grey: np.ndarray) -> list[np.ndarray]:
         scale = np.array([width / level.shape[1], height / level.shape[0]])
         places = (middles + WINDOW * eyes[0, rows, columns]).double().numpy() * scale
         found += zip(logits[0, rows, columns].tolist(), places, strict=True)
-        level = _resized(level, STEP)
+        level = _resize(level, STEP)
     found.sort(key=lambda pair: -pair[0])
-    faces = _distinct([Face(eyes, score) for score, eyes in found[: 20 * MOST]], apart=0.5)
+    faces = _drop_duplicates([Face(eyes, score) for score, eyes in found[: 20 * MOST]], apart=0.5)
     return [face.eyes for face in faces[:MOST]]
 
 
-def locate(face: np.ndarray) -> np.ndarray | None:
-    """Where the eyes are in a picture that is framed already: ``(2, 2)``, pixels; None if nowhere.
+def find_eyes(face: np.ndarray) -> np.ndarray | None:
+    """Find the eyes in a framed picture: ``(2, 2)``, pixels; None if there is no face.
 
     Shape: uint8 ``(S, S, 3)``.
     """
-    pyramid = halves(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY))
-    found = settled(pyramid, located(pyramid, [_centred(*face.shape[:2])]))
+    pyramid = build_pyramid(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY))
+    found = refine_eyes(pyramid, locate_eyes(pyramid, [_eyes_in_default_crop(*face.shape[:2])]))
     return found[0].eyes if found else None
 
 
 def even_light(grey: np.ndarray) -> np.ndarray:
-    """Of mean 0 and spread 1 about every pixel, a window around: ``(H, W)`` float32."""
+    """Even out the light: mean 0 and spread 1 in a window about each pixel; ``(H, W)`` float32."""
     x, size = grey.astype(np.float32), (WINDOW + 1, WINDOW + 1)
     mean = cv2.blur(x, size)
     spread = cv2.sqrt(np.maximum(cv2.blur(x * x, size) - mean * mean, 0))
     return np.asarray((x - mean) / (spread + 4))
 
 
-def _leaning(guess: np.ndarray) -> list[np.ndarray]:
-    """A guess at a pair of eyes, upright and turned both ways about the face's middle."""
+def _lean_both_ways(guess: np.ndarray) -> list[np.ndarray]:
+    """A guess at a pair of eyes, upright and rotated both ways about the middle of the face."""
     middle = guess.mean(0)
     middle[1] += np.linalg.norm(guess[1] - guess[0]) / 2
     turned = []
@@ -108,15 +108,15 @@ def _leaning(guess: np.ndarray) -> list[np.ndarray]:
     return turned
 
 
-def _centred(height: int, width: int) -> np.ndarray:
-    """The eyes, were the square that is cut out by default framed as the network's faces."""
+def _eyes_in_default_crop(height: int, width: int) -> np.ndarray:
+    """Where the eyes are if the default square is already framed like the network's faces."""
     side = default_face_size(width, height)
     corner = np.array([(width - side) // 2, (height - side) // 2])
     return corner + side * np.array([VIEWED.left_eye, VIEWED.right_eye])
 
 
-def _confirms(pyramid: Sequence[np.ndarray], face: Face) -> bool:
-    """Whether the cascade sees a face, too, in the face set upright."""
+def _cascade_confirms(pyramid: Sequence[np.ndarray], face: Face) -> bool:
+    """Whether the cascade sees a face there too, after turning it upright."""
     side, frame = UPRIGHT
     places = side / 2 + frame * (np.array([_BOX.left_eye, _BOX.right_eye]) - 0.5)
     patch = cut_patch(pyramid, similarity(face.eyes, places), side)
@@ -125,15 +125,15 @@ def _confirms(pyramid: Sequence[np.ndarray], face: Face) -> bool:
     return len(boxes) > 0
 
 
-def _resized(grey: np.ndarray, ratio: float) -> np.ndarray:
+def _resize(grey: np.ndarray, ratio: float) -> np.ndarray:
     if ratio == 1:
         return grey
     size = [max(1, round(side * ratio)) for side in grey.shape[::-1]]
     return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
 
 
-def _distinct(faces: Sequence[Face], apart: float = 1.0) -> list[Face]:
-    """The faces without those nearly at the place of a better one; the best first."""
+def _drop_duplicates(faces: Sequence[Face], apart: float = 1.0) -> list[Face]:
+    """Drop faces that nearly coincide with a better one; the best come first."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
         middle, size = face.eyes.mean(0), face.distance
@@ -146,8 +146,10 @@ def _distinct(faces: Sequence[Face], apart: float = 1.0) -> list[Face]:
 
 
 def _cascade() -> cv2.CascadeClassifier:
-    """One a thread: a classifier can't be used by two at once."""
-    if not hasattr(_own, "cascade"):
+    """One per thread: two threads cannot share a classifier."""
+    if not hasattr(_per_thread, "cascade"):
         folder = Path(cv2.__file__).parent / "data"
-        _own.cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
-    return _own.cascade
+        _per_thread.cascade = cv2.CascadeClassifier(
+            str(folder / "haarcascade_frontalface_alt2.xml")
+        )
+    return _per_thread.cascade

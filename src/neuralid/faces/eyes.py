@@ -1,9 +1,11 @@
 """Find the two eyes of one face. Places are (x, y) in pixels from the photo's upper left corner.
 
-A network finds the eyes in a patch about a guess and corrects itself, a second one centres each eye
-in a patch of its own.
+One network predicts both eyes in a patch around a guess, and is run again on its own result. A
+second one predicts each eye in a smaller patch. Both are averaged over several views, then blended;
+the bias that is left is subtracted.
 
-Letters in shapes: N faces, H and W sides of the photo, P side of a patch.
+Letters in shapes: N is the number of faces, P the side of a patch. A pyramid is a list: the photo
+in grey, and the same at half the size, again and again.
 """
 
 from __future__ import annotations
@@ -30,21 +32,21 @@ from ..models.finders import (
 )
 from .config import Frame
 
-VIEWED = Frame((0.29, 0.29), (0.69, 0.29))  # a patch shows the square with its eyes here
-VIEW = 1.15  # a patch shows so many sides of the frame it is about
-SPAN = 0.9  # a patch of one eye shows so many distances between the eyes
-ROUNDS = 2  # corrections of a guess
-HOPELESS = -3.0  # logit below which a guess is dropped after its first correction
-FRAMES_SHARE = (0.7, 0.3)  # of what UTKFace and what CelebA would call the eyes
-EYES_SHARE = 0.35  # of the eyes' own networks in their final places; the rest is the whole face's
-# What that makes of pictures with labelled eyes (CelebA): in distances between the eyes, so much
-# farther apart and lower.
+VIEWED = Frame((0.29, 0.29), (0.69, 0.29))  # where a patch expects the eyes within the frame
+VIEW = 1.15  # side of a patch, in sides of the frame
+SPAN = 0.9  # side of a patch of one eye, in eye distances
+ROUNDS = 2  # predictions per guess, each from the one before
+HOPELESS = -3.0  # logit below which a guess is dropped before the next round
+FRAMES_SHARE = (0.7, 0.3)  # weights of the eyes as UTKFace and as CelebA place them
+EYES_SHARE = 0.35  # weight of the single-eye network in the blend; the rest is the pair's
+# Systematic bias of the blend against labelled eyes (CelebA), in eye distances: predictions lie
+# this much too far apart and too low. Subtracted at the end.
 TOO_FAR, TOO_LOW = 0.0324, 0.0114
-# How a look differs from the plain one: turn in radians, scale, shift right and down in distances
-# between the eyes.
+# How a view differs from the plain one: rotation in radians, scale, shift right and down in eye
+# distances.
 View = tuple[float, float, float, float]
 PLAIN: tuple[View, ...] = ((0, 1, 0, 0),)
-AROUND: tuple[View, ...] = (  # the last look is the mean of these
+AROUND: tuple[View, ...] = (  # the final predictions are averaged over these
     (0.1, 1.06, 0, 0.04),
     (-0.1, 1.06, 0, -0.04),
     (0.1, 0.94, 0.04, 0),
@@ -57,7 +59,7 @@ class Face:
     """One face in a photo."""
 
     eyes: np.ndarray  # (2, 2): the picture's left eye, then its right; (x, y), pixels
-    score: float  # the networks' logit, and more if the cascade agrees
+    score: float  # the networks' logit, raised if the cascade agrees
 
     @property
     def distance(self) -> float:
@@ -66,66 +68,66 @@ class Face:
 
 
 @torch.no_grad()
-def located(pyramid: Sequence[np.ndarray], guesses: Sequence[np.ndarray]) -> list[Face]:
-    """Correct each guess at a pair of eyes a few times; those that are of faces."""
+def locate_eyes(pyramid: Sequence[np.ndarray], guesses: Sequence[np.ndarray]) -> list[Face]:
+    """Predict the eyes from each guess, a few times over; keep the guesses that are faces."""
     faces = [Face(eyes, 0.0) for eyes in guesses]
     for _ in range(ROUNDS):
-        faces = [face for face in _corrected(pyramid, faces) if face.score > HOPELESS]
+        faces = [face for face in _predict_pairs(pyramid, faces) if face.score > HOPELESS]
     return [face for face in faces if face.score > 0]
 
 
 @torch.no_grad()
-def settled(pyramid: Sequence[np.ndarray], faces: Sequence[Face]) -> list[Face]:
-    """Each face with its eyes in their final places; those with two eyes.
+def refine_eyes(pyramid: Sequence[np.ndarray], faces: Sequence[Face]) -> list[Face]:
+    """Predict the eyes' final places; keep the faces that have two eyes.
 
-    Both what a whole face and what an eye by itself says of its place has errors, other ones in
-    another view; their mean has less.
+    The predictions from the whole face and from each eye alone have different errors, and so have
+    those from different views. Averaging reduces both.
     """
-    whole = _corrected(pyramid, faces, AROUND)
-    single = _centred_eyes(pyramid, _centred_eyes(pyramid, whole), AROUND)
+    whole = _predict_pairs(pyramid, faces, AROUND)
+    single = _predict_single_eyes(pyramid, _predict_single_eyes(pyramid, whole), AROUND)
     final = []
     for face, own in zip(whole, single, strict=True):
-        eyes = _labelled(EYES_SHARE * own.eyes + (1 - EYES_SHARE) * face.eyes)
+        eyes = _subtract_bias(EYES_SHARE * own.eyes + (1 - EYES_SHARE) * face.eyes)
         final.append(Face(eyes, min(face.score, own.score)))
     return [face for face in final if face.score > 0]
 
 
-def _corrected(
+def _predict_pairs(
     pyramid: Sequence[np.ndarray], faces: Sequence[Face], views: Sequence[View] = PLAIN
 ) -> list[Face]:
-    """Each face with the eyes that its patches show, and their mirror images; the mean."""
+    """Predict both eyes from patches of the face; the mean over views and their mirror images."""
     if not faces:
         return []
-    pairs = [_seen(face.eyes, view) for face in faces for view in views]
-    matrices = [similarity(pair, viewed() * PATCH) for pair in pairs]
+    pairs = [_move_to_view(face.eyes, view) for face in faces for view in views]
+    matrices = [similarity(pair, eyes_in_patch() * PATCH) for pair in pairs]
     patches = np.stack([cut_patch(pyramid, matrix, PATCH) for matrix in matrices])
     both = standardise(np.concatenate([patches, patches[:, :, ::-1]]))
     places, logits = networks()[1](both)
     straight, flipped = torch.einsum("nkij,k->nij", places, torch.tensor(FRAMES_SHARE)).chunk(2)
     mirrored = (flipped * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])).flip(1)
     found = (PATCH * (straight + mirrored) / 2).double().numpy()
-    eyes = np.array([_back(p, matrix) for p, matrix in zip(found, matrices, strict=True)])
-    return _means(eyes, logits.view(2, -1).mean(0), len(views))
+    eyes = np.array([_to_photo(p, matrix) for p, matrix in zip(found, matrices, strict=True)])
+    return _average_views(eyes, logits.view(2, -1).mean(0), len(views))
 
 
-def _centred_eyes(
+def _predict_single_eyes(
     pyramid: Sequence[np.ndarray], faces: Sequence[Face], views: Sequence[View] = PLAIN
 ) -> list[Face]:
-    """Each face with its eyes centred, each in patches of its own."""
+    """Predict each eye from patches of its own; the mean over the views."""
     if not faces:
         return []
-    pairs = [_seen(face.eyes, view) for face in faces for view in views]
-    matrices = [matrix for pair in pairs for matrix in _eye_views(pair)]
+    pairs = [_move_to_view(face.eyes, view) for face in faces for view in views]
+    matrices = [matrix for pair in pairs for matrix in _eye_patch_matrices(pair)]
     patches = np.stack([cut_patch(pyramid, matrix, EYE_PATCH) for matrix in matrices])
     places, logits = networks()[2](standardise(patches))
     found = (EYE_PATCH * places[:, None]).double().numpy()
-    back = [_back(p, matrix) for p, matrix in zip(found, matrices, strict=True)]
+    back = [_to_photo(p, matrix) for p, matrix in zip(found, matrices, strict=True)]
     eyes = np.concatenate(back).reshape(-1, 2, 2)
-    return _means(eyes, logits.view(-1, 2).mean(1), len(views))
+    return _average_views(eyes, logits.view(-1, 2).mean(1), len(views))
 
 
-def _seen(eyes: np.ndarray, view: View) -> np.ndarray:
-    """A pair of eyes turned and scaled about its middle, and moved: what a view starts from."""
+def _move_to_view(eyes: np.ndarray, view: View) -> np.ndarray:
+    """Rotate and scale a pair of eyes about its middle, and shift it: the start of a view."""
     turn, scale, right, down = view
     middle, along = eyes.mean(0), eyes[1] - eyes[0]
     rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
@@ -133,15 +135,15 @@ def _seen(eyes: np.ndarray, view: View) -> np.ndarray:
     return np.asarray(middle + moved + scale * (eyes - middle) @ rotation)
 
 
-def _means(eyes: np.ndarray, logits: Tensor, views: int) -> list[Face]:
-    """The mean of each face's views: eyes ``(N * views, 2, 2)``, logits ``(N * views,)``."""
+def _average_views(eyes: np.ndarray, logits: Tensor, views: int) -> list[Face]:
+    """Average each face over its views: eyes ``(N * views, 2, 2)``, logits ``(N * views,)``."""
     places = eyes.reshape(-1, views, 2, 2).mean(1)
     scores = logits.view(-1, views).mean(1).tolist()
     return [Face(pair, score) for pair, score in zip(places, scores, strict=True)]
 
 
-def _labelled(eyes: np.ndarray) -> np.ndarray:
-    """Where people who label eyes would put them."""
+def _subtract_bias(eyes: np.ndarray) -> np.ndarray:
+    """Move predicted eyes to where a human would label them."""
     along = eyes[1] - eyes[0]
     down = np.array([-along[1], along[0]])
     outwards = np.array([[-0.5], [0.5]]) * along
@@ -149,26 +151,26 @@ def _labelled(eyes: np.ndarray) -> np.ndarray:
 
 
 def standardise(patches: np.ndarray) -> Tensor:
-    """Grey patches of mean 0 and spread 1 each: ``(N, P, P) -> (N, 1, P, P)``."""
+    """Scale each grey patch to mean 0 and spread 1: ``(N, P, P) -> (N, 1, P, P)``."""
     x = torch.from_numpy(np.ascontiguousarray(patches, dtype=np.float32))[:, None]
     return (x - x.mean((2, 3), keepdim=True)) / (x.std((2, 3), keepdim=True) + 1)
 
 
-def viewed() -> np.ndarray:
-    """Where the eyes are in a patch that is framed well: ``(2, 2)``, fractions of its side."""
+def eyes_in_patch() -> np.ndarray:
+    """Where the eyes are in a well-framed patch: ``(2, 2)``, fractions of its side."""
     return 0.5 + (np.array([VIEWED.left_eye, VIEWED.right_eye]) - 0.5) / VIEW
 
 
 def similarity(here: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """The matrix ``(2, 3)`` that turns, scales and moves two points ``(2, 2)`` onto two others."""
+    """The matrix ``(2, 3)`` that rotates, scales and moves two points ``(2, 2)`` to two others."""
     before, after = (complex(*(points[1] - points[0])) for points in (here, there))
     turn = after / before
     linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
     return np.column_stack([linear, there[0] - linear @ here[0]])
 
 
-def _eye_views(eyes: np.ndarray) -> list[np.ndarray]:
-    """The matrices of the two eyes' patches; the right one's mirrors."""
+def _eye_patch_matrices(eyes: np.ndarray) -> list[np.ndarray]:
+    """The matrices of the two eyes' patches; that of the right eye mirrors."""
     along = eyes[1] - eyes[0]
     middle, reach = EYE_PATCH / 2, EYE_PATCH / SPAN
     views = []
@@ -183,7 +185,7 @@ def _eye_views(eyes: np.ndarray) -> list[np.ndarray]:
 
 
 def cut_patch(pyramid: Sequence[np.ndarray], matrix: np.ndarray, side: int) -> np.ndarray:
-    """The patch, uint8 ``(P, P)``, that a matrix of the photo's pixels gives, without aliasing."""
+    """Cut the patch, uint8 ``(P, P)``, that a matrix maps the photo's pixels to; no aliasing."""
     shrink = 1 / math.hypot(matrix[0, 0], matrix[0, 1])
     level = min(max(0, math.floor(math.log2(max(shrink, 1e-6)))), len(pyramid) - 1)
     # Corners to pixel centres: OpenCV's warp counts from the centre of the first pixel.
@@ -193,13 +195,13 @@ def cut_patch(pyramid: Sequence[np.ndarray], matrix: np.ndarray, side: int) -> n
     return cv2.warpAffine(pyramid[level], own, (side, side), borderMode=cv2.BORDER_REPLICATE)
 
 
-def _back(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _to_photo(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     inverse = cv2.invertAffineTransform(matrix)
     return np.asarray(points @ inverse[:, :2].T + inverse[:, 2])
 
 
-def halves(grey: np.ndarray) -> list[np.ndarray]:
-    """The photo, and its halves down to a patch's size."""
+def build_pyramid(grey: np.ndarray) -> list[np.ndarray]:
+    """The photo, halved again and again, down to the size of a patch."""
     levels = [grey]
     while min(levels[-1].shape) >= 2 * EYE_PATCH:
         height, width = levels[-1].shape
@@ -210,7 +212,7 @@ def halves(grey: np.ndarray) -> list[np.ndarray]:
 
 @lru_cache(maxsize=1)
 def networks() -> tuple[nn.Module, nn.Module, nn.Module]:
-    """The proposer, the locator, the centre, as they ship."""
+    """Load the proposer, the locator and the centre network that ship, once."""
     tensors = load_file(str(package_files("neuralid") / "assets" / "finders.safetensors"))
 
     def read(name: str, kind: type[nn.Module]) -> nn.Module:

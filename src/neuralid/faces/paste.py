@@ -1,4 +1,4 @@
-"""Put a face back into the photo its place was cut from: the crop, backwards.
+"""Put a face back into the photo, in the place that a crop cuts out.
 
 References
 ----------
@@ -14,7 +14,7 @@ from .align import in_photo
 from .config import CropConfig
 from .crop import default_face_size
 
-# The part of the square that is put back, in its sides: from the brows to the chin, inside the
+# The part of the square that is put back, in sides of the square: from brows to chin, inside the
 # cheeks, so that neither hair nor background bleeds into the face.
 MIDDLE = (0.5, 0.53)
 OVAL = (0.34, 0.41)  # half axes
@@ -24,14 +24,14 @@ _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
 def put_back(photo: np.ndarray, face: np.ndarray, crop: CropConfig) -> np.ndarray:
     """The photo with ``face`` in the place that ``crop`` cuts out, blended by its gradients [1]_.
 
-    An oval of the square is taken; the photo's light at the oval's edge goes on into the face.
+    Only an oval of the square is used; the photo's light at its edge carries over into the face.
 
     Shape: uint8 ``(H, W, 3)``, ``(F, F, 3)`` of any side -> ``(H, W, 3)``.
     """
     height, width = photo.shape[:2]
     side = crop.face_size or default_face_size(width, height)
     corners = in_photo(_CORNERS, crop, width, height)
-    beyond = int(max(0, np.ceil(side)))  # room for what the square reaches beyond the photo
+    beyond = int(max(0, np.ceil(side)))  # room for the parts of the square outside the photo
     canvas = cv2.copyMakeBorder(photo, beyond, beyond, beyond, beyond, cv2.BORDER_REPLICATE)
 
     there = (corners + beyond - 0.5).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Pictures and films: read, written, compared."""
+"""Read, write and compare pictures and films."""

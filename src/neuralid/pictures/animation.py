@@ -14,12 +14,13 @@ from PIL import Image, ImageOps
 
 from ..core.errors import ConfigError, OutputError
 from ..core.files import write_atomically
-from .images import open_header, readable
+from .images import open_header, read_errors
 from .photo import Photo, count_frames
 
 SUFFIXES = (".gif", ".webp", ".mp4")
-LOOPED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}  # read and written
-CLEAR = 255  # the place in a GIF's palette of what is transparent
+# Formats of animated pictures, both read and written.
+ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+CLEAR = 255  # the index in a GIF's palette that means transparent
 
 
 @dataclass(frozen=True)
@@ -28,31 +29,31 @@ class Film:
 
     frames: list[np.ndarray]
     durations: list[float]  # of each frame, milliseconds
-    loop: int | None  # times it is shown, 0 for ever; None: once, and nothing says so
-    profile: bytes | None = None  # of colours
+    loop: int | None  # times it plays, 0 for ever; None: once, and the file does not say so
+    profile: bytes | None = None  # the ICC colour profile
 
 
 def check_film(path: Path) -> None:
-    """Raise `ConfigError` for a suffix no film is written under."""
+    """Raise `ConfigError` if films cannot be written under this suffix."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(
-            f"{path.name}: this format does not hold films",
+            f"{path.name}: this format does not support films",
             hint=f"name it with {', '.join(SUFFIXES[:-1])} or .mp4",
         )
 
 
 def save_film(path: Path, frames: np.ndarray, rate: float) -> None:
-    """Write frames, uint8 ``(N, H, W, 3)``, at ``rate`` a second, in the suffix's format.
+    """Write frames, uint8 ``(N, H, W, 3)``, at ``rate`` frames/s, in the format of the suffix.
 
     GIF and WebP repeat for ever. Raises `ConfigError` or `OutputError`.
     """
     check_film(path)
     if path.suffix.lower() == ".mp4":
-        write_atomically(path, _mp4(frames, rate))
+        write_atomically(path, _encode_mp4(frames, rate))
         return
     # One palette for all frames, so that colours don't flicker.
     is_gif = path.suffix.lower() == ".gif"
-    pictures = _quantised(frames) if is_gif else [Image.fromarray(frame) for frame in frames]
+    pictures = _quantise(frames) if is_gif else [Image.fromarray(frame) for frame in frames]
     options = {"optimize": False} if is_gif else {"quality": 85, "method": 4}
     buffer = io.BytesIO()
     pictures[0].save(
@@ -67,23 +68,25 @@ def save_film(path: Path, frames: np.ndarray, rate: float) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _quantised(frames: np.ndarray) -> list[Image.Image]:
-    """Frames in 255 colours, the same for all of them."""
+def _quantise(frames: np.ndarray) -> list[Image.Image]:
+    """Reduce frames to 255 colours, the same for all of them."""
     few = frames[:: max(1, len(frames) // 8)]
     sheet = Image.fromarray(np.concatenate(list(few), axis=1))
     palette = sheet.quantize(255, Image.Quantize.MEDIANCUT)
     return [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
 
 
-def _mp4(frames: np.ndarray, rate: float) -> bytes:
-    """OpenCV writes to a file of its own only; even sides are what players expect."""
+def _encode_mp4(frames: np.ndarray, rate: float) -> bytes:
+    """Through a temporary file: OpenCV cannot write to memory. Players expect even sides."""
     height, width = (side - side % 2 for side in frames.shape[1:3])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         writer = cv2.VideoWriter(str(path), fourcc, rate, (width, height))
         if not writer.isOpened():
-            raise OutputError("this OpenCV writes no MP4", hint="name the film .gif or .webp")
+            raise OutputError(
+                "this OpenCV build cannot write MP4", hint="name the film .gif or .webp"
+            )
         for frame in frames:
             writer.write(np.ascontiguousarray(frame[:height, :width, ::-1]))
         writer.release()
@@ -91,12 +94,12 @@ def _mp4(frames: np.ndarray, rate: float) -> bytes:
 
 
 def read_film(photo: Photo) -> Film:
-    """All frames of an animated picture, each as it is seen, upright. Raises `ImageError`."""
-    with readable(photo.name):
+    """All frames of an animated picture, each as shown, upright. Raises `ImageError`."""
+    with read_errors(photo.name):
         picture = open_header(io.BytesIO(photo.content or b""))
         loop, profile = picture.info.get("loop"), picture.info.get("icc_profile")
         frames, durations = [], []
-        for _ in _each_frame(picture):
+        for _ in _step_through(picture):
             frames.append(np.asarray(ImageOps.exif_transpose(picture).convert("RGBA")))
             durations.append(float(picture.info.get("duration", 0)))
     if all((frame[..., 3] == 255).all() for frame in frames):
@@ -104,31 +107,33 @@ def read_film(photo: Photo) -> Film:
     return Film(frames, durations, loop, profile)
 
 
-def check_looped(path: Path) -> None:
-    """Raise `ConfigError` for a suffix no animated picture is written under."""
-    if path.suffix.lower() not in LOOPED:
+def check_animation(path: Path) -> None:
+    """Raise `ConfigError` if animated pictures cannot be written under this suffix."""
+    if path.suffix.lower() not in ANIMATED:
         raise ConfigError(
             f"{path.name}: this format does not support animation",
-            hint=f"name it with {', '.join(LOOPED)}",
+            hint=f"name it with {', '.join(ANIMATED)}",
         )
 
 
 def write_film(path: Path, film: Film) -> None:
-    """Write an animated picture in its suffix's format. A GIF gets 255 colours a frame, and
-    what is less than half opaque in it is transparent. Raises `ConfigError` or `OutputError`.
+    """Write an animated picture in the format of the suffix.
+
+    A GIF gets 255 colours per frame; pixels that are less than half opaque become transparent.
+    Raises `ConfigError` or `OutputError`.
     """
-    check_looped(path)
-    format_ = LOOPED[path.suffix.lower()]
+    check_animation(path)
+    format_ = ANIMATED[path.suffix.lower()]
     own: dict[str, object] = {"loop": 1 if film.loop is None else film.loop}
     if format_ == "GIF":
-        # A frame that is clear in places must take the one before away.
+        # A frame with transparent pixels must clear the previous one.
         own = {"optimize": False, "disposal": 2 if film.frames[0].shape[2] == 4 else 1}
         own |= {} if film.loop is None else {"loop": film.loop}
     elif film.profile:
         own["icc_profile"] = film.profile
     if format_ == "WEBP":
         own |= {"quality": 90, "method": 4}
-    pictures = [_indexed(f) if format_ == "GIF" else Image.fromarray(f) for f in film.frames]
+    pictures = [_to_palette(f) if format_ == "GIF" else Image.fromarray(f) for f in film.frames]
     durations = [round(d) for d in film.durations]
     buffer = io.BytesIO()
     pictures[0].save(
@@ -137,7 +142,7 @@ def write_film(path: Path, film: Film) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _each_frame(picture: Image.Image) -> Iterator[int]:
+def _step_through(picture: Image.Image) -> Iterator[int]:
     first = int(bool(picture.info.get("default_image")))
     for index in range(first, first + count_frames(picture)):
         picture.seek(index)
@@ -145,8 +150,8 @@ def _each_frame(picture: Image.Image) -> Iterator[int]:
         yield index
 
 
-def _indexed(frame: np.ndarray) -> Image.Image:
-    """A frame in 255 colours of its own, and one place for what is transparent."""
+def _to_palette(frame: np.ndarray) -> Image.Image:
+    """Reduce a frame to 255 colours of its own and one for transparent pixels."""
     picture = Image.fromarray(frame[..., :3]).quantize(CLEAR, Image.Quantize.MEDIANCUT)
     if frame.shape[2] == 3:
         return picture

@@ -21,14 +21,14 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageErro
 from ..core.errors import ImageError
 from ..core.files import write_atomically
 
-if TYPE_CHECKING:  # torch takes a second; what only reads pictures does without it
+if TYPE_CHECKING:  # torch takes a second to import; reading pictures does not need it
     from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 ORIENTATION = 0x0112  # the EXIF tag
 LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
 RECIPE_KEY = "neuralid-recipe"  # PNG text: how a picture was made
-# What Pillow raises for files that are cut short or damaged.
+# What Pillow raises for truncated or damaged files.
 BROKEN = (OSError, SyntaxError, ValueError, IndexError, MemoryError, EOFError, struct.error)
 _header_lock = threading.Lock()  # warnings.catch_warnings is not thread-safe
 
@@ -37,11 +37,11 @@ def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
     """Open a picture and decode it, upright (EXIF), in its own mode.
 
     Raises `ImageError` for a file that is missing, empty, truncated, not a picture, or has
-    more pixels than Pillow thinks safe (89 million).
+    more pixels than Pillow considers safe (89 million).
     """
     name = name or str(source)
     with (
-        readable(name),
+        read_errors(name),
         source.open("rb") if isinstance(source, Path) else nullcontext(source) as file,
     ):
         picture = open_header(file)
@@ -50,21 +50,21 @@ def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
 
 
 def open_header(file: BinaryIO) -> Image.Image:
-    """Open a picture without decoding it; one with too many pixels raises."""
+    """Open a picture without decoding it; too many pixels raise Pillow's warning as an error."""
     with _header_lock, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(file)
 
 
 @contextmanager
-def readable(name: str) -> Iterator[None]:
-    """Turn what goes wrong while the picture ``name`` is read into an `ImageError` with a hint."""
+def read_errors(name: str) -> Iterator[None]:
+    """Turn any error while the picture ``name`` is read into an `ImageError` with a hint."""
     try:
         yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ImageError(
-            f"{name} has too many pixels", hint=f"at most {limit} megapixels are read; shrink it"
+            f"{name} has too many pixels", hint=f"the limit is {limit} megapixels; shrink it"
         ) from error
     except FileNotFoundError as error:
         raise ImageError(f"{name} does not exist", hint="check the name and the folder") from error
@@ -73,22 +73,20 @@ def readable(name: str) -> Iterator[None]:
             f"{name} is a folder", hint=f"name the pictures in it: {name}/*.jpg"
         ) from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name} is not a picture", hint="JPEG, PNG, WebP and BMP are read"
-        ) from error
+        raise ImageError(f"{name} is not a picture", hint="use JPEG, PNG, WebP or BMP") from error
     except BROKEN as error:
         raise ImageError(f"{name} cannot be read: {error}", hint="is it complete?") from error
 
 
 def load_rgb(source: Path | BinaryIO, name: str = "") -> np.ndarray:
-    """Read a picture as uint8 ``(H, W, 3)``, upright; transparency is laid on white."""
+    """Read a picture as uint8 ``(H, W, 3)``, upright; transparency is blended with white."""
     return to_rgb(open_picture(source, name))
 
 
 def to_rgb(picture: Image.Image) -> np.ndarray:
-    """A Pillow picture of any mode as uint8 ``(H, W, 3)``; transparency is laid on white."""
+    """A Pillow picture of any mode as uint8 ``(H, W, 3)``; transparency is blended with white."""
     if picture.mode.startswith(("I", "F")):  # 16-bit greyscale and the like
-        picture = Image.fromarray(_to_8_bits_array(picture))
+        picture = Image.fromarray(_scale_to_8_bits(picture))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -96,7 +94,7 @@ def to_rgb(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture.convert("RGB"))
 
 
-def _to_8_bits_array(picture: Image.Image) -> np.ndarray:
+def _scale_to_8_bits(picture: Image.Image) -> np.ndarray:
     values = np.asarray(picture, dtype=np.float64)
     top = 65535.0 if picture.mode.startswith("I") else max(values.max(initial=0), 1e-9)
     return (values.clip(0, top) * (255 / top)).round().astype(np.uint8)
@@ -110,16 +108,16 @@ def to_array(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I;16"):
         return np.asarray(picture).astype(np.uint16)
     if picture.mode.startswith(("I", "F")):
-        return _to_8_bits_array(picture)
+        return _scale_to_8_bits(picture)
     if picture.mode == "CMYK":
-        return np.asarray(_without_inks(picture))
+        return np.asarray(_cmyk_to_rgb(picture))
     grey = picture.mode in ("1", "L", "LA", "La")
     mode = ("L" if grey else "RGB") + ("A" if picture.has_transparency_data else "")
     return np.asarray(picture.convert(mode))
 
 
-def _without_inks(picture: Image.Image) -> Image.Image:
-    """CMYK in sRGB, by its own profile if it has one that can be used."""
+def _cmyk_to_rgb(picture: Image.Image) -> Image.Image:
+    """Convert CMYK to sRGB, through the picture's own profile if that can be used."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
         screen = ImageCms.createProfile("sRGB")
@@ -130,7 +128,7 @@ def _without_inks(picture: Image.Image) -> Image.Image:
 
 
 def upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn ``(H, W, C)`` as its EXIF orientation, 1 to 8, says."""
+    """Turn ``(H, W, C)`` according to its EXIF orientation, 1 to 8."""
     if orientation in (5, 6, 7, 8):
         array = array.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):
@@ -141,15 +139,15 @@ def upright(array: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def from_array(array: np.ndarray, like: Image.Image) -> Image.Image:
-    """Undo `to_array`; the colour profile of ``like`` comes along."""
+    """Undo `to_array`; the colour profile of ``like`` is kept."""
     picture = Image.fromarray(array)
-    if "icc_profile" in like.info and like.mode != "CMYK":  # whose profile is of four inks
+    if "icc_profile" in like.info and like.mode != "CMYK":  # a CMYK profile does not fit RGB
         picture.info["icc_profile"] = like.info["icc_profile"]
     return picture
 
 
 def to_tensor(images: np.ndarray) -> Tensor:
-    """uint8 ``(N, H, W, 3)`` -> float32 ``(N, 3, H, W)`` in ``[-0.5, 0.5]``: the paper's load."""
+    """uint8 ``(N, H, W, 3)`` -> float32 ``(N, 3, H, W)`` in ``[-0.5, 0.5]``, the paper's scale."""
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255 - 0.5
@@ -164,7 +162,7 @@ def to_uint8(faces: Tensor) -> np.ndarray:
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 0) -> np.ndarray:
-    """Lay uint8 pictures ``(N, H, W, 3)`` out in rows, left to right, on white.
+    """Lay out uint8 pictures ``(N, H, W, 3)`` in rows, left to right, on white.
 
     ``columns`` defaults to the side of the smallest square that holds them all.
     """
@@ -181,9 +179,9 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 0) -> np.nda
 def save_picture(
     path: Path, picture: np.ndarray | Image.Image, text: dict[str, str] | None = None
 ) -> None:
-    """Write a picture in the format its suffix names; ``text`` goes into PNG files.
+    """Write a picture in the format of its suffix; ``text`` goes into PNG files.
 
-    Raises `ImageError` for a suffix no format has, `OutputError` where it cannot be written.
+    Raises `ImageError` for an unknown suffix, `OutputError` if the file cannot be written.
     """
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)
@@ -192,13 +190,13 @@ def save_picture(
         content = encode(picture, format_, text)
     except (OSError, ValueError) as error:
         raise ImageError(
-            f"cannot write {path.name}: {error}", hint="use .png, which holds any picture"
+            f"cannot write {path.name}: {error}", hint="use .png, which can store any picture"
         ) from error
     write_atomically(path, content)
 
 
 def encode(picture: Image.Image, format_: str = "PNG", text: dict[str, str] | None = None) -> bytes:
-    """The file of a picture in one of Pillow's formats; ``text`` goes into PNG files."""
+    """A picture as the bytes of a file in one of Pillow's formats; ``text`` goes into PNG files."""
     options = _save_options(picture, format_, text or {})
     if format_ == "JPEG" and picture.mode not in ("RGB", "L"):
         picture = Image.fromarray(to_rgb(picture))
@@ -215,7 +213,7 @@ def compress(picture: np.ndarray, quality: int = 80) -> bytes:
 
 
 def check_format(path: Path) -> str:
-    """The format a suffix stands for; `ImageError` if none can be written under it."""
+    """The format of a suffix. Raises `ImageError` if no format can be written under it."""
     format_ = Image.registered_extensions().get(path.suffix.lower())
     if format_ is None or format_ not in Image.SAVE:
         raise ImageError(f"cannot write {path.name}: unknown suffix", hint="use .png or .jpg")
@@ -237,12 +235,12 @@ def _save_options(picture: Image.Image, format_: str, text: dict[str, str]) -> d
 
 
 def hstack(images: Sequence[np.ndarray], gap: int = 0) -> np.ndarray:
-    """Pictures of one size side by side: ``N x (H, W, 3) -> (H, N*W + gaps, 3)``."""
+    """Put pictures of one size side by side: ``N x (H, W, 3) -> (H, N*W + gaps, 3)``."""
     return grid(np.stack(images), columns=len(images), gap=gap)
 
 
 def vstack(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures one below the other, on black: ``N x (H, W, 3) -> (sum of H, widest W, 3)``."""
+    """Stack pictures, on black: ``N x (H, W, 3) -> (sum of H, widest W, 3)``."""
     width = max(image.shape[1] for image in images)
     return np.concatenate(
         [np.pad(each, ((0, 0), (0, width - each.shape[1]), (0, 0))) for each in images]

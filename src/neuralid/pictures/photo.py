@@ -1,4 +1,4 @@
-"""A picture, read once: its pixels, and all that came with them."""
+"""A picture, read once: its pixels, and everything that came with them."""
 
 from __future__ import annotations
 
@@ -21,55 +21,55 @@ from .images import (
     check_format,
     from_array,
     open_header,
-    readable,
+    read_errors,
     save_picture,
     to_array,
     to_rgb,
     upright,
 )
 
-MOVING = ("GIF", "WEBP", "PNG")  # formats whose animations are read
+ANIMATED = ("GIF", "WEBP", "PNG")  # formats whose animations are read
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """What a picture file, or a picture in memory, holds. `Photo.read` makes one.
+    """The contents of a picture file, or of a picture in memory. `Photo.read` makes one.
 
-    Nothing of the source is looked at twice, so pipes will do.
+    The source is read only once, so it may be a pipe.
     """
 
-    name: str  # for messages: the file's, or a word for what has none
+    name: str  # for messages: the file's name, or a phrase for a picture without one
     picture: Image.Image = field(repr=False)  # decoded, upright, in its own mode
     orientation: int = 1  # the EXIF tag before the picture was turned upright
     array: np.ndarray | None = field(default=None, repr=False)  # where Pillow would lose depth
-    content: bytes | None = field(default=None, repr=False)  # the file; None for one in memory
+    content: bytes | None = field(default=None, repr=False)  # the file; None if in memory
 
     @classmethod
     def read(cls, source: Source) -> Photo:
         """Read a path, the bytes of a file, an open file, a Pillow picture or an array.
 
         Arrays are uint8 or uint16, ``(H, W)`` for grey or ``(H, W, C)``, C 1 to 4, alpha last if
-        C is 2 or 4. Raises `ImageError` for what is missing, empty, cut short, not a picture, or
-        has more pixels than Pillow thinks safe (89 million).
+        C is 2 or 4. Raises `ImageError` if the source is missing, empty, truncated, not a
+        picture, or has more pixels than Pillow considers safe (89 million).
         """
         if isinstance(source, Photo):
             return source
         if isinstance(source, np.ndarray):
-            return _of_array(source)
+            return _from_array(source)
         if isinstance(source, Image.Image):
-            return _of_picture(source)
+            return _from_picture(source)
         name = name_of(source)
-        with readable(name):
-            return _of_content(_bytes(source), name)
+        with read_errors(name):
+            return _from_content(_bytes(source), name)
 
     @cached_property
     def pixels(self) -> np.ndarray:
-        """uint8 ``(H, W, 3)``, upright; transparency is laid on white."""
+        """uint8 ``(H, W, 3)``, upright; transparency is blended with white."""
         return to_rgb(self.picture)
 
     @cached_property
     def exact(self) -> np.ndarray:
-        """The integers as they are, upright, keeping grey, alpha and 16 bits.
+        """The pixel values as stored, upright, keeping grey, alpha and 16 bits.
 
         Shape: uint8 or uint16 ``(H, W)`` for grey; ``(H, W, C)``, C 2 to 4, else, alpha last.
         """
@@ -91,35 +91,35 @@ class Photo:
         """Frames of an animation; 1 for a still."""
         if self.content is None:
             return 1
-        with readable(self.name):
+        with read_errors(self.name):
             return count_frames(open_header(io.BytesIO(self.content)))
 
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Photo
-_ONE = (str, os.PathLike, bytes, Image.Image, np.ndarray, Photo)
+_SINGLE = (str, os.PathLike, bytes, Image.Image, np.ndarray, Photo)
 
 
-def is_one(source: object) -> bool:
-    """Whether this is a single source of a picture, not a sequence of them."""
-    return isinstance(source, _ONE) or hasattr(source, "read")
+def is_single(source: object) -> bool:
+    """Whether this is the source of a single picture, not a sequence of sources."""
+    return isinstance(source, _SINGLE) or hasattr(source, "read")
 
 
-def listed(sources: Source | Sequence[Source]) -> list[Source]:
+def as_list(sources: Source | Sequence[Source]) -> list[Source]:
     """One source as a list of one; a sequence as a list."""
-    return [sources] if is_one(sources) else list(sources)  # type: ignore[arg-type, list-item]
+    return [sources] if is_single(sources) else list(sources)  # type: ignore[arg-type, list-item]
 
 
 def count_frames(picture: Image.Image) -> int:
-    """Frames that move. A PNG's picture for programs without animation is not one of them."""
-    if picture.format not in MOVING:
+    """Frames of the animation, without a PNG's still picture for programs that cannot animate."""
+    if picture.format not in ANIMATED:
         return 1
     return int(getattr(picture, "n_frames", 1)) - bool(picture.info.get("default_image"))
 
 
 def save_exact(path: Path, array: np.ndarray, like: Image.Image) -> None:
-    """Write what `Photo.exact` gives; formats other than PNG get 8 bits per colour.
+    """Write an array like `Photo.exact`; formats other than PNG get 8 bits per colour.
 
-    The colour profile of ``like`` comes along. Raises as `images.save_picture`.
+    The colour profile of ``like`` is kept. Raises the same errors as `images.save_picture`.
     """
     if array.dtype == np.uint16 and array.ndim == 3:
         if check_format(path) == "PNG":
@@ -136,7 +136,7 @@ def to_8_bits(array: np.ndarray) -> np.ndarray:
     return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _of_content(content: bytes, name: str) -> Photo:
+def _from_content(content: bytes, name: str) -> Photo:
     picture = open_header(io.BytesIO(content))
     turned = int(picture.getexif().get(ORIENTATION, 1))
     picture.load()
@@ -145,15 +145,15 @@ def _of_content(content: bytes, name: str) -> Photo:
     return Photo(name, ImageOps.exif_transpose(picture), turned, array, content)
 
 
-def _of_picture(picture: Image.Image) -> Photo:
+def _from_picture(picture: Image.Image) -> Photo:
     name = name_of(picture)
-    with readable(name):
+    with read_errors(name):
         picture.load()
         turned = int(picture.getexif().get(ORIENTATION, 1))
         return Photo(name, ImageOps.exif_transpose(picture), turned)
 
 
-def _of_array(array: np.ndarray) -> Photo:
+def _from_array(array: np.ndarray) -> Photo:
     shape = array.shape
     fits = len(shape) == 2 or (len(shape) == 3 and 1 <= shape[2] <= 4)
     if array.dtype not in (np.uint8, np.uint16) or not fits or not array.size:
@@ -176,7 +176,7 @@ def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
 
 
 def name_of(source: Source) -> str:
-    """What a source is called in messages."""
+    """The name of a source in messages."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     if isinstance(source, np.ndarray):

@@ -1,4 +1,4 @@
-"""PNG of 16 bits a colour, which Pillow reads as 8 and does not write (PNG specification, 2003).
+"""PNG with 16 bits per colour, which Pillow reads as 8 and cannot write (PNG specification, 2003).
 
 Shape: uint16 ``(H, W, C)``, C 2 (grey and alpha), 3 or 4.
 """
@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_TYPES = {2: 4, 3: 2, 4: 6}  # channels -> what the header calls them
-UP = 2  # the filter that takes from each row the one above
+COLOUR_TYPES = {2: 4, 3: 2, 4: 6}  # number of channels -> colour type in the header
+UP = 2  # the filter that subtracts from each row the one above
 
 
 def is_deep(start: bytes) -> bool:
-    """Whether a file that starts so (26 bytes will do) is a PNG of 16 bits and several channels."""
+    """Whether a file is a PNG of 16 bits and several channels, by its first 26 bytes."""
     return (
         len(start) >= 26
         and start[:8] == SIGNATURE
@@ -27,23 +27,23 @@ def is_deep(start: bytes) -> bool:
 
 
 def decode(content: bytes) -> np.ndarray | None:
-    """The picture in a file for which `is_deep` holds; None if it cannot be decoded."""
+    """Decode a file for which `is_deep` holds; None if that fails."""
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.ndim != 3:
         return None
-    if content[25] == COLOUR_TYPES[2]:  # OpenCV repeats the grey for each colour
+    if content[25] == COLOUR_TYPES[2]:  # OpenCV repeats the grey in each colour
         return values[..., [0, -1]]
     order = [2, 1, 0, 3][: values.shape[2]]
     return np.ascontiguousarray(values[..., order])
 
 
 def encode(image: np.ndarray, profile: bytes | None = None) -> bytes:
-    """The file of a picture, with its colour profile."""
+    """A picture, with its colour profile, as the bytes of a PNG file."""
     height, width, channels = image.shape
     rows = image.astype(">u2").view(np.uint8).reshape(height, -1)
     filtered = np.full((height, 1 + rows.shape[1]), UP, np.uint8)
     filtered[0, 1:] = rows[0]
-    filtered[1:, 1:] = rows[1:] - rows[:-1]  # modulo 256, as the specification has it
+    filtered[1:, 1:] = rows[1:] - rows[:-1]  # modulo 256, as specified
     header = struct.pack(">IIBBBBB", width, height, 16, COLOUR_TYPES[channels], 0, 0, 0)
     named = b"" if profile is None else _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(profile))
     pixels = _chunk(b"IDAT", zlib.compress(filtered.tobytes()))

@@ -1,4 +1,4 @@
-"""How near two pictures are: PSNR, SSIM and MS-SSIM.
+"""How alike two pictures are: PSNR, SSIM and MS-SSIM.
 
 References
 ----------
@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
-WINDOW, SPREAD = 11, 1.5  # of the Gaussian in [1]_, pixels
+WINDOW, SPREAD = 11, 1.5  # side and standard deviation of the Gaussian window in [1]_, pixels
 C1, C2 = 0.01**2, 0.03**2  # its constants, for pixels that span 1
-SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of [2]_, the finest first
+SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of [2]_, finest scale first
 
 
 def psnr(faces: Tensor, targets: Tensor) -> Tensor:
@@ -36,15 +36,16 @@ def ssim(faces: Tensor, targets: Tensor) -> Tensor:
 
     Shape: two of ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, S at least 11 -> ``(N,)``.
     """
-    light, structure = _likeness(_luma(faces), _luma(targets))
+    light, structure = _compare(_luma(faces), _luma(targets))
     return (light * structure).flatten(1).mean(1).float()
 
 
 def ms_ssim(faces: Tensor, targets: Tensor) -> Tensor:
     """Structural similarity of each face's luma at several scales [2]_: 1 for equal pictures.
 
-    Of the paper's five scales those are taken that the window fits in: 2 of faces of 28 pixels, 3
-    of 56, 4 of 112; their weights are made to sum to 1. Structure of opposite sign counts as 0.
+    Of the five scales in [2]_, those large enough for the window are used: 2 for faces of 28
+    pixels, 3 for 56, 4 for 112. Their weights are normalised. Structure of opposite sign counts
+    as 0.
 
     Shape: two of ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, S at least 11 -> ``(N,)``.
     """
@@ -52,7 +53,7 @@ def ms_ssim(faces: Tensor, targets: Tensor) -> Tensor:
     count = min(len(SCALES), int(math.log2(x.shape[2] / WINDOW)) + 1)
     total = torch.ones(len(x), dtype=x.dtype, device=x.device)
     for scale in range(count):
-        light, structure = _likeness(x, y)
+        light, structure = _compare(x, y)
         alike = structure if scale < count - 1 else light * structure
         weight = SCALES[scale] / sum(SCALES[:count])
         total *= alike.flatten(1).mean(1).clamp_min(0) ** weight
@@ -60,11 +61,11 @@ def ms_ssim(faces: Tensor, targets: Tensor) -> Tensor:
     return total.float()
 
 
-def _likeness(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """How alike two lumas are in brightness and in structure, at each place of the window."""
-    mean_x, mean_y = _blurred(x), _blurred(y)
-    spread = _blurred(x * x) + _blurred(y * y) - mean_x**2 - mean_y**2
-    shared = _blurred(x * y) - mean_x * mean_y
+def _compare(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """How alike two lumas are in brightness and in structure, at each position of the window."""
+    mean_x, mean_y = _blur(x), _blur(y)
+    spread = _blur(x * x) + _blur(y * y) - mean_x**2 - mean_y**2
+    shared = _blur(x * y) - mean_x * mean_y
     light = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
     return light, (2 * shared + C2) / (spread + C2)
 
@@ -74,8 +75,8 @@ def _luma(pictures: Tensor) -> Tensor:
     return torch.einsum("nchw,c->nhw", pictures.double() + 0.5, weights)[:, None]  # (N, 1, S, S)
 
 
-def _blurred(x: Tensor) -> Tensor:
-    """Means under the window, where it fits: ``(N, 1, S, S) -> (N, 1, S - 10, S - 10)``."""
+def _blur(x: Tensor) -> Tensor:
+    """Window-weighted means, where the window fits: ``(N, 1, S, S) -> (N, 1, S - 10, S - 10)``."""
     places = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     weights = (-(places**2) / (2 * SPREAD**2)).exp()
     weights = weights / weights.sum()
