@@ -24,7 +24,7 @@ from neuralid.latents.inversion import invert
 from neuralid.latents.mixing import BLENDS, mix_latents
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.pictures import images
-from neuralid.training.metrics import fd_random
+from neuralid.training.metrics.frechet import fd_random
 
 ROWS = 8
 

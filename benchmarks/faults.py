@@ -179,7 +179,7 @@ def kills(data: Path, work: Path, times: int, rng: random.Random) -> list[str]:
     out, seen, talk = work / "killed", work / "seen", work / "talk"
     # A server that has imported everything forks the runs: their start is not the greater part.
     fork = multiprocessing.get_context("forkserver")
-    fork.set_forkserver_preload(["neuralid.training.session.session", "neuralid.api._train"])
+    fork.set_forkserver_preload(["neuralid.training.session.start", "neuralid.api._train"])
     facts: Counter[str] = Counter()
     lost: list[int] = []
     known = 0

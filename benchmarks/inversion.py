@@ -29,7 +29,7 @@ def photos_in(folder: Path, count: int) -> list[Path]:
     return [folder / name for name in np.random.default_rng(0).permutation(names)[:count]]
 
 
-def report(found: list[neuralid.api.Inverted], fidelity: str) -> None:
+def report(found: list[neuralid.Inverted], fidelity: str) -> None:
     psnr = [item.psnr for item in found]
     lengths = [float(item.latent.norm()) for item in found]
     print(f"{len(found)} photos, {fidelity}")
@@ -54,15 +54,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if options.drawn:
             seeds = range(1000, 1000 + options.drawn)
-            drawn = neuralid.sample(seeds=seeds, outdir=folder, weights=options.weights)
-            photos = list(drawn.files)
+            drawn = neuralid.sample(seeds=seeds, model=options.weights)
+            photos = [face.save(Path(folder) / f"{face.seed}.png") for face in drawn]
         else:
             photos = photos_in(options.folder, options.count)
         found = neuralid.invert(
             photos,
             fidelity=options.fidelity,
             align=not options.framed,
-            weights=options.weights,
+            model=options.weights,
         )
     report(found, options.fidelity)
 

@@ -160,7 +160,7 @@ def ours(photos: list[Path], name: str | None) -> None:
             found = [
                 item
                 for run in runs
-                for item in neuralid.invert(run, align=False, fidelity=fidelity, weights=name)
+                for item in neuralid.invert(run, align=False, fidelity=fidelity, model=name)
             ]
             report(
                 f"{fidelity}, batches of {batch}, {len(found)} photos",

@@ -30,7 +30,7 @@ from neuralid.models.architecture import build_discriminator
 from neuralid.models.dcgan import Discriminator
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.pictures import images
-from neuralid.training.metrics import fd_random
+from neuralid.training.metrics.frechet import fd_random
 
 PRIORS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 SHOWN = 10

@@ -32,18 +32,13 @@ from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
 from neuralid.training.loop import train_loop
-from neuralid.training.metrics import (
-    GROUPS,
-    INVERTED,
-    METRICS,
-    Faces,
-    RealFaces,
-    inversion_psnr,
-    memory_psnr,
-)
+from neuralid.training.metrics.case import Case
+from neuralid.training.metrics.features import Faces
+from neuralid.training.metrics.inversion import INVERTED
 from neuralid.training.metrics.judge import Judge
 from neuralid.training.metrics.neighbours import FEWEST, Study, study
-from neuralid.training.metrics.sets import shuffled, take
+from neuralid.training.metrics.sets import RealFaces, shuffle_indices, take
+from neuralid.training.metrics.table import METRICS, groups
 from neuralid.training.runs.history import History
 from neuralid.training.runs.neighbours_page import write_neighbours
 from neuralid.training.state import TrainState
@@ -55,7 +50,7 @@ def rounds_of(
     generator: FoldedGenerator, faces: Dataset, rounds: int, most: int
 ) -> Iterator[tuple[Values, Values, torch.Tensor]]:
     """Each round's metrics, its floors, and the faces it drew."""
-    kept, order = len(faces.validation()), shuffled(faces.training(), faces.validation())
+    kept, order = len(faces.validation()), shuffle_indices(faces.training(), faces.validation())
     count = min(most, kept) if kept >= FEWEST else len(order) // (rounds + 1)
     real = Faces(take(faces.images, order[:count]))
     precision = pick_precision("auto", torch.device("cpu"))
@@ -64,19 +59,14 @@ def rounds_of(
         drawn = Faces(draw_faces(generator, z))
         end = len(order) - i * count
         others = Faces(take(faces.images, order[end - count : end]))
-        values, floors = compared(real, drawn), compared(real, others)
         photos = real.pictures[:kept][i * INVERTED : (i + 1) * INVERTED]
-        if len(photos):
-            values["inversion_psnr"] = inversion_psnr(generator, photos, precision)
-            floors["inversion_psnr"] = memory_psnr(photos, others.pictures)
+        case = Case(RealFaces(real, others, photos), drawn, generator, precision)
+        values, floors = Values(), Values()
+        for group in groups():
+            if group.count(case.real):
+                values |= group.measure(case)
+                floors |= group.find_floor(case)
         yield values, floors, drawn.pictures
-
-
-def compared(real: Faces, drawn: Faces) -> Values:
-    values: Values = {}
-    for group in GROUPS.values():
-        values |= group(real, drawn)
-    return values
 
 
 def table(values: list[Values], floors: list[Values]) -> Iterator[str]:
@@ -108,7 +98,7 @@ def nearest(found: Study) -> Iterator[str]:
 
 def share_of_time(log: Path) -> str:
     history = History.read(log)
-    last = history.measured[-1]["metrics_seconds"] if history.measured else 0.0
+    last = (history.measured[-1].seconds or 0.0) if history.measured else 0.0
     before = history.judging - last
     return (
         f"{before:.1f} of {history.seconds:.0f} s went into metrics, "

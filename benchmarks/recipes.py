@@ -25,7 +25,7 @@ from neuralid.latents.latent import draw
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.pictures import images
-from neuralid.training.metrics import fd_random
+from neuralid.training.metrics.frechet import fd_random
 
 PLAIN = Recipe("plain", ema=0.999, dropout_g=0.0)
 VARIANTS = {
@@ -46,7 +46,7 @@ def judge(path: Path, faces: torch.Tensor, photos: list[Path]) -> tuple[float, f
     """FD-random against the validation faces, and the mean PSNR of inverting the photos."""
     generator = FoldedGenerator(weights.load_weights(path).generator)
     drawn = draw_faces(generator, draw(range(len(faces)), generator.config.latent_size))
-    found = neuralid.invert(photos, align=False, weights=path)
+    found = neuralid.invert(photos, align=False, model=path)
     return fd_random(faces, drawn), statistics.mean(item.psnr for item in found)
 
 

@@ -35,7 +35,8 @@ import neuralid
 from neuralid.core.device import describe, keep_freed_memory, pick_device
 from neuralid.models.upscaler import FACTORS
 from neuralid.pictures.quality import psnr, ssim
-from neuralid.upscaling.enlarge import available, upscale_array
+from neuralid.upscaling.enlarge import upscale_array
+from neuralid.upscaling.loading import list_available
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from train_upscaler import KERNELS, has_detail, kept_out, luma, shrunk
@@ -57,7 +58,7 @@ class Way:
         return " + ".join((self.method, *self.filters))
 
 
-WAYS = (*map(Way, available()), Way("lanczos", ("unsharp",)), Way("cubic", ("unsharp",)))
+WAYS = (*map(Way, list_available()), Way("lanczos", ("unsharp",)), Way("cubic", ("unsharp",)))
 
 
 def compared(found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:

@@ -148,7 +148,7 @@ def test_the_list_of_faces_has_options_that_frame_them(group: Path) -> None:
 
 def test_a_face_that_is_not_there(group: Path) -> None:
     fails(run("invert", group, "--face", 3), 1, "has 2 faces, not 3", "--faces lists them")
-    with pytest.raises(ConfigError, match="face must be at least 1"):
+    with pytest.raises(ConfigError, match="`face` must be at least 1"):
         neuralid.invert([group], face=0)
 
 

@@ -18,12 +18,8 @@ from PIL import Image
 import neuralid
 from neuralid import weights
 from neuralid.latents.latent import load_latent
-from neuralid.pictures.images import (
-    RECIPE_KEY,
-    load_rgb,
-    open_picture,
-    read_text,
-)
+from neuralid.pictures.images import RECIPE_KEY, load_rgb, open_picture
+from neuralid.pictures.photo import Photo
 
 COMMANDS = ("train", "sample", "invert", "mix", "upscale")
 
@@ -83,10 +79,10 @@ def test_the_same_seed_gives_the_same_bytes_at_any_batch_size(tiny: Path) -> Non
 
 
 def test_truncation_pulls_faces_together_and_scale_enlarges(tiny: Path) -> None:
-    wide = neuralid.sample(8, seed=0, weights=tiny).images.astype(float)
-    narrow = neuralid.sample(8, seed=0, weights=tiny, trunc=0.3).images.astype(float)
+    wide = neuralid.sample(8, seed=0, model=tiny).images.astype(float)
+    narrow = neuralid.sample(8, seed=0, model=tiny, trunc=0.3).images.astype(float)
     assert narrow.std(0).mean() < 0.6 * wide.std(0).mean()
-    assert neuralid.sample(2, seed=0, weights=tiny, scale=2).images.shape == (2, 56, 56, 3)
+    assert neuralid.sample(2, seed=0, model=tiny, scale=2).images.shape == (2, 56, 56, 3)
 
 
 def test_invert_writes_a_latent_and_a_picture_for_each_photo(tiny: Path, tmp_path: Path) -> None:
@@ -115,10 +111,9 @@ def test_the_figures_of_an_inversion_as_json(tiny: Path, photo: Path) -> None:
 def test_photos_inverted_together_or_alone_come_out_the_same(tiny: Path) -> None:
     run("sample", "--seeds", "1-3", "--outdir", "s", "--weights", tiny)
     photos = sorted(Path("s").glob("*.png"))
-    together = neuralid.invert(photos, weights=tiny)
-    alone = neuralid.invert(photos[:1], weights=tiny)
+    together = neuralid.invert(photos, model=tiny)
+    alone = neuralid.invert(photos[:1], model=tiny)
     assert alone[0].psnr == pytest.approx(together[0].psnr, abs=1.0)
-    assert not alone[0].files
 
 
 def test_invert_without_a_place_writes_here_and_overwrites_nothing(tiny: Path, photo: Path) -> None:
@@ -137,22 +132,24 @@ def test_mix_takes_photos_latents_and_pictures_in_any_combination(tiny: Path, ph
     assert result.exit_code == 0, result.stderr
     assert paths(result.stdout) == [Path("out.png")]
     assert load_rgb(Path("out.png")).shape == (112, 112, 3)
-    recipe = json.loads(read_text(Path("out.png"), RECIPE_KEY) or "")["mix"]
+    recipe = json.loads(Photo.read("out.png").text.get(RECIPE_KEY) or "")["mix"]
     assert recipe["inputs"] == ["photo.png", "me.latent.safetensors", "seed0004.png"]
     assert recipe["shares"] == pytest.approx([1 / 3] * 3, abs=1e-5)
 
 
 def test_a_mix_is_the_papers_average_of_the_latents(tiny: Path) -> None:
-    drawn = neuralid.sample(seeds=[4, 5], outdir="s", weights=tiny)
-    mixed = neuralid.mix(drawn.files, weights=tiny, weight=[0.3], blend="mean")
+    drawn = neuralid.sample(seeds=[4, 5], model=tiny)
+    files = [face.save(f"{face.seed}.png") for face in drawn]
+    mixed = neuralid.mix(files, model=tiny, weights=0.3, blend="mean")
     mean = 0.7 * drawn.latents[0] + 0.3 * drawn.latents[1]
     torch.testing.assert_close(mixed.latent, mean)
-    usual = neuralid.mix(drawn.files, weights=tiny, weight=[0.3]).latent
+    usual = neuralid.mix(files, model=tiny, weights=[0.3]).latent
     length = 0.7 * drawn.latents[0].norm() + 0.3 * drawn.latents[1].norm()
     torch.testing.assert_close(usual, mean * length / mean.norm())
-    again = neuralid.mix([*drawn.files], output="m.png", weights=tiny, weight=[0.3], blend="slerp")
+    again = neuralid.mix(files, model=tiny, weights=[0.3], blend="slerp")
+    again.save("m.png")
     assert not again.latent.allclose(mixed.latent)
-    twice = neuralid.mix(["m.png", "m.png"], weights=tiny)  # a mix carries its latent too
+    twice = neuralid.mix(["m.png", "m.png"], model=tiny)  # a mix carries its latent too
     torch.testing.assert_close(twice.latent, again.latent)
 
 

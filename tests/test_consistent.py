@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuralid.upscaling.consistent import corrected, shrunk
-from neuralid.upscaling.enlarge import METHODS, upscale_array, upscale_planes
+from neuralid.upscaling.config import METHODS
+from neuralid.upscaling.consistent import make_consistent, shrink
+from neuralid.upscaling.enlarge import upscale_array, upscale_planes
 from neuralid.upscaling.picture import to_planes
 
 ROUNDING = 0.5 / 255 + 1e-5
@@ -37,7 +38,7 @@ def test_so_does_one_with_alpha(h: int, w: int, scale: int, c: int, data: st.Dat
     rng = np.random.default_rng(data.draw(st.integers(0, 2**31)))
     small = to_planes(rng.integers(0, 256, (h, w, c), np.uint8))
     start = rng.random((h * scale, w * scale, c), np.float32)
-    large = corrected(start, small)
+    large = make_consistent(start, small)
     np.testing.assert_allclose(boxes(large, scale), small, atol=1e-5)
     assert large.min() >= 0 and large.max() <= 1
     assert (large[..., :-1] <= large[..., -1:]).all()
@@ -48,7 +49,7 @@ def test_so_does_one_with_alpha(h: int, w: int, scale: int, c: int, data: st.Dat
 def test_by_a_factor_that_is_not_whole(h: int, w: int, scale: float, seed: int) -> None:
     small = 0.3 + 0.4 * np.random.default_rng(seed).random((h, w, 1), np.float32)
     large = upscale_planes(small, scale, "cubic", consistent=True)
-    np.testing.assert_allclose(shrunk(large, h, w), small, atol=ROUNDING)
+    np.testing.assert_allclose(shrink(large, h, w), small, atol=ROUNDING)
 
 
 def test_after_filters_and_in_16_bits() -> None:
@@ -60,7 +61,7 @@ def test_after_filters_and_in_16_bits() -> None:
 def test_what_is_consistent_already_stays() -> None:
     small = to_planes(np.asarray(draw_face(np.random.default_rng(0), 12, 12)))
     large = upscale_planes(small, 4, "nearest")
-    np.testing.assert_allclose(corrected(large, small), large, atol=1e-5)
+    np.testing.assert_allclose(make_consistent(large, small), large, atol=1e-5)
 
 
 def test_the_option() -> None:

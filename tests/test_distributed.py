@@ -25,7 +25,7 @@ from neuralid.models.recipe import Recipe
 from neuralid.models.share import Share
 from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
-from neuralid.training.distributed.world import World, check_shares, joined
+from neuralid.training.distributed.world import World, check_shares, join_processes
 from neuralid.training.loop import train_loop
 from neuralid.training.runs.checkpoint import checkpoints
 from neuralid.training.runs.folder import Run
@@ -85,13 +85,16 @@ def main(folder: Path, faces: str) -> None:
     """A process that torchrun starts: it does all that, then trains; the second is killed once."""
     out = folder / "runs"
     if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-        with joined() as world:
+        with join_processes() as world:
             torch.save(work(world), folder / f"{world.rank}.pt")
             if world.rank == 1:
                 threading.Thread(target=die_after_a_checkpoint, args=(out,), daemon=True).start()
     options = {**TINY, "kimg": 0.048, "snapshot": 0.016, "name": "pair"}
     words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
-    app(["train", f"--data={faces}", f"--out={out}", *words])
+    try:
+        app(["train", f"--data={faces}", f"--out={out}", *words])
+    finally:
+        (folder / f"threads{os.environ['RANK']}").write_text(str(torch.get_num_threads()))
 
 
 def die_after_a_checkpoint(out: Path) -> None:
@@ -228,6 +231,11 @@ def test_a_run_of_two_processes_goes_on_after_one_was_killed(pair: Pair) -> None
     assert pair.ended.stdout == f"{weights}\n" and weights.is_file()
 
 
+def test_the_first_of_two_processes_takes_the_threads_of_both_in_the_end(pair: Pair) -> None:
+    threads = [(pair.folder / f"threads{rank}").read_text() for rank in range(2)]
+    assert threads == ["2", "1"]
+
+
 @pytest.mark.parametrize("share", [Share(0, 2), Share(1, 2)])
 def test_a_share_takes_its_rows_of_every_part(share: Share) -> None:
     whole = torch.arange(16).view(8, 2)
@@ -242,10 +250,10 @@ def test_a_share_takes_its_rows_of_every_part(share: Share) -> None:
 
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
     check_shares(TrainConfig(batch=9), 3)
-    with pytest.raises(ConfigError, match="--batch 64 cannot be shared out evenly among 3") as e:
+    with pytest.raises(ConfigError, match="`batch` 64 cannot be shared out evenly among 3") as e:
         check_shares(TrainConfig(batch=64), 3)
     assert e.value.hint is not None and "multiple of 3" in e.value.hint
-    with pytest.raises(ConfigError, match="--micro-batch 3 cannot"):
+    with pytest.raises(ConfigError, match="`micro_batch` 3 cannot"):
         check_shares(TrainConfig(batch=6, micro_batch=3), 2)
 
 
@@ -269,7 +277,7 @@ def test_only_a_run_of_the_same_start_of_torchrun_is_gone_on_with(tmp_path: Path
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    second = World(1, 2, 1, 2)
+    second = World(1, 2, 1)
     assert [second.device(name) for name in ("auto", "cuda", "cpu")] == ["cuda:1", "cuda:1", "cpu"]
     assert World().device("cuda:3") == "cuda:3"
     with pytest.raises(ConfigError, match="cuda:0 is one device for 2 processes"):

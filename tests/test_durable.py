@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from neuralid.training.loop import Step
 from neuralid.training.runs.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from neuralid.training.runs.folder import Run
 from neuralid.training.runs.history import History
+from neuralid.training.runs.records import RESUMED, Event, Measured, Tick
 from neuralid.training.runs.tensorboard import EventFiles, event_files
 
 __all__ = ["small_snapshots"]  # a fixture of this module too
@@ -73,30 +75,32 @@ def test_the_last_three_checkpoints_are_kept_and_none_of_a_stretch_that_was_left
     assert [int(path.stem[11:]) for path in checkpoints(tmp_path)] == [30, 40]
 
 
+def tick(kimg: float) -> Tick:
+    return Tick(kimg, loss_d=1.0, loss_g=1.0, images_per_second=10.0)
+
+
 def test_a_torn_line_of_the_log_costs_no_other(tmp_path: Path) -> None:
     log = Run(tmp_path)
-    tick = {"loss_d": 1.0, "loss_g": 1.0, "images_per_second": 10.0}
-    log.log({"kimg": 1.0, **tick})
+    log.log(tick(1.0))
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"kimg": 2.0, "lo')
-    log.log({"kimg": 3.0, **tick})
+    log.log(tick(3.0))
     history = History.read(tmp_path / "log.jsonl")
-    assert [line["kimg"] for line in history.ticks] == [1.0, 3.0]
+    assert [each.kimg for each in history.ticks] == [1.0, 3.0]
 
 
 def test_what_was_logged_after_the_checkpoint_resumed_from_is_not_the_past(tmp_path: Path) -> None:
     log = Run(tmp_path)
-    tick = {"loss_d": 1.0, "loss_g": 1.0, "images_per_second": 10.0}
     for kimg in (1.0, 2.0, 3.0):
-        log.log({"kimg": kimg, **tick})
-        log.log({"kimg": kimg, "metrics": {"swd": kimg}})
-    log.log({"event": "resumed", "kimg": 2.0})
+        log.log(tick(kimg))
+        log.log(Measured(kimg, {"swd": kimg}))
+    log.log(Event(RESUMED, 2.0))
     history = History.read(tmp_path / "log.jsonl")
-    assert [line["kimg"] for line in history.ticks] == [1.0, 2.0] and history.kimg == 2.0
-    assert [line["kimg"] for line in history.measured] == [1.0, 2.0]
-    log.log({"kimg": 3.0, **tick})
+    assert [each.kimg for each in history.ticks] == [1.0, 2.0] and history.kimg == 2.0
+    assert [each.kimg for each in history.measured] == [1.0, 2.0]
+    log.log(tick(3.0))
     history = History.read(tmp_path / "log.jsonl")
-    assert [line["kimg"] for line in history.ticks] == [1.0, 2.0, 3.0]
+    assert [each.kimg for each in history.ticks] == [1.0, 2.0, 3.0]
 
 
 def holder(path: Path) -> subprocess.Popen[str]:
@@ -192,7 +196,7 @@ def test_a_write_that_fails_ends_the_run_in_a_line_and_the_run_goes_on_later(
     folder = tmp_path / "00000-faces"
     shown = result.stderr.replace("\n", " ")
     assert result.exit_code == 1 and "cannot write" in shown and words in shown
-    assert "go on with --resume" in shown and "Traceback" not in shown
+    assert re.search("go on with .?.?resume", shown) and "Traceback" not in shown
     states, damaged = loaded(tmp_path / next(tmp_path.glob("0*")).name)
     assert states[0]["images"] >= 16 and not damaged
     assert not list(folder.glob(".*neuralid-tmp"))
@@ -222,10 +226,10 @@ def test_a_file_cut_short_by_a_full_disk_never_gets_its_name(tmp_path: Path) -> 
         with pytest.raises(OutputError, match="too large"):
             write_atomically(path, b"x" * 1_000_000)
         with pytest.raises(OutputError, match="too large"):
-            Run(tmp_path).log({"text": "x" * 1_000_000})
+            Run(tmp_path).log(Event("x" * 1_000_000))
     assert path.read_bytes() == b"before"
     assert not list(tmp_path.glob(".*"))
-    Run(tmp_path).log({"event": "after"})
+    Run(tmp_path).log(Event("after"))
     last = (tmp_path / "log.jsonl").read_text().splitlines()[-1]
     assert json.loads(last) == {"event": "after"}
 
@@ -239,7 +243,7 @@ def test_event_files_that_cannot_be_written_are_one_line_too(
     monkeypatch.setattr(EventFiles, "_writer_at", full)
     log = Run(tmp_path)
     with pytest.raises(OutputError, match="No space left"), event_files(log):
-        log.log({"kimg": 1.0, "loss_d": 1.0})
+        log.log(Tick(1.0, loss_d=1.0))
 
 
 def test_renames_are_made_to_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 import neuralid
 from neuralid.models.upscaler import FACTORS, REACH, FaceUpscaler
 from neuralid.upscaling.enlarge import upscale_array, upscale_planes
-from neuralid.upscaling.face import TILE, enlarged
+from neuralid.upscaling.face import TILE, enlarge_light
 from neuralid.upscaling.picture import luma, to_planes
 from neuralid.upscaling.resample import lanczos
 
@@ -61,6 +61,16 @@ def test_faces_come_out_nearer_than_by_cubic(name: str, factor: int, kernel: str
     assert face > cubic + 0.5
 
 
+def test_the_network_is_read_without_touching_torchs_random_state() -> None:
+    module = sys.modules[enlarge_light.__module__]
+    module._read_network.cache_clear()
+    state = torch.get_rng_state()
+    for method in ("face", "face-sharp"):
+        upscale_array(np.asarray(draw_face(np.random.default_rng(0), 9, 9)), 2, method)
+    assert module._read_network.cache_info().misses == 2
+    assert torch.get_rng_state().equal(state)
+
+
 # --- Tiles --------------------------------------------------------------------------------------
 
 
@@ -74,9 +84,9 @@ def test_faces_come_out_nearer_than_by_cubic(name: str, factor: int, kernel: str
 )
 def test_tiles_give_the_whole(h: int, w: int, tile: int, factor: int, seed: int) -> None:
     light = np.random.default_rng(seed).random((h, w), np.float32)
-    whole = enlarged(light, factor, tile=100)
+    whole = enlarge_light(light, factor, tile=100)
     # In bfloat16 sums of another order may round otherwise.
-    np.testing.assert_allclose(enlarged(light, factor, tile=tile), whole, atol=4e-3)
+    np.testing.assert_allclose(enlarge_light(light, factor, tile=tile), whole, atol=4e-3)
 
 
 @pytest.mark.parametrize("factor", FACTORS)
@@ -100,10 +110,10 @@ def test_the_network_sees_a_tile_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
         seen.append(tuple(small.shape[-2:]))
         return small.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
 
-    module = sys.modules[enlarged.__module__]  # the package has a function of its name
+    module = sys.modules[enlarge_light.__module__]  # the package has a function of its name
     monkeypatch.setattr(module, "_network", lambda device, sharp: network)
     light = np.random.default_rng(0).random((3 * TILE + 5, TILE + 1), np.float32)
-    large = enlarged(light, 2)
+    large = enlarge_light(light, 2)
     assert np.array_equal(large, light.repeat(2, 0).repeat(2, 1))
     assert len(seen) == 8
     assert max(map(max, seen)) <= TILE + 2 * REACH

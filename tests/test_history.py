@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from neuralid.training.runs.history import History, in_words
+from neuralid.training.runs.records import Event
 
 
 def tick(kimg: float, time: float, **values: Any) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def read(folder: Path, *lines: dict[str, Any] | str) -> History:
 
 def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     history = read(tmp_path, tick(1.0, 0), "", "7", "\0\0", tick(2.0, 100), '{"kimg": 3.0, "lo')
-    assert [line["kimg"] for line in history.ticks] == [1.0, 2.0]
+    assert [tick.kimg for tick in history.ticks] == [1.0, 2.0]
     assert History.read(tmp_path / "missing.jsonl").ticks == []
 
 
@@ -43,9 +44,9 @@ def test_what_was_trained_again_is_not_the_past(tmp_path: Path) -> None:
         {"event": "rollback", "kimg": 3.2},
         *(tick(2.5, 400), tick(3.0, 450)),
     )
-    assert [line["kimg"] for line in history.ticks] == [1.0, 2.0, 2.5, 3.0]
-    assert history.ticks[-1]["loss_d"] == 1.25 and history.measured == []
-    assert history.events == [{"event": "rollback", "kimg": 3.2}]
+    assert [tick.kimg for tick in history.ticks] == [1.0, 2.0, 2.5, 3.0]
+    assert history.ticks[-1].loss_d == 1.25 and history.measured == []
+    assert history.events == [Event("rollback", 3.2)]
     assert history.kimg == 3.0
 
 

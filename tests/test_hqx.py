@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from neuralid.core.errors import ConfigError, ImageError
-from neuralid.upscaling.enlarge import METHODS, available, upscale_array, upscale_planes
-from neuralid.upscaling.hqx import _times, enlarged, hqx
+from neuralid.upscaling.config import METHODS
+from neuralid.upscaling.enlarge import upscale_array, upscale_planes
+from neuralid.upscaling.hqx import _next_factor, hqx, magnify
+from neuralid.upscaling.loading import list_available
 
 av = pytest.importorskip("av")
 
@@ -55,7 +57,7 @@ def few_colours(h: int, w: int, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 2), (37, 50)])
 def test_it_is_ffmpegs_but_for_rounding(times: int, size: tuple[int, int]) -> None:
     drawing = few_colours(*size, seed=times)
-    found = enlarged(drawing.astype(np.float32) / 255, times) * 255
+    found = magnify(drawing.astype(np.float32) / 255, times) * 255
     difference = found - by_ffmpeg(drawing, times)
     assert difference.min() > -1e-3
     assert difference.max() < 1
@@ -64,7 +66,7 @@ def test_it_is_ffmpegs_but_for_rounding(times: int, size: tuple[int, int]) -> No
 def test_like_colours_are_blended_with_the_nearer_two() -> None:
     """The first row of hq2x's table [1]: where nothing differs, half of E, a quarter of B and D."""
     x = (0.5 + 0.05 * np.random.default_rng(0).random((6, 7, 1))).astype(np.float32)
-    large = enlarged(x, 2)
+    large = magnify(x, 2)
     e, b, d = x[1:-1, 1:-1], x[:-2, 1:-1], x[1:-1, :-2]
     np.testing.assert_allclose(large[2:-2:2, 2:-2:2], (2 * e + b + d) / 4, atol=1e-6)
 
@@ -142,8 +144,8 @@ os.waitpid(child, 0)
     assert (np.load("found.npy") == wanted).all()
 
 
-def test_what_is_too_long_for_ffmpeg_is_one_line() -> None:
-    with pytest.raises(ImageError, match="6000000x6 pixels are too long"):
+def test_what_is_too_large_for_ffmpeg_is_one_line() -> None:
+    with pytest.raises(ImageError, match="6000000x6 pixels are too many"):
         upscale_array(np.zeros((2, 2_000_000), np.uint8), 3, "hqx")
 
 
@@ -151,14 +153,14 @@ def test_what_is_too_long_for_ffmpeg_is_one_line() -> None:
 def test_steps_are_two_to_four_times_and_few(factor: float) -> None:
     left, steps = factor, []
     while left > 1:
-        steps.append(_times(left))
+        steps.append(_next_factor(left))
         left /= steps[-1]
     assert set(steps) <= {2, 3, 4}
     assert len(steps) <= 3
 
 
 def test_six_times_is_three_times_two() -> None:
-    assert (_times(6), _times(2), _times(4), _times(16), _times(2.5)) == (3, 2, 4, 4, 3)
+    assert [_next_factor(each) for each in (6, 2, 4, 16, 2.5)] == [3, 2, 4, 4, 3]
 
 
 @settings(max_examples=20, deadline=None)
@@ -184,5 +186,5 @@ def test_without_the_package_it_says_how_to_get_it(
     result = run("upscale", "a.png", "--method", "hqx", "-o", "out.png")
     fails(result, 2, "needs the package av", "pip install 'neuralid[hqx]'")
     assert not Path("out.png").exists()
-    assert available() == [name for name in METHODS if name != "hqx"]
+    assert list_available() == [name for name in METHODS if name != "hqx"]
     assert run("upscale", "a.png", "--compare", "-o", "sheet.png").exit_code == 0

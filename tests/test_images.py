@@ -20,10 +20,10 @@ from neuralid.pictures.images import (
     grid,
     load_rgb,
     open_picture,
-    read_text,
     save_picture,
     to_array,
 )
+from neuralid.pictures.photo import Photo
 
 
 def bomb(path: Path, width: int = 20_000, height: int = 10_000) -> Path:
@@ -128,8 +128,7 @@ def test_a_grid_is_read_row_by_row() -> None:
 
 def test_text_travels_in_png_files(tmp_path: Path) -> None:
     save_picture(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8), {LATENT_KEY: "abc"})
-    assert read_text(tmp_path / "a.png", LATENT_KEY) == "abc"
-    assert read_text(tmp_path / "a.png", "other") is None
+    assert Photo.read(tmp_path / "a.png").text == {LATENT_KEY: "abc"}
 
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:

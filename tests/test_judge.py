@@ -16,14 +16,18 @@ from test_resume import train
 from neuralid import weights
 from neuralid.data.dataset import Dataset, load_dataset
 from neuralid.faces.config import CropConfig
+from neuralid.latents import latent
 from neuralid.models.architecture import build_generator
 from neuralid.models.dcgan import Generator
 from neuralid.models.inference import FoldedGenerator, draw_faces
 from neuralid.training.batches import Batches
-from neuralid.training.metrics import BEST, METRICS, RealFaces
+from neuralid.training.metrics.case import Case, Group, count_faces
 from neuralid.training.metrics.judge import SHARE, Judge
+from neuralid.training.metrics.sets import RealFaces
+from neuralid.training.metrics.table import BEST, METRICS, Metric
 from neuralid.training.runs.folder import Run
 from neuralid.training.runs.history import History
+from neuralid.training.runs.records import Measured
 from neuralid.training.session.quality import BEST_NAME, Quality
 
 
@@ -72,6 +76,40 @@ def test_metrics_stay_within_their_share_of_the_time(
     assert set(measured) == wanted and measured == sorted(measured)
 
 
+@pytest.mark.parametrize("is_possible", [True, False])
+def test_a_new_metric_is_one_entry_in_the_table(
+    is_possible: bool,
+    real: RealFaces,
+    generator: FoldedGenerator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Case] = []
+
+    def measure_light(case: Case) -> dict[str, float]:
+        seen.append(case)
+        apart = case.drawn.pictures.mean() - case.real.faces.pictures.mean()
+        return {"light": abs(float(apart))}
+
+    count = count_faces if is_possible else lambda real: 0
+    group = Group(measure_light, count=count)
+    monkeypatch.setitem(METRICS, "light", Metric("Difference in light", "lower", group))
+    judge = Judge(real, clock=Clock())
+    verdict = judge.measure(generator)
+    assert "light" in verdict.skipped if is_possible else "light" not in verdict.skipped
+    verdict = judge.measure(generator, must=True)
+    if not is_possible:
+        assert not seen and "light" not in verdict.values and not verdict.skipped
+        return
+    tried, measured, floor = seen
+    assert len(tried.drawn.pictures) == len(tried.real.faces.pictures) == 2
+    assert measured.generator is floor.generator is generator
+    assert floor.drawn is real.others and measured.real is real
+    drawn = draw_faces(generator, latent.draw(range(12), TINY["latent_size"]))
+    light, other = (float(x.mean()) for x in (real.faces.pictures, real.others.pictures))
+    assert verdict.values["light"] == pytest.approx(abs(float(drawn.mean()) - light), abs=1e-6)
+    assert judge.floors["light"] == pytest.approx(abs(other - light), abs=1e-6)
+
+
 def test_a_resumed_run_still_owes_the_time_it_spent(
     real: RealFaces, generator: FoldedGenerator
 ) -> None:
@@ -84,8 +122,8 @@ def test_a_resumed_run_still_owes_the_time_it_spent(
 def test_the_time_spent_is_read_from_the_log(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for kimg in (1, 2):
-        run.log({"kimg": kimg, "metrics": {"fd_random": 1}, "metrics_seconds": 2.5})
-    run.log({"kimg": 3, "metrics_skipped": ["fd_random"], "metrics_seconds": 0.5})
+        run.log(Measured(kimg, {"fd_random": 1}, seconds=2.5))
+    run.log(Measured(3, {}, ["fd_random"], 0.5))
     assert History.read(tmp_path / "log.jsonl").judging == 5.5
 
 

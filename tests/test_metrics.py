@@ -13,24 +13,16 @@ from torch.nn import functional as F
 
 from neuralid.latents import latent
 from neuralid.models.inference import FoldedGenerator, draw_faces
-from neuralid.training.metrics import (
-    GROUPS,
-    METRICS,
-    Faces,
-    RealFaces,
-    diversity,
-    fd_random,
-    frechet_distance,
-    inversion_psnr,
-    manifolds,
-    memory_psnr,
-    random_features,
-    sliced_wasserstein,
-    whitening,
-)
+from neuralid.training.metrics import manifolds
+from neuralid.training.metrics.case import Case
+from neuralid.training.metrics.diversity import diversity
+from neuralid.training.metrics.features import Faces, random_features, whitening
+from neuralid.training.metrics.frechet import fd_random, frechet_distance
+from neuralid.training.metrics.inversion import INVERTED, inversion_psnr, memory_psnr
 from neuralid.training.metrics.manifolds import Distances
-from neuralid.training.metrics.sets import shuffled
-from neuralid.training.metrics.wasserstein import pyramid
+from neuralid.training.metrics.sets import RealFaces, shuffle_indices
+from neuralid.training.metrics.table import METRICS, groups
+from neuralid.training.metrics.wasserstein import pyramid, sliced_wasserstein
 
 
 def gaussians(n: int, shift: float = 0, scale: float = 1, seed: int = 0) -> Tensor:
@@ -203,7 +195,7 @@ def test_the_floor_of_inversion_is_the_nearest_other_face() -> None:
 def test_a_generators_own_faces_are_found_again(
     generator: FoldedGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neuralid.training.metrics.STEPS", 20)
+    monkeypatch.setattr("neuralid.training.metrics.inversion.STEPS", 20)
     own = draw_faces(generator, latent.draw(range(4), generator.config.latent_size))
     other = draw_faces(generator, torch.zeros(1, generator.config.latent_size))
     assert inversion_psnr(generator, own, "fp32") > memory_psnr(own, other) + 3
@@ -229,14 +221,42 @@ def test_real_faces_are_chosen_held_out_ones_first(held_out: int, training: int,
     known = min(each, held_out)
     assert all(i < held_out for i in faces[:known]) and len(real.held_out) == known
     assert real.held_out.equal(real.faces.pictures[:known])
-    assert shuffled(*parts).tolist() == shuffled(*parts).tolist()
+    assert shuffle_indices(*parts).tolist() == shuffle_indices(*parts).tolist()
 
 
-def test_every_group_measures_what_the_table_names_even_of_two_faces() -> None:
-    faces, others = Faces(pictures(2)), Faces(pictures(2, seed=1))
+def test_every_group_measures_what_the_table_names_even_of_two_faces(
+    generator: FoldedGenerator,
+) -> None:
+    faces, others = pictures(2), pictures(2, seed=1)
+    real = RealFaces(Faces(faces), Faces(others), faces[:1])
+    case = Case(real, Faces(pictures(2, seed=2)), generator)
     values: dict[str, float] = {}
-    for group in GROUPS.values():
-        values |= group(faces, others)
-    assert [*values, "inversion_psnr"] and {*values, "inversion_psnr"} == METRICS.keys()
+    for group in groups():
+        found, floors = group.measure(case), group.find_floor(case)
+        assert found.keys() == floors.keys()
+        assert found.keys() == {name for name, metric in METRICS.items() if metric.group is group}
+        values |= found | {f"floor of {name}": value for name, value in floors.items()}
     assert all(math.isfinite(value) for value in values.values())
     assert {metric.better for metric in METRICS.values()} == {"lower", "higher"}
+
+
+def test_a_floor_is_that_of_other_real_faces_or_the_groups_own(
+    generator: FoldedGenerator,
+) -> None:
+    faces, others = pictures(20), pictures(20, seed=1)
+    case = Case(RealFaces(Faces(faces), Faces(others), faces), Faces(others + 0.1), generator)
+    floors: dict[str, float] = {}
+    for group in groups():
+        floors |= group.find_floor(case)
+    assert floors["fd_random"] == fd_random(faces, others)
+    assert floors["ms_ssim"] == diversity(others)
+    assert floors["inversion_psnr"] == memory_psnr(faces, others)
+
+
+def test_inversion_is_measured_on_held_out_faces_only() -> None:
+    faces = Faces(pictures(40))
+    counts = [
+        METRICS["inversion_psnr"].group.count(RealFaces(faces, faces, faces.pictures[:kept]))
+        for kept in (0, 3, 40)
+    ]
+    assert counts == [0, 3, INVERTED]

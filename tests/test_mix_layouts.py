@@ -23,8 +23,8 @@ from neuralid.faces.paste import put_back
 from neuralid.latents import latent
 from neuralid.latents.attributes import Direction
 from neuralid.latents.mixing import along, loop
-from neuralid.pictures import images
-from neuralid.pictures.images import load_rgb
+from neuralid.pictures.images import LATENT_KEY, RECIPE_KEY, load_rgb
+from neuralid.pictures.photo import Photo
 
 SIDE = 28
 
@@ -32,7 +32,9 @@ SIDE = 28
 @pytest.fixture
 def drawn(tiny: Path) -> list[Path]:
     """Three generated faces, which carry their latents."""
-    return list(neuralid.sample(seeds=range(3), outdir="drawn", weights=tiny).files)
+    return [
+        face.save(f"seed{face.seed}.png") for face in neuralid.sample(seeds=range(3), model=tiny)
+    ]
 
 
 @pytest.fixture
@@ -50,10 +52,10 @@ def with_direction(tiny: Path, tmp_path: Path) -> Path:
 
 
 def test_a_strip_goes_evenly_from_a_to_b(tiny: Path, drawn: list[Path]) -> None:
-    result = neuralid.mix(drawn[:2], strip=5, scale=1, weights=tiny)
+    result = neuralid.mix(drawn[:2], strip=5, scale=1, model=tiny)
     cells = np.split(result.image, 5, axis=1)
     ends = [load_rgb(path) for path in drawn[:2]]
-    middle = neuralid.mix(drawn[:2], scale=1, weights=tiny).image
+    middle = neuralid.mix(drawn[:2], scale=1, model=tiny).image
     for cell, face in zip(cells[::2], (ends[0], middle, ends[1]), strict=True):
         assert np.abs(cell.astype(int) - face).max() <= 1
 
@@ -66,7 +68,7 @@ def test_a_matrix_crosses_two_groups(tiny: Path, drawn: list[Path]) -> None:
     assert (sheet[:SIDE, :SIDE] == 255).all()
     assert np.array_equal(sheet[SIDE:, :SIDE], load_rgb(drawn[0]))
     assert np.array_equal(sheet[:SIDE, SIDE : 2 * SIDE], load_rgb(drawn[1]))
-    child = neuralid.mix([drawn[0], drawn[2]], weight=[0.3], scale=1, weights=tiny).image
+    child = neuralid.mix([drawn[0], drawn[2]], weights=0.3, scale=1, model=tiny).image
     assert np.abs(sheet[SIDE:, 2 * SIDE :].astype(int) - child).max() <= 1
     fails(run("mix", drawn[0], "m.png", "--weights", tiny), 2, "is a matrix")
 
@@ -74,7 +76,8 @@ def test_a_matrix_crosses_two_groups(tiny: Path, drawn: list[Path]) -> None:
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
 def test_a_film_goes_there_and_back(tiny: Path, drawn: list[Path], suffix: str) -> None:
     path = Path(f"film{suffix}")
-    result = neuralid.mix(drawn[:2], frames=8, output=path, scale=2, weights=tiny)
+    result = neuralid.mix(drawn[:2], frames=8, scale=2, model=tiny)
+    result.save(path)
     assert result.frames is not None and result.frames.shape == (8, 2 * SIDE, 2 * SIDE, 3)
     assert np.array_equal(result.frames[1], result.frames[7])
     if suffix == ".mp4":
@@ -94,7 +97,7 @@ def test_what_is_no_photo_to_keep_is_refused_before_anything_is_inverted(
 ) -> None:
     monkeypatch.setattr("neuralid.api._people.invert_framed", None)
     words = ("--keep", drawn[0], "--no-align", "--weights", tiny)
-    fails(run("mix", photo, drawn[0], *words), 2, "is no photo to put a face into")
+    fails(run("mix", photo, drawn[0], *words), 2, "is not a photo to put a face into")
 
 
 def test_a_film_without_a_name_is_a_gif(tiny: Path, drawn: list[Path]) -> None:
@@ -105,15 +108,15 @@ def test_a_film_without_a_name_is_a_gif(tiny: Path, drawn: list[Path]) -> None:
 def test_layouts_that_make_no_sense_are_refused(tiny: Path, drawn: list[Path]) -> None:
     a, b = drawn[:2]
     refused = [
-        (("--frames", 4, "-o", "x.png"), "x.png is no film"),
+        (("--frames", 4, "-o", "x.png"), "x.png: this format does not hold films"),
         (("--frames", 1), "frames must be from 2"),
         (("--strip", 3, "--frames", 4), "--strip and --frames exclude each other"),
         (("--matrix", 2), "no two groups of 2"),
-        (("--strip", 3, "--weight", 0.3), "so --weight says nothing"),
+        (("--strip", 3, "--weight", 0.3), "--weight has no effect with --strip or --frames"),
         (("--fidelity", "high", "--save-weights", "w.safetensors"), "no photo to tune"),
         (("--matrix", 0), "no two groups of 2"),
         (("--keep", "other.png"), "other.png is not an input"),
-        (("--keep", a), "is no photo to put a face into"),
+        (("--keep", a), "is not a photo to put a face into"),
         (("--attribute", "age"), "write it as age=+1.5"),
         (("--attribute", "age=1"), "these weights know no attribute 'age'"),
         (("--blend", "sum"), "rescaled"),
@@ -124,16 +127,16 @@ def test_layouts_that_make_no_sense_are_refused(tiny: Path, drawn: list[Path]) -
 
 
 def test_attributes_move_the_mix(with_direction: Path) -> None:
-    (a,) = neuralid.sample(seeds=[4], outdir="a", weights=with_direction).files
-    moved = neuralid.mix([a], attribute={"age": 1.5}, weights=with_direction)
+    a = neuralid.sample(seeds=4, model=with_direction).save("a.png")
+    moved = neuralid.mix(a, attributes={"age": 1.5}, model=with_direction)
     expected = latent.draw([4], 16)[0] + 3 * torch.eye(16)[0]
     torch.testing.assert_close(moved.latent, expected)
     options = ("--attribute", "age=+1.5", "--attribute", "gender=-1", "--weights", with_direction)
     assert run("mix", a, *options, "-o", "both.png").exit_code == 0
-    recipe = json.loads(images.read_text(Path("both.png"), images.RECIPE_KEY) or "")
+    recipe = json.loads(Photo.read("both.png").text.get(RECIPE_KEY) or "")
     assert recipe["mix"]["attributes"] == {"age": 1.5, "gender": -1.0}
     with pytest.raises(ConfigError, match="no attribute 'height'") as caught:
-        neuralid.mix([a], attribute={"height": 1}, weights=with_direction)
+        neuralid.mix([a], attributes={"height": 1}, model=with_direction)
     assert caught.value.hint == "there are age, gender"
 
 
@@ -142,14 +145,14 @@ def test_a_face_is_put_back_into_its_photo(tiny: Path, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     scene = Image.fromarray(rng.integers(60, 200, (9, 12, 3), dtype=np.uint8))
     scene.resize((240, 180), Image.Resampling.BICUBIC).save(photo)
-    (other,) = neuralid.sample(seeds=[1], outdir="o", weights=tiny).files
+    other = neuralid.sample(seeds=[1], model=tiny).save("other.png")
     options = ("--keep", photo, "--no-align", "--weights", tiny, "-o", "kept.png")
     assert run("mix", photo, other, *options).exit_code == 0
     before, after = load_rgb(photo).astype(int), load_rgb(Path("kept.png")).astype(int)
     assert after.shape == before.shape
     assert (after[:, :25] == before[:, :25]).all() and (after[:, -25:] == before[:, -25:]).all()
     assert np.abs(after - before)[40:140, 80:160].mean() > 2
-    assert images.read_text(Path("kept.png"), images.LATENT_KEY) is None
+    assert Photo.read("kept.png").text.get(LATENT_KEY) is None
 
 
 @pytest.mark.parametrize(

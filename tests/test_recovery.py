@@ -26,16 +26,17 @@ from neuralid.training.health import has_collapsed
 from neuralid.training.loop import LOOKS, Step
 from neuralid.training.runs.checkpoint import checkpoints
 from neuralid.training.runs.history import History
+from neuralid.training.runs.records import Event
 from neuralid.training.state import TrainState
 from neuralid.training.step import Engine, passes, train_step
 
 Poison = Callable[[TrainState, torch.Tensor], torch.Tensor]
 
 
-def events(run: Path | None, name: str) -> list[dict[str, Any]]:
+def events(run: Path | None, name: str) -> list[Event]:
     assert run is not None
     history = History.read(run / "log.jsonl")
-    return [event for event in history.events if event["event"] == name]
+    return [event for event in history.events if event.name == name]
 
 
 def poison(
@@ -77,7 +78,8 @@ def test_a_run_that_diverges_goes_on_from_the_last_good_state_at_half_the_rates(
     said: list[str] = []
     result = train(face_folder, tmp_path, snapshot=0.016, kimg=0.04, on_message=said.append)
     (event,) = events(result.run, "rollback")
-    assert (event["kimg"], event["back_to"], event["rollbacks"]) == (0.032, 0.016, 1)
+    assert event.kimg == 0.032
+    assert event.facts == {"back_to": 0.016, "learning_rates": "1/2", "rollbacks": 1}
     assert sum("back to 0.0 kimg, with 1/2 of the learning rates (1 of at" in s for s in said) == 1
     state = last_state(result)
     assert state["images"] == 40 and state["rollbacks"] == 1 and all_finite(state)
@@ -114,7 +116,7 @@ def test_a_run_that_diverges_again_and_again_stops_and_leaves_only_sound_files(
         train(face_folder, tmp_path, snapshot=0.016)
     assert error.value.exit_code == 1 and "checkpoint is sound" in str(error.value.hint)
     (run,) = tmp_path.glob("0*")
-    assert [event["rollbacks"] for event in events(run, "rollback")] == [1, 2, 3]
+    assert [event.facts["rollbacks"] for event in events(run, "rollback")] == [1, 2, 3]
     for path in checkpoints(run):
         assert all_finite(torch.load(path, weights_only=True))
     assert len(checkpoints(run)) == 1
@@ -130,7 +132,7 @@ def test_rare_looks_at_the_losses_miss_nothing(
     seen = [(step.images, step.new) for step in steps]
     assert seen == [(24, 24), (32, 8), (48, 16), (64, 16), (72, 8)]
     (event,) = events(run, "rollback")
-    assert (event["kimg"], event["back_to"]) == (0.064, 0.048)
+    assert (event.kimg, event.facts["back_to"]) == (0.064, 0.048)
 
 
 def test_a_collapsed_generator_is_told_of_once(
@@ -146,7 +148,7 @@ def test_a_collapsed_generator_is_told_of_once(
     first = train(face_folder, tmp_path, kimg=0.024, on_message=said.append, **options)
     neuralid.train(out=tmp_path, resume="latest", kimg=0.032, on_message=said.append)
     (event,) = events(first.run, "collapsed")
-    assert event["kimg"] == 0.016 and event["share_of_real_spread"] < 0.05
+    assert event.kimg == 0.016 and event.facts["share_of_real_spread"] < 0.05
     assert sum("the generator has collapsed" in line for line in said) == 1
 
 
@@ -185,7 +187,9 @@ def test_a_run_in_parts_learns_and_can_change_the_parts_on_resume(
     assert neuralid.train(out=tmp_path, resume="latest", kimg=0.024, micro_batch=2).images == 24
 
 
-@pytest.mark.parametrize(("micro_batch", "told"), [(3, "not a multiple"), (1, "micro batch must")])
+@pytest.mark.parametrize(
+    ("micro_batch", "told"), [(3, "not a multiple"), (1, "micro_batch.? must")]
+)
 def test_parts_have_to_fit(micro_batch: int, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         replace(TrainConfig(batch=8), micro_batch=micro_batch)

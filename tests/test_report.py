@@ -211,7 +211,7 @@ def test_in_a_browser_pointing_at_a_curve_tells_its_values(
     run_folder: Path, page: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {"fd": SimpleNamespace(label="FD-random", better="lower")}
-    monkeypatch.setattr("neuralid.training.metrics.METRICS", known, raising=False)
+    monkeypatch.setattr("neuralid.training.metrics.table.METRICS", known)
     write(run_folder)
     page.open(run_folder / "report.html")
     charts = page.value("[...document.querySelectorAll('.chart h3')].map((x) => x.textContent)")

@@ -33,7 +33,7 @@ def small_snapshots() -> Iterator[None]:
     """Most of the time of these runs would go into pictures for people."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("SHOWN", "MEASURED"):
-            patch.setattr(f"neuralid.training.session.session.{name}", 4)
+            patch.setattr(f"neuralid.training.session.snapshots.{name}", 4)
         yield
 
 
@@ -155,7 +155,7 @@ def test_an_option_that_differs_on_resume_is_named(
     face_folder: Path, tmp_path: Path, begun: Path, option: str, value: Any
 ) -> None:
     shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
-    with pytest.raises(ConfigError, match=f"--{option} differs"):
+    with pytest.raises(ConfigError, match=f"^`{option}` differs"):
         neuralid.train(face_folder, out=tmp_path, resume="latest", **{option: value})
 
 

@@ -12,12 +12,12 @@ from test_resume import train
 
 from neuralid.pictures import images
 from neuralid.training.runs.folder import Run
+from neuralid.training.runs.records import ROLLBACK, Event, Floors, Measured, Snapshot, Tick
 from neuralid.training.runs.tensorboard import event_files
 
 
-def tick(kimg: float, loss_d: float) -> dict[str, Any]:
-    rest = {"loss_g": 0.7, "d_real": 0.6, "d_fake": 0.4, "images_per_second": 20.0}
-    return {"kimg": kimg, "loss_d": loss_d, **rest, "memory_mb": 800, "device": "cpu"}
+def tick(kimg: float, loss_d: float) -> Tick:
+    return Tick(kimg, loss_d, 0.7, 0.6, 0.4, images_per_second=20.0, memory_mb=800, device="cpu")
 
 
 def read(folder: Path) -> Any:
@@ -33,13 +33,13 @@ def test_the_events_are_the_log_and_a_run_that_goes_back_replaces_them(tmp_path:
     log = Run(tmp_path)
     images.save_picture(tmp_path / "fakes000002.png", np.zeros((8, 8, 3), np.uint8))
     with event_files(log):
-        log.log({"floors": {"swd": 0.1}})
+        log.log(Floors({"swd": 0.1}))
         log.log(tick(1.0, 1.5))
         log.log(tick(2.0, 9.0))
-        log.log({"kimg": 2.0, "metrics": {"swd": 0.5, "broken": float("nan")}})
-        log.log({"kimg": 2.0, "snapshot": "fakes000002.png"})
+        log.log(Measured(2.0, {"swd": 0.5, "broken": float("nan"), "unknown": None}))
+        log.log(Snapshot(2.0, "fakes000002.png"))
         log.log(tick(3.0, 9.0))
-        log.log({"event": "rollback", "kimg": 2.0})
+        log.log(Event(ROLLBACK, 2.0))
         log.log(tick(2.5, 1.4))
     with event_files(log):  # resumed
         log.log(tick(3.5, 1.3))

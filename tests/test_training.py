@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def test_what_a_run_leaves_behind(face_folder: Path, tmp_path: Path) -> None:
 def test_the_log_has_a_line_each_tick(
     face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("neuralid.training.session.session"), "TICK", 20)
+    monkeypatch.setattr("neuralid.training.session.session.TICK", 20)
     result = train(face_folder, tmp_path, kimg=0.05, snapshot=5)
     assert result.run is not None
     lines = [json.loads(line) for line in (result.run / "log.jsonl").read_text().splitlines()]

@@ -47,7 +47,7 @@ def test_tuning_is_the_same_every_time(trained: weights.Weights) -> None:
 
 def test_fidelity_is_worth_its_time(tiny: Path, photo: Path) -> None:
     found = {
-        name: neuralid.invert([photo], fidelity=name, align=False, weights=tiny)[0]
+        name: neuralid.invert([photo], fidelity=name, align=False, model=tiny)[0]
         for name in ("fast", "balanced", "high")
     }
     assert found["fast"].psnr <= found["balanced"].psnr + 0.01
@@ -58,7 +58,7 @@ def test_fidelity_is_worth_its_time(tiny: Path, photo: Path) -> None:
 
 
 def test_steps_override_the_fidelity(tiny: Path, photo: Path) -> None:
-    (found,) = neuralid.invert([photo], fidelity="fast", steps=11, align=False, weights=tiny)
+    (found,) = neuralid.invert([photo], fidelity="fast", steps=11, align=False, model=tiny)
     assert 7 < found.evaluations <= 11
 
 
@@ -87,10 +87,12 @@ def test_a_mix_of_high_fidelity_is_drawn_by_the_tuned_generator(tiny: Path, tmp_
         face = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
         photos.append(tmp_path / f"{name}.png")
         Image.fromarray(face).resize((64, 64), Image.Resampling.BICUBIC).save(photos[-1])
-    options: dict[str, Any] = {"align": False, "weights": tiny, "strip": 3, "scale": 1.0}
+    options: dict[str, Any] = {"align": False, "model": tiny, "strip": 3, "scale": 1.0}
     kept = tmp_path / "kept.safetensors"
     plain = neuralid.mix(photos, **options)
-    high = neuralid.mix(photos, fidelity="high", save_weights=kept, **options)
+    high = neuralid.mix(photos, fidelity="high", **options)
+    assert high.model.is_tuned
+    high.model.save(kept)
     assert not np.array_equal(plain.image, high.image)
     drawn = FoldedGenerator(weights.load_weights(kept).generator)(high.latent[None])
     middle = images.to_tensor(high.image[None, :, 28:56])

@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from neuralid.upscaling.area import area
+from neuralid.upscaling.config import METHODS
 from neuralid.upscaling.dcci import dcci
 from neuralid.upscaling.dcci import double as dcci_double
-from neuralid.upscaling.enlarge import METHODS, upscale_planes
+from neuralid.upscaling.enlarge import upscale_planes
 from neuralid.upscaling.fourier import fourier
+from neuralid.upscaling.loading import load_function
 from neuralid.upscaling.pixelart import double, scale2x, triple
 
 
@@ -20,7 +23,7 @@ def noise(h: int, w: int, c: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((h, w, c), dtype=np.float32)
 
 
-# --- OpenCV's ---------------------------------------------------------------------------------
+# --- By a kernel, OpenCV's and box sampling ---------------------------------------------------
 
 
 def bump(x: np.ndarray, a: float = -0.75) -> np.ndarray:
@@ -57,15 +60,27 @@ def matrix(method: str, n: int, size: int) -> np.ndarray:
 @pytest.mark.parametrize("method", [*KERNELS, "area"])
 @settings(max_examples=15, deadline=None)
 @given(st.integers(2, 12), st.integers(2, 12), st.integers(1, 25), st.integers(0, 2**31))
-def test_opencvs_are_their_kernels(method: str, h: int, w: int, more: int, seed: int) -> None:
+@example(2, 12, 22, 0)  # 17 pixels of 34 end exactly where 6 of 12 do
+def test_those_of_a_kernel_are_that_kernel(
+    method: str, h: int, w: int, more: int, seed: int
+) -> None:
     if method == "nearest":
         height, width = h * (1 + more % 5), w * (1 + more % 5)
     else:
         height, width = h + more, w + more
     x = noise(h, w, 1, seed)
     rows, columns = matrix(method, h, height), matrix(method, w, width)
-    found = METHODS[method](x, height, width)[..., 0]
+    found = load_function(METHODS[method].function)(x, height, width)[..., 0]
     np.testing.assert_allclose(found, rows @ x[..., 0] @ columns.T, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [34, 49 * 12, 98 * 6])
+def test_a_box_that_begins_between_two_pixels_shows_the_right_one(size: int) -> None:
+    """OpenCV's enlargement by area shows the other one at these sizes."""
+    stripes = np.tile([0, 1], 6).astype(np.float32).reshape(1, 12, 1)
+    found = area(stripes, 1, size)[0, :, 0]
+    np.testing.assert_allclose(found, matrix("area", 12, size) @ stripes[0, :, 0], atol=1e-6)
+    np.testing.assert_allclose(found, 1 - found[::-1], atol=1e-6)
 
 
 # --- Fourier ----------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from neuralid.core.errors import WeightsError
 from neuralid.latents.latent import from_text
 from neuralid.models.architecture import build_generator
 from neuralid.models.config import ModelConfig
-from neuralid.pictures.images import LATENT_KEY, read_text
+from neuralid.pictures.images import LATENT_KEY
+from neuralid.pictures.photo import Photo
 from neuralid.weights import (
     Description,
     find_weights,
@@ -136,6 +137,7 @@ def test_the_weights_that_ship_draw_faces_of_the_papers_size() -> None:
 
 @pytest.mark.parametrize("name", ["ada", "bruno"])
 def test_the_example_faces_carry_latents_of_the_weights_that_ship(name: str) -> None:
-    text = read_text(Path(__file__).parents[1] / "examples" / f"{name}.png", LATENT_KEY)
+    picture = Path(__file__).parents[1] / "examples" / f"{name}.png"
+    text = Photo.read(picture).text.get(LATENT_KEY)
     assert text is not None
     assert from_text(text)[1] == load_weights().id

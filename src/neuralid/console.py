@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -32,6 +32,8 @@ from typer.core import TyperGroup
 from .core.errors import NeuralidError
 
 _traceback_wanted = ContextVar("traceback_wanted", default=False)
+# Of the command that runs: its flags by the names of its parameters, which are the library's.
+_flags: ContextVar[dict[str, tuple[str, str]]] = ContextVar("flags", default={})  # noqa: B039
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -46,13 +48,38 @@ def is_first_process() -> bool:
 
 
 def show_error(error: NeuralidError) -> None:
-    stderr.print(f"[bold red]error:[/] {escape(str(error))}")
+    stderr.print(f"[bold red]error:[/] {escape(with_flags(str(error)))}")
     if error.hint:
-        stderr.print(f"[cyan]hint:[/] {escape(error.hint)}")
+        stderr.print(f"[cyan]hint:[/] {escape(with_flags(error.hint))}")
+
+
+def with_flags(text: str) -> str:
+    """What the library says of parameters, `` `scale` ``, in the flags of the running command."""
+    flags = _flags.get()
+
+    def flag(match: re.Match[str]) -> str:
+        name, value = match[1], match[2]
+        if name not in flags:
+            return match[0]
+        on, off = flags[name]
+        if value in (None, "True"):
+            return on
+        return off if value == "False" and off else f"{on} {value.strip(chr(39))}"
+
+    return re.sub(r"`(\w+)(?:=([^`]*))?`", flag, text)
+
+
+def _flags_of(command: Any) -> dict[str, tuple[str, str]]:
+    """By parameter: the longest of its flags, and the one that turns it off, if there is one."""
+    named = [p for p in command.params if p.param_type_name == "option"]
+    return {
+        p.name: (max(p.opts, key=len), max(p.secondary_opts, key=len, default="")) for p in named
+    }
 
 
 def say(text: str) -> None:
     """A line of talk. In a terminal a long one is broken between words; in a pipe it never is."""
+    text = with_flags(text)
     if stderr.is_terminal and len(text) > stderr.width:
         text = textwrap.fill(
             text,
@@ -77,6 +104,12 @@ class OneLineErrors(TyperGroup):
             show_error(error)
             raise typer.Exit(error.exit_code) from error
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None:
+            _flags.set(_flags_of(found[1]))
+        return found
+
 
 class Failures:
     """Shows the error of each file that failed, and ends with exit code 1 if there were any."""
@@ -84,7 +117,14 @@ class Failures:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self, path: Path, error: Exception) -> None:
+    def during(self, name: str, do: Callable[[], None]) -> None:
+        """Do something with one file; its failure is shown, and others go on."""
+        try:
+            do()
+        except NeuralidError as error:
+            self(name, error)
+
+    def __call__(self, name: str, error: Exception) -> None:
         if not isinstance(error, NeuralidError) or _traceback_wanted.get():
             raise error
         self.count += 1

@@ -48,7 +48,7 @@ class Description:
     licence: str = ""  # terms the weights are offered under
     version: str = ""  # of the program that wrote the file
     directions: dict[str, Any] = field(default_factory=dict)  # facts of each, by attribute
-    scores: dict[str, float] = field(default_factory=dict)  # by metric, see docs/quality.md
+    scores: dict[str, float] = field(default_factory=dict)  # see docs/explanation/metrics.md
     digest: str = ""  # SHA-256 of the tensors, so that damage inside them is noticed
     format: int = FORMAT
 

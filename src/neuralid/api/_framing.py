@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..core.checks import check_range
 from ..core.errors import ImageError, NeuralidError
-from ..faces import align, detect
-from ..faces.align import frame_crop
+from ..faces import detect
+from ..faces.align import frame_crop, in_photo
 from ..faces.config import CropConfig, Frame
 from ..faces.crop import crop_face, default_face_size
 from ..faces.eyes import Face
 from ..pictures import images
-from ..weights import load_weights
-from ._studio import Failure, Studio
+from ..pictures.photo import Photo, Source, name_of
+from ._model import Failure, Say
+from .results import Found
 
 SHOWN = 448  # height of the photo and of the crop in the picture of a frame, pixels
 CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-_MANUAL = "frame it by hand with --face-size, --delta-i, --delta-j and --rotation, or --no-align"
+_MANUAL = (
+    "frame it by hand with `face_size`, `delta_i`, `delta_j` and `rotation`, or use `align=False`"
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Framing:
     crop: CropConfig = field(default_factory=CropConfig)
     align: bool = True
     face: int | None = None  # which of several, from 1, left to right; None: the largest
+    show: bool = False  # draw each frame on its photo
 
     def __post_init__(self) -> None:
         if self.face is not None:
@@ -45,125 +48,86 @@ class Framing:
 
 @dataclass(frozen=True)
 class Framed:
-    """A photo, read and cropped."""
+    """A photo, cropped."""
 
-    photo: Path
+    name: str
     face: np.ndarray  # uint8 (S, S, 3)
     crop: CropConfig
     shown: np.ndarray | None = None  # uint8 (H, W, 3): the frame drawn on the photo, the crop
 
 
-@dataclass(frozen=True)
-class Found:
-    """A face in a photo, as `find_faces` lists it; pixels from the upper left corner."""
+def frame_photo(photo: Photo, size: int, frame: Frame, framing: Framing, say: Say) -> Framed:
+    """Find the face asked for and crop it to ``size`` pixels. Raises `ImageError`.
 
-    photo: Path
-    number: int  # from 1, left to right
-    left_eye: tuple[float, float]  # (x, y) of the one on the picture's left
-    right_eye: tuple[float, float]
-    crop: CropConfig  # the four numbers that frame it
-
-
-def find_faces(
-    photos: Sequence[str | Path],
-    *,
-    weights: str | Path | None = None,
-    on_failure: Failure | None = None,
-) -> list[Found]:
-    """The faces in each photo, left to right, and how the weights would have them framed.
-
-    A photo that fails or shows no face raises `ImageError`, or, with ``on_failure(photo, error)``,
-    is passed over. Raises `WeightsError` too.
+    A picture this program drew is framed exactly already, so nothing is looked for in it.
     """
-    frame = load_weights(weights).description.frame or Frame()
+    image, is_drawn = photo.pixels, images.LATENT_KEY in photo.text
+    looks = framing.looks and not (framing.face is None and is_drawn)
+    face = _chosen(photo, framing, say) if looks else None
+    if face is not None:
+        crop = frame_crop(face.eyes, image.shape[1], image.shape[0], frame)
+    else:
+        side = framing.crop.face_size or default_face_size(image.shape[1], image.shape[0])
+        crop = replace(framing.crop, face_size=side)
+    cut = crop_face(image, size, crop, extend=face is not None)
+    shown = _drawn(image, face, crop, cut) if framing.show else None
+    return Framed(photo.name, cut, crop, shown)
+
+
+def find_all(sources: Sequence[Source], frame: Frame, on_failure: Failure | None) -> list[Found]:
+    """The faces of each photo, left to right. One without a face raises or is reported."""
     found: list[Found] = []
 
-    def look(photo: Path) -> None:
-        image = images.load_rgb(photo)
-        for number, face in enumerate(_faces(photo, image), start=1):
+    def find(photo: Photo) -> None:
+        height, width = photo.pixels.shape[:2]
+        for number, face in enumerate(_faces(photo), start=1):
             left, right = (tuple(eye.round(1).tolist()) for eye in face.eyes)
-            crop = frame_crop(face.eyes, image.shape[1], image.shape[0], frame)
-            found.append(Found(photo, number, left, right, crop))
+            crop = frame_crop(face.eyes, width, height, frame)
+            found.append(Found(photo.name, number, left, right, crop))
 
-    _each([Path(photo) for photo in photos], look, on_failure)
+    each_photo(sources, find, on_failure)
     return found
 
 
-def frame_all(
-    photos: Sequence[Path],
-    studio: Studio,
-    framing: Framing,
-    on_failure: Failure | None,
-    say: Callable[[str], None],
-    *,
-    show: bool = False,
-) -> list[Framed]:
-    """Read and crop each photo; one that fails raises or is reported.
-
-    With ``show``, the picture of its frame comes along.
-    """
-    framed: list[Framed] = []
-
-    def add(photo: Path) -> None:
-        image = images.load_rgb(photo)
-        looks = framing.looks and not (framing.face is None and _is_drawn(photo))
-        face = _chosen(photo, image, framing, say) if looks else None
-        if face is not None:
-            crop = frame_crop(face.eyes, image.shape[1], image.shape[0], studio.frame)
-        else:
-            side = framing.crop.face_size or default_face_size(image.shape[1], image.shape[0])
-            crop = replace(framing.crop, face_size=side)
-        cut = crop_face(image, studio.size, crop, extend=face is not None)
-        shown = _drawn(image, face, crop, cut) if show else None
-        framed.append(Framed(photo, cut, crop, shown))
-
-    _each(photos, add, on_failure)
-    return framed
-
-
-def save_frames(path: str | Path | None, framed: Sequence[Framed]) -> None:
-    """Write the pictures of the frames to one file, one below the other."""
-    shown = [item.shown for item in framed if item.shown is not None]
-    if path is None or not shown:
-        return
-    width = max(picture.shape[1] for picture in shown)
-    rows = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0))) for p in shown]
-    images.save_picture(Path(path), np.concatenate(rows))
-
-
-def _each(photos: Sequence[Path], do: Callable[[Path], None], on_failure: Failure | None) -> None:
-    for photo in photos:
+def each_photo(
+    sources: Sequence[Source], do: Callable[[Photo], None], on_failure: Failure | None
+) -> None:
+    """Read each and do something with it; a failure raises or is reported."""
+    for source in sources:
         try:
-            do(photo)
+            do(Photo.read(source))
         except NeuralidError as error:
             if on_failure is None:
                 raise
-            on_failure(photo, error)
+            on_failure(name_of(source), error)
 
 
-def _is_drawn(photo: Path) -> bool:
-    """Whether this program drew the picture: then it is framed, to the pixel."""
-    is_png = photo.suffix.lower() == ".png"
-    return is_png and images.read_text(photo, images.LATENT_KEY) is not None
+def stack_frames(framed: Sequence[Framed]) -> np.ndarray | None:
+    """The pictures of the frames, one below the other; None if none were drawn."""
+    shown = [item.shown for item in framed if item.shown is not None]
+    if not shown:
+        return None
+    return images.vstack(shown)
 
 
-def _faces(photo: Path, image: np.ndarray) -> list[Face]:
-    faces = detect.find_faces(image)
+def _faces(photo: Photo) -> list[Face]:
+    faces = detect.find_faces(photo.pixels)
     if not faces:
-        raise ImageError(f"{photo}: no face found", hint=_MANUAL)
+        raise ImageError(f"{photo.name}: no face found", hint=_MANUAL)
     return faces
 
 
-def _chosen(photo: Path, image: np.ndarray, framing: Framing, say: Callable[[str], None]) -> Face:
+def _chosen(photo: Photo, framing: Framing, say: Say) -> Face:
     """The face asked for, or the largest."""
-    faces = _faces(photo, image)
+    faces = _faces(photo)
     if framing.face is None:
         if len(faces) > 1:
-            say(f"{photo}: {len(faces)} faces; taking the largest (--face N takes another)")
+            say(f"{photo.name}: {len(faces)} faces; taking the largest (`face` takes another)")
         return max(faces, key=lambda face: face.distance)
     if framing.face > len(faces):
         count = f"{len(faces)} face{'s' if len(faces) > 1 else ''}"
-        raise ImageError(f"{photo} has {count}, not {framing.face}", hint="--faces lists them")
+        hint = "`faces` lists them"
+        raise ImageError(f"{photo.name} has {count}, not {framing.face}", hint=hint)
     return faces[framing.face - 1]
 
 
@@ -172,7 +136,7 @@ def _drawn(image: np.ndarray, face: Face | None, crop: CropConfig, cut: np.ndarr
     ratio = SHOWN / image.shape[0]
     size = (max(1, round(image.shape[1] * ratio)), SHOWN)
     photo = cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC)
-    square = align.in_photo(CORNERS, crop, image.shape[1], image.shape[0]) * ratio
+    square = in_photo(CORNERS, crop, image.shape[1], image.shape[0]) * ratio
     cv2.polylines(photo, [square.round().astype(np.int32)], True, (0, 255, 0), 2, cv2.LINE_AA)
     for x, y in [] if face is None else (face.eyes * ratio).round().astype(int):
         cv2.circle(photo, (int(x), int(y)), 4, (255, 64, 64), 2, cv2.LINE_AA)

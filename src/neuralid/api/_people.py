@@ -1,11 +1,13 @@
-"""Who the inputs of `mix` are: photos, latent files, drawn pictures -> latents."""
+"""Who the inputs of `mix` are: photos, latents, drawn pictures, earlier results -> latents."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -15,86 +17,146 @@ from ..faces.config import CropConfig
 from ..latents import latent
 from ..latents.config import InvertConfig
 from ..pictures import images
-from ._framing import Framing, frame_all, save_frames
+from ..pictures.photo import Photo, Source
+from ._framing import Framed, Framing, frame_photo, stack_frames
 from ._invert import invert_framed
-from ._studio import Studio
+from ._model import Model, Report
+from .results import Face, Inverted, Mixed
+
+Result = Face | Inverted | Mixed
+Input = Source | Tensor | Result
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
 class Person:
     """One input, resolved."""
 
+    name: str
     latent: Tensor  # (Z,)
     face: np.ndarray  # uint8 (S, S, 3): the cropped photo, or the face its latent draws
-    crop: CropConfig | None = None  # where in its photo the face is; None: it is no photo
+    crop: CropConfig | None = None  # where in its photo the face is; None: it is not a photo
+
+
+@dataclass(frozen=True)
+class People(Generic[M]):
+    """All inputs, the model to draw with, and the photo to put the face back into."""
+
+    people: list[Person]
+    model: M
+    kept: tuple[Photo, Person] | None
+    frame: np.ndarray | None  # the crops drawn on the photos, if asked for
 
 
 def resolve(
-    paths: Sequence[Path],
-    studio: Studio,
+    inputs: Sequence[Input],
+    model: M,
     framing: Framing,
     config: InvertConfig,
-    show_crop: str | Path | None,
-    say: Callable[[str], None],
-    on_step: Callable[[int, int], None] | None,
-    keep: Path | None = None,
-) -> tuple[list[Person], Studio]:
-    """The person behind each input, and the studio to draw with; photos are inverted together.
+    keep: int | None,
+    on_step: Report | None,
+) -> People[M]:
+    """The person behind each input, each read once; photos are inverted together.
 
-    Raises `ConfigError`, before anything is inverted, if the input ``keep`` is no photo.
+    ``keep`` is the place of the photo to keep. Raises `ConfigError`, before anything is inverted,
+    if that is not a photo.
     """
-    known = {path: _known_latent(path, studio, say) for path in dict.fromkeys(paths)}
-    if keep is not None and known[keep] is not None:
-        raise ConfigError(f"{keep} is no photo to put a face into", hint="--keep names a photo")
-    people = {}
-    for path, z in known.items():
-        if z is not None:
-            people[path] = Person(z, studio.draw(z[None])[0])
-    photos = [path for path, z in known.items() if z is None]
-    framed = frame_all(photos, studio, framing, None, say, show=show_crop is not None)
-    save_frames(show_crop, framed)
-    inverted, studio = invert_framed(studio, framed, config, on_step, joint=True)
-    for found in inverted:
-        people[found.photo] = Person(found.latent, found.target, found.crop)
-        say(f"{found.photo}: inverted at {found.psnr:.1f} dB")
-    return [people[path] for path in paths], studio
+    places, distinct = _distinct(inputs)
+    known: dict[int, Person] = {}
+    framed: dict[int, Framed] = {}
+    photo = None
+    for place, each in enumerate(distinct):
+        found = _look(each, model, framing)
+        if isinstance(found, Person):
+            known[place] = found
+        else:
+            framed[place], read = found
+            if keep is not None and places[keep] == place:
+                photo = read
+    if keep is not None and photo is None:
+        name = known[places[keep]].name
+        raise ConfigError(
+            f"{name} is not a photo to put a face into", hint="`keep` names one of the photos"
+        )
+    inverted, tuned = invert_framed(model, list(framed.values()), config, on_step, joint=True)
+    for place, item in zip(framed, inverted, strict=True):
+        known[place] = Person(item.name, item.latent, item.target, item.crop)
+        model.say(f"{item.name}: inverted at {item.psnr:.1f} dB")
+    people = [known[place] for place in places]
+    kept = None if photo is None or keep is None else (photo, people[keep])
+    return People(people, tuned, kept, stack_frames(list(framed.values())))
 
 
-def _known_latent(path: Path, studio: Studio, say: Callable[[str], None]) -> Tensor | None:
-    """The latent a file holds or carries; None for a photo."""
-    if path.suffix == ".safetensors":
-        stored = latent.load_latent(path)
-        latent.check_belongs(stored.weights_id, studio.weights.id, str(path))
-        return _checked(stored.latent, studio, path)
-    text = images.read_text(path, images.LATENT_KEY)
+def same_input(a: Input, b: Input) -> bool:
+    """Whether two inputs are one: the same object, or the same path."""
+    if isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike):
+        return Path(a) == Path(b)
+    return a is b
+
+
+def _distinct(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
+    """For each input its place in the list of different ones, and that list."""
+    found: list[Input] = []
+    places = []
+    for each in inputs:
+        place = next((i for i, other in enumerate(found) if same_input(each, other)), len(found))
+        if place == len(found):
+            found.append(each)
+        places.append(place)
+    return places, found
+
+
+def _look(each: Input, model: Model, framing: Framing) -> Person | tuple[Framed, Photo]:
+    """The person, where the latent is known; else the framed photo."""
+    if isinstance(each, Face | Inverted | Mixed):
+        name = each.name if isinstance(each, Inverted) else repr(each)
+        latent.check_belongs(each.model.weights.id, model.weights.id, name)
+        face = each.target if isinstance(each, Inverted) else None
+        return _person(name, each.latent, model, face)
+    if isinstance(each, Tensor):
+        return _person("the latent", each.detach().cpu().float(), model)
+    if isinstance(each, str | os.PathLike) and Path(each).suffix == ".safetensors":
+        stored = latent.load_latent(Path(each))
+        latent.check_belongs(stored.weights_id, model.weights.id, str(each))
+        return _person(str(each), stored.latent, model)
+    photo = Photo.read(each)
+    z = _carried_latent(photo, model)
+    if z is not None:
+        return _person(photo.name, z, model)
+    return frame_photo(photo, model.size, model.frame, framing, model.say), photo
+
+
+def _carried_latent(photo: Photo, model: Model) -> Tensor | None:
+    """The latent a picture carries; None for a photo. Raises `ConfigError` for a sheet of faces."""
+    text = photo.text.get(images.LATENT_KEY)
     if text is None:
-        _refuse_several(path)
+        _refuse_several(photo)
         return None
-    z, weights_id = latent.from_text(text, str(path))
-    if weights_id != studio.weights.id:
-        say(f"{path}: drawn with other weights; inverting it as a photo")
+    z, weights_id = latent.from_text(text, photo.name)
+    if weights_id != model.weights.id:
+        model.say(f"{photo.name}: drawn with other weights; inverting it as a photo")
         return None
-    return _checked(z, studio, path)
-
-
-def _checked(z: Tensor, studio: Studio, path: Path) -> Tensor:
-    if z.shape != (studio.latent_size,) or not bool(z.isfinite().all()):
-        raise LatentError(f"the latent in {path} is damaged", hint="invert or sample it again")
     return z
 
 
-def _refuse_several(path: Path) -> None:
+def _person(name: str, z: Tensor, model: Model, face: np.ndarray | None = None) -> Person:
+    if z.shape != (model.latent_size,) or not bool(z.isfinite().all()):
+        raise LatentError(f"the latent in {name} is damaged", hint="invert or sample it again")
+    return Person(name, z, model.draw(z[None])[0] if face is None else face)
+
+
+def _refuse_several(photo: Photo) -> None:
     """A grid made by `sample`, or a strip by `mix`, shows several faces: it is nobody's photo."""
     try:
-        recipe = json.loads(images.read_text(path, images.RECIPE_KEY) or "{}")
+        recipe = json.loads(photo.text.get(images.RECIPE_KEY) or "{}")
         faces = recipe["sample"]["seeds"] if "sample" in recipe else recipe["mix"]["inputs"]
         count = len(faces)
     except (ValueError, KeyError, TypeError):  # another program's text, or none
         return
     kind = next((kind for kind in ("strip", "matrix") if recipe.get("mix", {}).get(kind)), None)
     if kind is not None:
-        raise ConfigError(f"{path} is a {kind} of faces", hint=f"mix again without --{kind}")
+        raise ConfigError(f"{photo.name} is a {kind} of faces", hint=f"mix again without `{kind}`")
     if count > 1 and "sample" in recipe:
         raise ConfigError(
-            f"{path} is a grid of {count} faces", hint="draw single files with --outdir"
+            f"{photo.name} is a grid of {count} faces", hint="draw single files with `outdir`"
         )

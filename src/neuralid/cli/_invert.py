@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +29,15 @@ from ._options import (
     ShowCrop,
     Weights,
 )
-from ._show import list_faces, print_paths
+from ._places import Places, check_one, check_picture, sibling
+from ._show import list_faces, print_paths, save_frames
+from ._tuned import check_tuned, save_tuned
+
+if TYPE_CHECKING:
+    from ..api.results import Inverted
+
+PAIR_SUFFIX = ".inverted.png"
+LATENT_SUFFIX = ".latent.safetensors"
 
 
 def invert(
@@ -40,10 +50,11 @@ def invert(
     fidelity: Fidelity = InvertConfig.fidelity,
     steps: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Evaluations of the generator a photo, if not its own."),
+        typer.Option("--steps", metavar="N", help="Evaluations per photo, if not the fidelity's."),
     ] = None,
     prior: Annotated[
-        float, typer.Option(metavar="X", help="Hold latents short; 0: the paper's objective.")
+        float,
+        typer.Option("--prior", metavar="X", help="Hold latents short; 0: the paper's objective."),
     ] = InvertConfig.prior,
     face_size: FaceSize = None,
     delta_i: DeltaI = CropConfig.delta_i,
@@ -54,10 +65,10 @@ def invert(
     faces: ListFaces = False,
     show_crop: ShowCrop = None,
     json_: Annotated[
-        bool, typer.Option("--json", help="Print figures and files as JSON, a line each photo.")
+        bool, typer.Option("--json", help="Print figures and files as JSON, one line per photo.")
     ] = False,
     save_weights: SaveWeights = None,
-    weights: Weights = None,
+    model: Weights = None,
     device: Device = "auto",
 ) -> None:
     """Find the latent vector behind each photo of a face.
@@ -66,19 +77,20 @@ def invert(
     here unless -o or --outdir says where. The face is found and framed by itself; the four
     numbers from --face-size to --rotation, if given, frame it by hand.
     """
-    from .. import api
-
     if faces:
-        list_faces(photos, weights)
+        list_faces(photos, model)
         return
-    named = output is not None or outdir is not None
+    check_one(output, outdir, len(photos))
+    places = _places(photos, output, outdir)
+    check_picture(show_crop)
+    check_tuned(save_weights, fidelity)
+    from ..api.studio import open_studio
+
     failures = console.Failures()
+    studio = open_studio(model, device=device, on_message=console.say)
     with console.counting("inverting") as on_step:
-        found = api.invert(
+        found = studio.invert(
             photos,
-            output=output,
-            outdir=outdir if named else Path(),
-            overwrite=named,
             fidelity=fidelity,
             steps=steps,
             prior=prior,
@@ -88,18 +100,39 @@ def invert(
             rotation=rotation,
             align=align,
             face=face,
-            show_crop=show_crop,
-            save_weights=save_weights,
-            weights=weights,
-            device=device,
-            on_message=console.say,
+            show_crop=show_crop is not None,
+            together=save_weights is not None,
             on_step=on_step,
             on_failure=failures,
         )
-    for item in found:
-        console.say(f"{item.photo}: {item.psnr:.1f} dB, {item.seconds:.2f} s")
-        if json_:
-            typer.echo(json.dumps(item.to_dict()))
-        else:
-            print_paths(item.files)
+    save_frames(show_crop, [item.frame for item in found])
+    if found and save_weights is not None:  # else every photo failed, and was reported
+        saved = save_tuned(found[0].model, save_weights)
+        found = [replace(item, model=saved) for item in found]
+    _write(found, places, json_)
     failures.exit_if_any(len(photos))
+
+
+def _places(
+    photos: Sequence[Path], output: Path | None, outdir: Path | None
+) -> dict[str, tuple[Path, Path]]:
+    """For each photo its picture and its latent file."""
+    if output is not None:
+        check_picture(output)
+        return {str(photos[0]): (output, output.with_suffix(LATENT_SUFFIX))}
+    folder, places = Places(outdir), {}
+    for photo in dict.fromkeys(photos):
+        picture = folder.place(photo.stem, PAIR_SUFFIX, beside=LATENT_SUFFIX)
+        places[str(photo)] = (picture, sibling(picture, PAIR_SUFFIX, LATENT_SUFFIX))
+    return places
+
+
+def _write(found: Sequence[Inverted], places: dict[str, tuple[Path, Path]], as_json: bool) -> None:
+    for item in found:
+        picture, file = places[item.name]
+        files = [item.save(file), item.save(picture)]
+        console.say(f"{item.name}: {item.psnr:.1f} dB, {item.seconds:.2f} s")
+        if as_json:
+            typer.echo(json.dumps({**item.to_dict(), "files": list(map(str, files))}))
+        else:
+            print_paths(files)

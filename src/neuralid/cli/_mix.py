@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from .. import console
 from ..core.errors import ConfigError
+from ..core.files import free_name
 from ..latents.config import InvertConfig
 from ._options import (
     Align,
@@ -20,7 +22,9 @@ from ._options import (
     ShowCrop,
     Weights,
 )
-from ._show import list_faces, print_paths
+from ._places import check_film, check_picture
+from ._show import list_faces, print_paths, save_frames
+from ._tuned import check_tuned, save_tuned
 
 
 def mix(
@@ -36,7 +40,7 @@ def mix(
             "-o", "--output", metavar="FILE", help="Picture to write. Default: mix.png here."
         ),
     ] = None,
-    weight: Annotated[
+    weights: Annotated[
         list[float] | None,
         typer.Option(
             "-w",
@@ -46,31 +50,38 @@ def mix(
         ),
     ] = None,
     blend: Annotated[
-        str, typer.Option(metavar="NAME", help="rescaled, mean (the paper's) or slerp.")
+        str, typer.Option("--blend", metavar="NAME", help="rescaled, mean (the paper's) or slerp.")
     ] = "rescaled",
-    attribute: Annotated[
+    attributes: Annotated[
         list[str] | None,
         typer.Option(
+            "--attribute",
             metavar="NAME=X",
             help="Move along a direction, in standard deviations of the training faces: age=+1.5.",
         ),
     ] = None,
     strip: Annotated[
-        int | None, typer.Option(metavar="N", help="Draw N faces on the way from A to B.")
+        int | None,
+        typer.Option("--strip", metavar="N", help="Draw N faces on the way from A to B."),
     ] = None,
     matrix: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Cross the first N people, in rows, with the others."),
+        typer.Option(
+            "--matrix", metavar="N", help="Cross the first N people, in rows, with the others."
+        ),
     ] = None,
     frames: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Make a film of N frames; -o is .gif, .webp or .mp4."),
+        typer.Option(
+            "--frames", metavar="N", help="Make a film of N frames; -o is .gif, .webp or .mp4."
+        ),
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option(metavar="A", help="Put the mixed face back into this photo.")
+        Path | None,
+        typer.Option("--keep", metavar="A", help="Put the mixed face back into this photo."),
     ] = None,
     scale: Annotated[
-        float, typer.Option(metavar="X", help="Enlarge the result so many times, 1 to 64.")
+        float, typer.Option("--scale", metavar="X", help="Enlarge the result X times, 1 to 64.")
     ] = 4.0,
     align: Align = True,
     face: FaceNumber = None,
@@ -78,26 +89,29 @@ def mix(
     show_crop: ShowCrop = None,
     fidelity: Fidelity = InvertConfig.fidelity,
     save_weights: SaveWeights = None,
-    weights: Weights = None,
+    model: Weights = None,
     device: Device = "auto",
 ) -> None:
     """Mix two or more people into one face.
 
     Inputs are photos, latent files made by invert, or pictures drawn by sample or mix.
     """
-    from .. import api
-    from ..core.files import free_name
-
     if faces:
-        list_faces(inputs, weights)
+        list_faces(inputs, model)
         return
+    moves = _attributes(attributes or [])
+    place = _place(output, frames is not None)
+    check_picture(show_crop)
+    check_tuned(save_weights, fidelity)
+    from ..api.studio import open_studio
+
+    studio = open_studio(model, device=device, on_message=console.say)
     with console.counting("inverting") as on_step:
-        result = api.mix(
+        result = studio.mix(
             inputs,
-            output=output or free_name(Path(), "mix", ".png" if frames is None else ".gif"),
-            weight=weight,
+            weights=weights,
             blend=blend,
-            attribute=_attributes(attribute or []),
+            attributes=moves,
             strip=strip,
             matrix=matrix,
             frames=frames,
@@ -105,15 +119,23 @@ def mix(
             scale=scale,
             align=align,
             face=face,
-            show_crop=show_crop,
+            show_crop=show_crop is not None,
             fidelity=fidelity,
-            save_weights=save_weights,
-            weights=weights,
-            device=device,
-            on_message=console.say,
             on_step=on_step,
         )
-    print_paths([result.file])
+    save_frames(show_crop, [result.frame])
+    if save_weights is not None:
+        result = replace(result, model=save_tuned(result.model, save_weights))
+    print_paths([result.save(place)])
+    if frames is None and place.suffix.lower() != ".png":
+        console.say(f"{place}: only PNG keeps the recipe and the latent")
+
+
+def _place(output: Path | None, is_film: bool) -> Path:
+    """Where the result goes. Raises now if it could not be written later."""
+    place = output or free_name(Path(), "mix", ".gif" if is_film else ".png")
+    (check_film if is_film else check_picture)(place)
+    return place
 
 
 def _attributes(given: list[str]) -> dict[str, float]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import console
+from ..core.files import check_writable, free_name, make_folder
 from ._options import Device, OutDir, Weights
+from ._places import check_one, check_picture
 from ._show import print_paths
+
+if TYPE_CHECKING:
+    from ..api.results import Sampled
 
 
 def sample(
@@ -22,18 +27,20 @@ def sample(
     ] = None,
     outdir: OutDir = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed of the first face. Default: random.")
+        int | None,
+        typer.Option("--seed", metavar="N", help="Seed of the first face. Default: random."),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="0,1,4-6", help="Seed of each face, instead of -n.")
+        str | None,
+        typer.Option("--seeds", metavar="0,1,4-6", help="Seed of each face, instead of -n."),
     ] = None,
     trunc: Annotated[
-        float, typer.Option(metavar="X", help="0 to 10; below 1: more average faces.")
+        float, typer.Option("--trunc", metavar="X", help="0 to 10; below 1: more average faces.")
     ] = 1.0,
     scale: Annotated[
-        float, typer.Option(metavar="X", help="Enlarge the faces so many times, 1 to 64.")
+        float, typer.Option("--scale", metavar="X", help="Enlarge the faces X times, 1 to 64.")
     ] = 1.0,
-    weights: Weights = None,
+    model: Weights = None,
     device: Device = "auto",
 ) -> None:
     """Draw faces of people who do not exist.
@@ -41,23 +48,24 @@ def sample(
     The same seed gives the same face. Without -o or --outdir a grid is written here,
     under a name that is not taken.
     """
-    from .. import api
-    from ..core.files import free_name
-
+    check_one(output, outdir)
     if output is None and outdir is None:
         output = free_name(Path(), "faces", ".png")
+    check_picture(output)
+    if outdir is not None:
+        check_writable(make_folder(outdir) / "seed.png")
+    from ..api._sample import choose_seeds
+    from ..api.results import check_grid
+    from ..api.studio import open_studio
+
+    chosen = choose_seeds(n, seed, seeds, console.say)
+    studio = open_studio(model, device=device, on_message=console.say)
+    if output is not None:
+        check_grid(len(chosen), studio.size, scale)
     with console.counting("drawing") as on_step:
-        result = api.sample(
-            n,
-            output=output,
-            outdir=outdir,
-            seed=seed,
-            seeds=seeds,
-            trunc=trunc,
-            scale=scale,
-            weights=weights,
-            device=device,
-            on_message=console.say,
-            on_step=on_step,
-        )
-    print_paths(result.files)
+        drawn = studio.sample(seeds=chosen, trunc=trunc, scale=scale, on_step=on_step)
+    print_paths([drawn.save(output)] if output is not None else _write(drawn, outdir or Path()))
+
+
+def _write(drawn: Sampled, outdir: Path) -> list[Path]:
+    return [face.save(outdir / f"seed{face.seed:04d}.png") for face in drawn]

@@ -1,30 +1,44 @@
-"""What several commands print to stdout."""
+"""What several commands print to stdout, and the picture of the crops."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from .. import console
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def list_faces(photos: list[Path], weights: str | None) -> None:
-    """One line a face: its number, its eyes, and the options that frame it by hand."""
-    from .. import api
+
+def list_faces(photos: list[Path], model: str | None) -> None:
+    """One line per face: its number, its eyes, and the options that frame it by hand."""
+    from ..api.functions import find_faces
 
     failures = console.Failures()
-    for face in api.find_faces(photos, weights=weights, on_failure=failures):
+    for face in find_faces(photos, model=model, on_failure=failures):
         crop = face.crop
         typer.echo(
-            f"{face.photo}: face {face.number}, eyes {face.left_eye} {face.right_eye}, "
+            f"{face.name}: face {face.number}, eyes {face.left_eye} {face.right_eye}, "
             f"--face-size {crop.face_size} --delta-i {crop.delta_i} --delta-j {crop.delta_j} "
             f"--rotation {crop.rotation:g}"
         )
     failures.exit_if_any(len(photos))
 
 
-def print_paths(paths: Iterable[Path | None]) -> None:
+def save_frames(path: Path | None, frames: Sequence[np.ndarray | None]) -> None:
+    """Write the pictures of the crops to one file, one below the other."""
+    if path is not None:
+        from ..pictures.images import save_picture, vstack
+
+        shown = [frame for frame in frames if frame is not None]
+        if shown:
+            save_picture(path, vstack(shown))
+
+
+def print_paths(paths: Iterable[Path]) -> None:
     for path in paths:
         typer.echo(path)

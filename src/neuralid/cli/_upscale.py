@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import console
 from ..upscaling.config import DEFAULT_METHOD, FILTERS, METHODS
 from ._options import Device, OutDir
+from ._places import MOVING_SUFFIXES, WRITABLE, Places, check_looped, check_one, check_picture
 from ._show import print_paths
 
-METHOD_HELP = "; ".join(f"**{name}**, {text}" for name, text in METHODS.items())
+if TYPE_CHECKING:
+    from ..api._upscale import Enlarger
+    from ..pictures.photo import Photo
+
+METHOD_HELP = "; ".join(f"**{name}**, {info.summary}" for name, info in METHODS.items())
 FILTER_HELP = "; ".join(
     f"**{name}**, {info.summary}"
     + ("" if info.usual is None else f" ({info.usual:g}, 0 to {info.most:g})")
@@ -21,7 +27,7 @@ FILTER_HELP = "; ".join(
 
 
 def upscale(
-    inputs: Annotated[
+    pictures: Annotated[
         list[Path],
         typer.Argument(metavar="PICTURE", help="Pictures to enlarge.", show_default=False),
     ],
@@ -37,19 +43,21 @@ def upscale(
     size: Annotated[
         str | None,
         typer.Option(
-            metavar="WxH", help="As large as fits inside, pixels; 512 means 512x512. Not with -s."
+            "--size",
+            metavar="WxH",
+            help="As large as fits inside, pixels; 512 means 512x512. Not with -s.",
         ),
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"Default: {DEFAULT_METHOD}. {METHOD_HELP}."),
+        typer.Option("--method", metavar="NAME", help=f"Default: {DEFAULT_METHOD}. {METHOD_HELP}."),
     ] = None,
     filters: Annotated[
         list[str] | None,
         typer.Option(
             "--filter",
             metavar="NAME[=X]",
-            help="Done to the result, in the order given (X left out, and its range, in brackets): "
+            help="Done to the result, in the order given (default and range of X in brackets): "
             f"{FILTER_HELP}.",
         ),
     ] = None,
@@ -72,25 +80,75 @@ def upscale(
     Without -o or --outdir, NAME_x4 with the same suffix is written here, under a name that
     is not taken.
     """
-    from .. import api
+    check_one(output, outdir, len(pictures))
+    from ..api._upscale import enlarger
 
+    enlarge = enlarger(
+        scale=scale,
+        size=size,
+        method=method,
+        filters=filters or (),
+        consistent=consistent,
+        compare=compare,
+        device=device,
+        on_message=console.say,
+    )
     failures = console.Failures()
+    # With --skip-existing the name that is taken is the one looked for.
+    places = Places(Path() if skip_existing and outdir is None else outdir)
+    work = _Work(enlarge, places, output, skip_existing)
     with console.counting("enlarging") as on_step:
-        written = api.upscale(
-            inputs,
-            output=output,
-            outdir=outdir,
-            scale=scale,
-            size=size,
-            method=method,
-            filters=filters or (),
-            consistent=consistent,
-            compare=compare,
-            skip_existing=skip_existing,
-            device=device,
-            on_message=console.say,
-            on_step=on_step,
-            on_failure=failures,
-        )
-    print_paths(written)
-    failures.exit_if_any(len(inputs))
+        for done, path in enumerate(pictures, start=1):
+            failures.during(str(path), lambda: work.do(path))  # noqa: B023
+            on_step(done, len(pictures))
+    print_paths(work.written)
+    if work.skipped:
+        console.say(f"skipped {work.skipped} of {len(pictures)}, whose results are there")
+    failures.exit_if_any(len(pictures))
+
+
+@dataclass
+class _Work:
+    """Enlarges pictures and writes them, one at a time, so that no more are in memory."""
+
+    enlarge: Enlarger
+    places: Places
+    output: Path | None
+    skip_existing: bool
+    written: list[Path] = field(default_factory=list)
+    skipped: int = 0
+
+    def do(self, path: Path) -> None:
+        from ..pictures.photo import Photo
+
+        photo = Photo.read(path) if self._must_look(path) else None
+        place = self._place(path, photo)
+        if self.skip_existing and place.exists():
+            self.skipped += 1
+            return
+        photo = photo or Photo.read(path)
+        if self._moves(photo):
+            check_looped(place)
+        self.written.append(self.enlarge(photo).save(place))
+
+    def _must_look(self, path: Path) -> bool:
+        """Whether only the picture tells what its result is called."""
+        return self.output is None and not self.enlarge.compare and not _is_writable(path)
+
+    def _place(self, path: Path, photo: Photo | None) -> Path:
+        if self.output is not None:
+            check_picture(self.output)
+            return self.output
+        suffix = path.suffix
+        if self.enlarge.compare or (
+            photo is not None and not (self._moves(photo) and suffix.lower() in MOVING_SUFFIXES)
+        ):
+            suffix = ".png"
+        return self.places.place(path.stem + self.enlarge.suffix, suffix)
+
+    def _moves(self, photo: Photo) -> bool:
+        return photo.frame_count > 1 and not self.enlarge.compare
+
+
+def _is_writable(path: Path) -> bool:
+    return path.suffix.lower() in WRITABLE

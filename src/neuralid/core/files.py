@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,17 +49,12 @@ def write_atomically(path: Path, content: bytes | memoryview | Callable[[Path], 
     goes wrong, ``path`` holds what it held before, whole. Raises `OutputError`.
     """
     with one_line_errors(path):
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.name[:40]}.", suffix=_UNFINISHED, dir=path.parent
-        )
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _new_file(path)
         try:
             if callable(content):
                 content(temporary)
             else:
                 temporary.write_bytes(content)
-            temporary.chmod(0o666 & ~_umask())
             _sync(temporary)
             os.replace(temporary, path)
         finally:
@@ -123,7 +119,14 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_file(path: Path) -> Path:
+    """An empty file beside ``path``, with the permissions any new file gets.
+
+    Not by `tempfile.mkstemp`: its files are for the user alone, and the process's umask, by which
+    to change that, can only be read by setting it, for all threads.
+    """
+    while True:
+        temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{_UNFINISHED}")
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return temporary

@@ -19,9 +19,9 @@ class CropConfig:
 
     def __post_init__(self) -> None:
         if self.face_size is not None:
-            check_range("face size", self.face_size, 8, 8192)
-        check_range("delta i", self.delta_i, -(1 << 15), 1 << 15)
-        check_range("delta j", self.delta_j, -(1 << 15), 1 << 15)
+            check_range("face_size", self.face_size, 8, 8192)
+        check_range("delta_i", self.delta_i, -(1 << 15), 1 << 15)
+        check_range("delta_j", self.delta_j, -(1 << 15), 1 << 15)
         check_range("rotation", self.rotation, -360, 360)
 
 

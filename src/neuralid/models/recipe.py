@@ -10,7 +10,7 @@ from ..core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the two networks are trained; see docs/training.md for what earned its place."""
+    """How the two networks are trained; docs/evaluation/recipes.md says what earned its place."""
 
     name: str
     learning_rate_g: float = 2e-4

@@ -15,9 +15,10 @@ from PIL import Image, ImageOps
 from ..core.errors import ConfigError, OutputError
 from ..core.files import write_atomically
 from .images import open_header, readable
+from .photo import Photo, count_frames
 
 SUFFIXES = (".gif", ".webp", ".mp4")
-LOOPED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}  # `Film` goes in and out
+LOOPED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}  # read and written
 CLEAR = 255  # the place in a GIF's palette of what is transparent
 
 
@@ -35,7 +36,8 @@ def check_film(path: Path) -> None:
     """Raise `ConfigError` for a suffix no film is written under."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(
-            f"{path.name} is no film", hint=f"name it with {', '.join(SUFFIXES[:-1])} or .mp4"
+            f"{path.name}: this format does not hold films",
+            hint=f"name it with {', '.join(SUFFIXES[:-1])} or .mp4",
         )
 
 
@@ -88,21 +90,10 @@ def _mp4(frames: np.ndarray, rate: float) -> bytes:
         return path.read_bytes()
 
 
-def film_shape(path: Path) -> tuple[int, int, int] | None:
-    """Frames, height and width of an animated GIF, WebP or PNG; None for any other picture.
-
-    Raises `ImageError` as `images.open_picture`.
-    """
-    with readable(str(path)), path.open("rb") as file:
-        picture = open_header(file)
-        count = _count(picture)
-        return (count, picture.height, picture.width) if count > 1 else None
-
-
-def read_film(path: Path) -> Film:
+def read_film(photo: Photo) -> Film:
     """All frames of an animated picture, each as it is seen, upright. Raises `ImageError`."""
-    with readable(str(path)), path.open("rb") as file:
-        picture = open_header(file)
+    with readable(photo.name):
+        picture = open_header(io.BytesIO(photo.content or b""))
         loop, profile = picture.info.get("loop"), picture.info.get("icc_profile")
         frames, durations = [], []
         for _ in _each_frame(picture):
@@ -116,7 +107,10 @@ def read_film(path: Path) -> Film:
 def check_looped(path: Path) -> None:
     """Raise `ConfigError` for a suffix no animated picture is written under."""
     if path.suffix.lower() not in LOOPED:
-        raise ConfigError(f"{path.name} cannot move", hint=f"name it with {', '.join(LOOPED)}")
+        raise ConfigError(
+            f"{path.name}: this format does not support animation",
+            hint=f"name it with {', '.join(LOOPED)}",
+        )
 
 
 def write_film(path: Path, film: Film) -> None:
@@ -143,16 +137,9 @@ def write_film(path: Path, film: Film) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _count(picture: Image.Image) -> int:
-    """Frames that move; the picture a PNG shows to those who do not know films is none of them."""
-    if picture.format not in LOOPED.values():
-        return 1
-    return int(getattr(picture, "n_frames", 1)) - bool(picture.info.get("default_image"))
-
-
 def _each_frame(picture: Image.Image) -> Iterator[int]:
     first = int(bool(picture.info.get("default_image")))
-    for index in range(first, first + _count(picture)):
+    for index in range(first, first + count_frames(picture)):
         picture.seek(index)
         picture.load()
         yield index

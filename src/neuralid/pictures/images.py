@@ -20,7 +20,6 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageErro
 
 from ..core.errors import ImageError
 from ..core.files import write_atomically
-from . import png
 
 if TYPE_CHECKING:  # torch takes a second; what only reads pictures does without it
     from torch import Tensor
@@ -130,22 +129,6 @@ def _without_inks(picture: Image.Image) -> Image.Image:
         return picture.convert("RGB")
 
 
-def read_exact(path: Path) -> tuple[np.ndarray, Image.Image]:
-    """A picture's integers as of `to_array`, upright, and colours of 16 bits as such; and
-    the picture for `save_exact`.
-
-    Shape: also uint16 ``(H, W, C)``, C 2 to 4, alpha last, from a PNG. Raises as `open_picture`.
-    """
-    picture = open_picture(path)
-    with readable(str(path)), path.open("rb") as file:
-        if not png.is_deep(file.read(26)):
-            return to_array(picture), picture
-        file.seek(0)
-        turned = Image.open(file).getexif().get(ORIENTATION, 1)
-        values = png.decode(path.read_bytes())
-    return (to_array(picture) if values is None else upright(values, turned)), picture
-
-
 def upright(array: np.ndarray, orientation: int) -> np.ndarray:
     """Turn ``(H, W, C)`` as its EXIF orientation, 1 to 8, says."""
     if orientation in (5, 6, 7, 8):
@@ -155,16 +138,6 @@ def upright(array: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         array = array[:, ::-1]
     return np.ascontiguousarray(array)
-
-
-def save_exact(path: Path, array: np.ndarray, like: Image.Image) -> None:
-    """Undo `read_exact`; formats other than PNG get 8 bits a colour. Raises as `save_picture`."""
-    if array.dtype == np.uint16 and array.ndim == 3:
-        if check_format(path) == "PNG":
-            write_atomically(path, png.encode(array, like.info.get("icc_profile")))
-            return
-        array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    save_picture(path, from_array(array, like))
 
 
 def from_array(array: np.ndarray, like: Image.Image) -> Image.Image:
@@ -215,17 +188,23 @@ def save_picture(
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)
     format_ = check_format(path)
-    options = _save_options(picture, format_, text or {})
-    if format_ == "JPEG" and picture.mode not in ("RGB", "L"):
-        picture = Image.fromarray(to_rgb(picture))
-    buffer = io.BytesIO()
     try:
-        picture.save(buffer, format_, **options)
+        content = encode(picture, format_, text)
     except (OSError, ValueError) as error:
         raise ImageError(
             f"cannot write {path.name}: {error}", hint="use .png, which holds any picture"
         ) from error
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, content)
+
+
+def encode(picture: Image.Image, format_: str = "PNG", text: dict[str, str] | None = None) -> bytes:
+    """The file of a picture in one of Pillow's formats; ``text`` goes into PNG files."""
+    options = _save_options(picture, format_, text or {})
+    if format_ == "JPEG" and picture.mode not in ("RGB", "L"):
+        picture = Image.fromarray(to_rgb(picture))
+    buffer = io.BytesIO()
+    picture.save(buffer, format_, **options)
+    return buffer.getvalue()
 
 
 def compress(picture: np.ndarray, quality: int = 80) -> bytes:
@@ -257,12 +236,14 @@ def _save_options(picture: Image.Image, format_: str, text: dict[str, str]) -> d
     return options
 
 
-def read_text(path: Path, key: str) -> str | None:
-    """The PNG text stored under ``key``, or None."""
-    value = open_picture(path).info.get(key)
-    return value if isinstance(value, str) else None
-
-
 def hstack(images: Sequence[np.ndarray], gap: int = 0) -> np.ndarray:
     """Pictures of one size side by side: ``N x (H, W, 3) -> (H, N*W + gaps, 3)``."""
     return grid(np.stack(images), columns=len(images), gap=gap)
+
+
+def vstack(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures one below the other, on black: ``N x (H, W, 3) -> (sum of H, widest W, 3)``."""
+    width = max(image.shape[1] for image in images)
+    return np.concatenate(
+        [np.pad(each, ((0, 0), (0, width - each.shape[1]), (0, 0))) for each in images]
+    )

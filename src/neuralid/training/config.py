@@ -15,7 +15,7 @@ class TrainConfig:
     """One training run."""
 
     kimg: float = 1000.0  # thousands of real pictures shown to the discriminator
-    batch: int = 64  # pictures a step, of all processes together
+    batch: int = 64  # pictures per step, of all processes together
     micro_batch: int | None = None  # of them in one pass of the networks; None: all
     recipe: Recipe = field(default_factory=lambda: RECIPES["stable"])
     mirror: bool = True  # show half of the pictures flipped left to right
@@ -27,15 +27,15 @@ class TrainConfig:
         check_range("kimg", self.kimg, 0.001, 1e6)
         check_range("batch", self.batch, 2, 1 << 16)
         if self.micro_batch is not None:
-            check_range("micro batch", self.micro_batch, 2, self.batch)
+            check_range("micro_batch", self.micro_batch, 2, self.batch)
             if self.batch % self.micro_batch:
                 raise ConfigError(
-                    f"--batch {self.batch} is not a multiple of --micro-batch {self.micro_batch}"
+                    f"`batch` {self.batch} is not a multiple of `micro_batch` {self.micro_batch}"
                 )
         check_range("snapshot", self.snapshot, 0.001, 1e6)
         check_range("seed", self.seed, 0, (1 << 63) - 1)
         if self.precision not in ("auto", "fp32", "bf16"):
-            raise ConfigError(f"precision must be auto, fp32 or bf16, not '{self.precision}'")
+            raise ConfigError(f"`precision` must be auto, fp32 or bf16, not '{self.precision}'")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -127,6 +127,6 @@ def _check_rollbacks(state: TrainState) -> None:
         raise TrainingError(
             f"training diverged after {state.images / 1000:.1f} kimg: the loss is not finite, "
             f"at an eighth of the learning rates too",
-            hint="the last checkpoint is sound: resume with --precision fp32 if it was bf16, "
+            hint="the last checkpoint is sound: resume with `precision` fp32 if it was bf16, "
             "or start a run with another recipe or a larger batch",
         )

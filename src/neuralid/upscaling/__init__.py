@@ -1,1 +1,1 @@
-"""Enlarging pictures: one file a family of methods."""
+"""Enlarging pictures: one file per family of methods."""

@@ -1,44 +1,95 @@
-"""The names of methods and filters, with a line of help each. Standard library only."""
+"""The tables of methods and filters: a line of help each, and where the function is.
+
+Adding one is a file with the function, and an entry here. Standard library only.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Ways of enlarging, with a line for the help and the documentation; `upscaling` has the functions.
-METHODS = {
-    "face": "a network trained on faces",
-    "face-sharp": "the same, taught to look sharp",
-    "cubic": "bicubic interpolation, the paper's choice",
-    "lanczos": "Lanczos interpolation over 8x8 pixels",
-    "linear": "bilinear interpolation",
-    "nearest": "the nearest pixel",
-    "area": "box sampling",
-    "fourier": "the spectrum padded with zeros, borders mirrored",
-    "dcci": "directional cubic convolution, along edges",
-    "scale2x": "for drawings of few colours, by twos",
-    "scale3x": "for drawings of few colours, by threes",
-    "hqx": "for drawings, with soft edges; needs the package av",
-}
-# Of these, what runs on the device chosen; the others need the CPU only.
-ACCELERATED = ("face", "face-sharp")
 DEFAULT_METHOD = "face"
 LARGEST_SCALE = 64
 
 
 @dataclass(frozen=True)
+class Requirement:
+    """An optional package that a method cannot do without."""
+
+    package: str
+    module: str  # what is imported to see that it works
+    extra: str  # of neuralid, that installs it
+    instead: str  # what to choose without it
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A way of enlarging.
+
+    The function takes float32 ``(H, W, C)`` in [0, 1], C 1 to 4 (2 and 4: alpha last), colours
+    multiplied by alpha, and the height and width of the result, which it returns in the same form.
+    """
+
+    summary: str  # a line of help
+    function: str  # "module:function", imported on first use; ".module" is one of this package
+    on_device: bool = False  # whether the function also takes ``device=``; if not, it needs the CPU
+    requires: Requirement | None = None
+
+
+@dataclass(frozen=True)
 class FilterInfo:
-    """A filter after the enlargement: a line of help, its usual amount and its largest."""
+    """A filter after the enlargement.
 
-    summary: str
-    usual: float | None  # None: takes no amount
-    most: float = 1.0
+    The function takes float32 ``(H, W, C)`` in [0, 1], C 1 or 3, without alpha, the amount, above
+    0, and how many times the picture was enlarged. It returns the same shape.
+    """
+
+    summary: str  # a line of help
+    usual: float | None  # amount if none is given; None: takes no amount
+    most: float = 1.0  # largest amount
+    function: str | None = None  # as a method's; `AUTO` has none
 
 
-FILTERS = {
-    "unsharp": FilterInfo("steeper edges, without halos", 0.5, 5.0),
-    "bilateral": FilterInfo("smooths what differs little from its surroundings", 0.5),
-    "denoise": FilterInfo("takes away the noise measured in the picture", 1.0),
-    "edge": FilterInfo("smooths texture and keeps edges", 0.5),
-    "contrast": FilterInfo("stretches the range from dark to light", 0.5),
-    "auto": FilterInfo("picks from these what the picture needs, often nothing", None),
+PYAV = Requirement("av", "av.filter", extra="hqx", instead="scale2x or scale3x")
+
+METHODS: dict[str, MethodInfo] = {
+    "face": MethodInfo("a network trained on faces", ".face:face", on_device=True),
+    "face-sharp": MethodInfo("the same, taught to look sharp", ".face:face_sharp", on_device=True),
+    "cubic": MethodInfo("bicubic interpolation, the paper's choice", ".opencv:cubic"),
+    "lanczos": MethodInfo("Lanczos interpolation over 8x8 pixels", ".opencv:lanczos"),
+    "linear": MethodInfo("bilinear interpolation", ".opencv:linear"),
+    "nearest": MethodInfo("the nearest pixel", ".opencv:nearest"),
+    "area": MethodInfo("box sampling", ".area:area"),
+    "fourier": MethodInfo("the spectrum padded with zeros, borders mirrored", ".fourier:fourier"),
+    "dcci": MethodInfo("directional cubic convolution, along edges", ".dcci:dcci"),
+    "scale2x": MethodInfo("for drawings of few colours, by twos", ".pixelart:scale2x"),
+    "scale3x": MethodInfo("for drawings of few colours, by threes", ".pixelart:scale3x"),
+    "hqx": MethodInfo(
+        "for drawings, with soft edges; needs the package av", ".hqx:hqx", requires=PYAV
+    ),
 }
+
+AUTO = "auto"  # not a filter of its own: `auto.resolve` replaces it by those a picture needs
+
+FILTERS: dict[str, FilterInfo] = {
+    "unsharp": FilterInfo(
+        "steeper edges, without halos", 0.5, most=5.0, function=".filters:unsharp"
+    ),
+    "bilateral": FilterInfo(
+        "smooths what differs little from its surroundings",
+        0.5,
+        function=".filters:bilateral",
+    ),
+    "denoise": FilterInfo(
+        "takes away the noise measured in the picture", 1.0, function=".denoise:denoise"
+    ),
+    "edge": FilterInfo("smooths texture and keeps edges", 0.5, function=".filters:edge"),
+    "contrast": FilterInfo(
+        "stretches the range from dark to light", 0.5, function=".filters:contrast"
+    ),
+    AUTO: FilterInfo("picks from these what the picture needs, often nothing", None),
+}
+
+
+def methods_on_device() -> list[str]:
+    """The names of the methods that run on the device chosen; the others need the CPU only."""
+    return [name for name, method in METHODS.items() if method.on_device]

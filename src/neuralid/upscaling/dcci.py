@@ -1,4 +1,4 @@
-"""Directional cubic convolution interpolation: the edge-directed method of the paper, 2.2.3.
+"""Directional cubic convolution interpolation: the paper's edge-directed method (section 2.2.3).
 
 Letters in shapes: H W the picture's sides, C channels.
 
@@ -18,24 +18,24 @@ import numpy as np
 
 from .picture import luma
 
-EXPONENT = 5  # k in [1]_: how sharply smooth places prefer the direction that changes less
+EXPONENT = 5  # k in [1]_: how strongly smooth areas prefer the direction that changes less
 THRESHOLD = 1.15  # T in [1]_: how much more one direction must change than the other at an edge
 ROWS = 128  # pixels of a stripe
-REACH = 8  # pixels above and below it that it can depend on, however often it is doubled
-BORDER = 6  # pixels the picture is continued by on each side before it is doubled
+REACH = 8  # pixels above and below it that it depends on at most, however often it is doubled
+BORDER = 6  # pixels of padding on each side before it is doubled
 DIFFERENCE = np.array([[-1, 0, 1]], np.float32)  # of two pixels in a row, at the place between
-# Of the differences in a row that the direction of a place is judged by: those in its row, in the
+# Which horizontal differences the direction at a place is judged by: those in its own row, in the
 # rows of pixels above and below, and beside it in the rows between.
 NEAR = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
 MIDDLE = np.array([[-1, 0, 9, 0, 9, 0, -1]], np.float32) / 16  # cubic convolution halfway, in a row
 
 
 def dcci(planes: np.ndarray, height: int, width: int, rows: int = ROWS) -> np.ndarray:
-    """Double as often as it takes, then resample: float32 ``(H, W, C)`` -> ``(height, width, C)``.
+    """Double as often as needed, then resample: float32 ``(H, W, C)`` -> ``(height, width, C)``.
 
-    Doubling keeps every pixel where it is, on the even places of the larger grid, half a pixel from
-    where other methods put it; the resampling at the end takes that back. Stripes of ``rows``
-    pixels, with those around that they depend on, are done side by side, in bounded memory.
+    Doubling leaves every pixel on the even places of the larger grid, half a pixel from where other
+    methods put it; the resampling at the end corrects that. Stripes of ``rows`` pixels, with the
+    surroundings they depend on, are computed in parallel, in bounded memory.
     """
     factors = height / planes.shape[0], width / planes.shape[1]
     levels = math.ceil(math.log2(max(factors)))
@@ -51,15 +51,15 @@ def dcci(planes: np.ndarray, height: int, width: int, rows: int = ROWS) -> np.nd
         for _ in range(levels):
             grid = double(grid)
         matrix = np.array([[steps[1], 0, shifts[1]], [0, steps[0], above - (first << levels)]])
-        return _resampled(grid, matrix, bottom - top, width)
+        return _resample(grid, matrix, bottom - top, width)
 
     tall = max(1, round(rows * factors[0]))
     with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
         return np.concatenate(list(pool.map(stripe, range(0, height, tall))))
 
 
-def _resampled(grid: np.ndarray, matrix: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The grid at the places that a matrix ``(2, 3)`` makes of (x, y)."""
+def _resample(grid: np.ndarray, matrix: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The grid sampled where a matrix ``(2, 3)`` maps (x, y)."""
     large = cv2.warpAffine(
         grid,
         matrix,
@@ -84,7 +84,7 @@ def double(x: np.ndarray) -> np.ndarray:
 
 
 def _diagonal(x: np.ndarray) -> np.ndarray:
-    """The middles of every four pixels: ``(H, W, C) -> (H-1, W-1, C)``."""
+    """The points between every four pixels: ``(H, W, C) -> (H-1, W-1, C)``."""
     h, w = x.shape[0] - 1, x.shape[1] - 1
     p = np.pad(x, ((1, 1), (1, 1), (0, 0)), mode="edge")  # p[1 + i, 1 + j] is x[i, j]
     grey = luma(p)
@@ -96,24 +96,24 @@ def _diagonal(x: np.ndarray) -> np.ndarray:
 
     along_rising = _cubic(at(2, -1), at(1, 0), at(0, 1), at(-1, 2))
     along_falling = _cubic(at(-1, -1), at(0, 0), at(1, 1), at(2, 2))
-    return _directed(rising, falling, along_rising, along_falling)
+    return _blend(rising, falling, along_rising, along_falling)
 
 
 def _fill_straight(large: np.ndarray) -> None:
-    """The other places, each from its neighbours in its row and column: ``(H, W, C)``."""
+    """Fill the remaining places from the neighbours in their row and column: ``(H, W, C)``."""
     grey = luma(large)
-    across = _filtered(np.abs(_filtered(grey, DIFFERENCE)), NEAR)
-    down = _filtered(np.abs(_filtered(grey, DIFFERENCE.T)), NEAR.T)
-    along_row, along_column = _filtered(large, MIDDLE), _filtered(large, MIDDLE.T)
+    across = _correlate(np.abs(_correlate(grey, DIFFERENCE)), NEAR)
+    down = _correlate(np.abs(_correlate(grey, DIFFERENCE.T)), NEAR.T)
+    along_row, along_column = _correlate(large, MIDDLE), _correlate(large, MIDDLE.T)
     for place in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
         parts = (of[place] for of in (across, down, along_row, along_column))
-        large[place] = _directed(*parts)
+        large[place] = _blend(*parts)
 
 
-def _directed(
+def _blend(
     first: np.ndarray, second: np.ndarray, along_first: np.ndarray, along_second: np.ndarray
 ) -> np.ndarray:
-    """At an edge the direction that changes less; elsewhere both, by how little they change."""
+    """At an edge, the direction that changes less; elsewhere both, weighted by how little."""
     power_1, power_2 = _power(first), _power(second)
     share = (1 + power_2) / (2 + power_1 + power_2)  # of the first direction
     share = np.where(1 + first > THRESHOLD * (1 + second), 0, share)
@@ -122,7 +122,7 @@ def _directed(
 
 
 def _power(x: np.ndarray) -> np.ndarray:
-    """`x` to the `EXPONENT`; NumPy's own way takes ten times as long."""
+    """`x` to the power of `EXPONENT`, ten times as fast as NumPy's."""
     square = x * x
     return np.asarray(square * square * x)
 
@@ -132,8 +132,8 @@ def _cubic(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.nda
     return (9 * (b + c) - (a + d)) / 16
 
 
-def _filtered(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Correlation; the mirrored border keeps odd and even places apart: ``(H, W, C)`` -> same."""
+def _correlate(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Correlation; mirrored borders keep odd and even places apart: ``(H, W, C)`` -> same."""
     return cv2.filter2D(x, -1, kernel, borderType=cv2.BORDER_REFLECT_101).reshape(x.shape)
 
 

@@ -1,8 +1,8 @@
-"""Enlarging: one file a family of methods; `config` has the table of their names."""
+"""Enlarging a picture by any method of the table in `config`, filters after it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,41 +10,13 @@ import torch
 from ..core.checks import check_range
 from ..core.errors import ConfigError, ImageError
 from .auto import resolve
-from .config import ACCELERATED, DEFAULT_METHOD, LARGEST_SCALE
-from .consistent import corrected
-from .dcci import dcci
-from .face import face, face_sharp
-from .filters import filtered, parse
-from .fourier import fourier
-from .hqx import check_installed, hqx, is_installed
-from .opencv import (
-    area,
-    cubic,
-    lanczos,
-    linear,
-    nearest,
-)
+from .config import DEFAULT_METHOD, LARGEST_SCALE, METHODS
+from .consistent import make_consistent
+from .filters import apply_filters, parse
+from .loading import check_installed, load_function
 from .picture import from_planes, is_opaque, to_planes
-from .pixelart import scale2x, scale3x
 
-MOST_PIXELS = 100_000_000  # of a result
-
-# Each takes float32 (H, W, C) in [0, 1], colours multiplied by alpha, and the height and width of
-# the result; those in `config.ACCELERATED` the device too.
-METHODS: dict[str, Callable[..., np.ndarray]] = {
-    "face": face,
-    "face-sharp": face_sharp,
-    "cubic": cubic,
-    "lanczos": lanczos,
-    "linear": linear,
-    "nearest": nearest,
-    "area": area,
-    "fourier": fourier,
-    "dcci": dcci,
-    "scale2x": scale2x,
-    "scale3x": scale3x,
-    "hqx": hqx,
-}
+MOST_PIXELS = 100_000_000  # in a result
 
 
 def upscale_planes(
@@ -58,9 +30,9 @@ def upscale_planes(
 ) -> np.ndarray:
     """Enlarge float32 ``(H, W, C)`` in [0, 1], colours multiplied by alpha, ``scale`` times.
 
-    The filters, each ``NAME`` or ``NAME=AMOUNT``, follow in their order. With ``consistent`` the
-    result is corrected last of all, so that it gives the picture again when it is shrunk. A scale
-    of 1 needs no method.
+    The filters, each ``NAME`` or ``NAME=AMOUNT``, are applied to the result in their order. With
+    ``consistent`` it is corrected at the end, so that shrinking it gives the picture again. A scale
+    of 1 uses no method.
 
     Raises `ConfigError` as `check` does, `ImageError` for a result that would be too large.
     """
@@ -69,26 +41,20 @@ def upscale_planes(
     chosen = resolve(filters, planes)
     large = planes
     if (height, width) != planes.shape[:2]:
-        where = {"device": device} if method in ACCELERATED else {}
-        large = METHODS[method](planes, height, width, **where)
-    large = filtered(large, chosen, scale)
-    return corrected(large, planes) if consistent else large
+        where = {"device": device} if METHODS[method].on_device else {}
+        large = load_function(METHODS[method].function)(planes, height, width, **where)
+    large = apply_filters(large, chosen, scale)
+    return make_consistent(large, planes) if consistent else large
 
 
 def check(scale: float, method: str, filters: Sequence[str] = ()) -> None:
     """Raise `ConfigError` for an unknown method or filter, a missing package, a bad number."""
     if method not in METHODS:
         raise ConfigError(f"no method '{method}'", hint=f"there are {', '.join(METHODS)}")
-    if method == "hqx":
-        check_installed()
+    check_installed(method)
     check_range("scale", scale, 1, LARGEST_SCALE)
     for each in filters:
         parse(each)
-
-
-def available() -> list[str]:
-    """The names of the methods that can be used: all, or all but hqx."""
-    return [name for name in METHODS if name != "hqx" or is_installed()]
 
 
 def target_size(height: int, width: int, scale: float, what: str = "the result") -> tuple[int, int]:
@@ -113,9 +79,8 @@ def upscale_array(
 ) -> np.ndarray:
     """Enlarge a picture of 8 or 16 bits, with or without colour and alpha; see `upscale_planes`.
 
-    Alpha is taken out of the colours' way: they are multiplied by it before and divided by it
-    after, so that what is transparent does not bleed in. Alpha that is full everywhere is set
-    aside, and nothing multiplied.
+    Colours are multiplied by alpha before and divided by it after, so that what is transparent does
+    not bleed in. Alpha at its maximum everywhere is set aside, and nothing is multiplied.
 
     Shape: ``(H, W)``, or ``(H, W, C)`` with C 1 to 4 (2 and 4: alpha last) -> the same, larger.
     """
@@ -128,14 +93,3 @@ def upscale_array(
     planes = to_planes(image)
     large = upscale_planes(planes, scale, method, filters, consistent=consistent, device=device)
     return from_planes(large, image)
-
-
-__all__ = [
-    "METHODS",
-    "MOST_PIXELS",
-    "available",
-    "check",
-    "target_size",
-    "upscale_array",
-    "upscale_planes",
-]

@@ -1,8 +1,9 @@
-"""A small network trained on faces: the row of the paper's list that it had no time for.
+"""A small network trained on faces: the learned upscaler the paper lists but did not build.
 
-The network enlarges the light, two or four times; colours and alpha follow by OpenCV's cubic
-interpolation, and other factors by Lanczos resampling. Letters in shapes: H W the picture's sides,
-F the factor.
+The network enlarges the light two or four times; Lanczos resampling gives the other factors.
+Colours and alpha are enlarged by OpenCV's cubic interpolation.
+
+Letters in shapes: H W the picture's sides, F the factor.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from importlib.resources import files as package_files
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -23,10 +25,12 @@ from .opencv import cubic, nearest
 from .picture import join, luma, split
 from .resample import lanczos
 
-TURN = 2 * math.sqrt(2)  # the factor above which the network enlarges four times, not two
-TILE = 192  # side of what the network enlarges at a time, pixels of the small picture
-AROUND = 5  # side of the window of small pixels that bounds a large one
-BEYOND = 0.5  # how far a pixel may leave the range in its window, in sizes of the range
+TURN = 2 * math.sqrt(2)  # from this factor on the network enlarges four times, not two
+TILE = 192  # side of the piece that the network enlarges at a time, small pixels
+AROUND = 5  # side of the window of small pixels whose range bounds a large pixel
+BEYOND = 0.5  # how far a pixel may leave the range of its window, as a share of that range
+
+_one_at_a_time = Lock()  # reads a network
 
 
 def face(
@@ -39,12 +43,12 @@ def face(
 ) -> np.ndarray:
     """Enlarge float32 ``(H, W, C)`` -> ``(height, width, C)`` on a device.
 
-    Where a picture is transparent, the network sees the colours around. ``sharp`` takes the network
-    that was taught to look like a photograph.
+    Where a picture is transparent, the network sees the surrounding colours. ``sharp`` uses the
+    network that was trained to look like a photograph.
     """
     colours, alpha = split(planes)
     factor = 2 if max(height / planes.shape[0], width / planes.shape[1]) < TURN else 4
-    light = lanczos(enlarged(luma(colours), factor, device, sharp=sharp), height, width)
+    light = lanczos(enlarge_light(luma(colours), factor, device, sharp=sharp), height, width)
     large = cubic(colours, height, width)
     large += (light - luma(large))[..., None]
     np.clip(large, 0, 1, out=large)
@@ -55,7 +59,7 @@ face_sharp = partial(face, sharp=True)
 
 
 @torch.inference_mode()
-def enlarged(
+def enlarge_light(
     light: np.ndarray,
     factor: int,
     device: str | torch.device = "cpu",
@@ -65,8 +69,8 @@ def enlarged(
 ) -> np.ndarray:
     """Light through the network, tile by tile: float32 ``(H, W)`` -> ``(F * H, F * W)``.
 
-    Each tile is enlarged with as much around it as its pixels can depend on, so that the result
-    is that of the picture as a whole, in little memory.
+    Each tile is enlarged together with all the surroundings its pixels depend on, so the result is
+    that of the whole picture, in little memory.
     """
     network = _network(str(device), sharp)
     height, width = light.shape
@@ -75,25 +79,29 @@ def enlarged(
         for columns, seen_columns in _tiles(width, tile):
             seen = np.ascontiguousarray(light[seen_rows, seen_columns])
             found = network(torch.from_numpy(seen).to(device)[None, None], factor)
-            part = _bounded(found[0, 0].float().cpu().numpy(), seen)
-            inner = _scaled(rows, factor, seen_rows), _scaled(columns, factor, seen_columns)
-            large[_scaled(rows, factor), _scaled(columns, factor)] = part[inner]
+            part = _limit(found[0, 0].float().cpu().numpy(), seen)
+            inner = _scale(rows, factor, seen_rows), _scale(columns, factor, seen_columns)
+            large[_scale(rows, factor), _scale(columns, factor)] = part[inner]
     return large
 
 
-@lru_cache(maxsize=2)
 def _network(device: str, sharp: bool = False) -> FaceUpscaler:
-    """The trained network on a device, in the precision that is fast there.
+    """The trained network on a device, in the precision that is fast there; read once."""
+    with _one_at_a_time:  # else each of several threads would read its own
+        return _read_network(device, sharp)
 
-    bfloat16 costs 0.002 dB on faces kept out of training.
-    """
+
+@lru_cache(maxsize=2)
+def _read_network(device: str, sharp: bool) -> FaceUpscaler:
+    """bfloat16 costs 0.002 dB on faces kept out of training."""
     tensors = _tensors("upscaler")
     if sharp:
         tensors |= _tensors("upscaler-sharp")  # has only what differs
     precision = pick_precision("auto", torch.device(device))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    network = FaceUpscaler()
-    network.load_state_dict(tensors)
+    with torch.device("meta"):  # no weights to begin with, which would draw from torch's own state
+        network = FaceUpscaler()
+    network.load_state_dict(tensors, assign=True)
     network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)
 
@@ -103,19 +111,19 @@ def _tensors(name: str) -> dict[str, torch.Tensor]:
 
 
 def _tiles(length: int, tile: int) -> Iterator[tuple[slice, slice]]:
-    """Pieces of a side, and what each must see of it."""
+    """Pieces of a side, and the part of the side that each depends on."""
     for start in range(0, length, tile):
         stop = min(start + tile, length)
         yield slice(start, stop), slice(max(0, start - REACH), min(length, stop + REACH))
 
 
-def _scaled(piece: slice, factor: int, inside: slice = slice(0, 0)) -> slice:
-    """A piece of the small side as one of the large side, counted from the start of another."""
+def _scale(piece: slice, factor: int, inside: slice = slice(0, 0)) -> slice:
+    """A piece of the small side as one of the large side, relative to the start of another."""
     return slice(factor * (piece.start - inside.start), factor * (piece.stop - inside.start))
 
 
-def _bounded(large: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Hold the large light to what the small one has around: a flat surface stays flat, exactly.
+def _limit(large: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Keep the large light near the range of the small one around: flat areas stay exactly flat.
 
     The bound is wide: on faces kept out of training it costs 0.001 dB.
     """

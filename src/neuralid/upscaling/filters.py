@@ -1,7 +1,7 @@
 """The filters that may follow the enlargement: the paper's "special filters" (section 2.2.7).
 
-Each takes float32 ``(H, W, C)`` in [0, 1], C 1 or 3, without alpha, and gives the same, in floating
-point all the way: 16 bits a pixel show no bands.
+Each takes and returns float32 ``(H, W, C)`` in [0, 1], C 1 or 3, without alpha. All of it is
+computed in floating point, so that 16 bits per colour show no bands.
 
 References
 ----------
@@ -11,31 +11,30 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from ..core.checks import check_range
 from ..core.errors import ConfigError
 from .config import FILTERS
-from .denoise import denoise
+from .loading import load_function
 from .measure import light_range
 from .picture import join, luma, split
 
 BLUR = 0.4  # sigma of the unsharp mask's Gaussian, pixels of the small picture
-LIKE = 0.08  # sigma of the differences that the bilateral filter takes for the same surface
-NEAR = 1.0  # sigma of its distances, pixels of the small picture
-WIDEST = 4.0  # most of that in pixels of the large picture, since its time grows with the square
+LIKE = 0.08  # bilateral filter: sigma of colour differences within one surface
+NEAR = 1.0  # and of distances, pixels of the small picture
+WIDEST = 4.0  # its limit in pixels of the large picture, as time grows with its square
 TEXTURE = 0.03**2  # variance below which the guided filter smooths
-REACH = 2  # pixels of the small picture on each side of the guided filter's window
-FLAT = 0.1  # the range of light below which a picture is meant to be flat
+REACH = 2  # half the guided filter's window, pixels of the small picture
+FLAT = 0.1  # range of light below which a picture is taken to be flat on purpose
 
 
 @dataclass(frozen=True)
 class Filter:
-    """One of `config.FILTERS`, and how much of it."""
+    """One of `config.FILTERS`, and its amount."""
 
     name: str
     amount: float
@@ -56,37 +55,43 @@ def parse(text: str) -> Filter:
     info = FILTERS[name]
     if info.usual is None:
         if equals:
-            raise ConfigError(f"{name} takes no amount", hint=f"write --filter {name}")
+            raise ConfigError(f"{name} takes no amount", hint=f"write {name}")
         return Filter(name, 0)
     try:
         amount = float(number) if equals else info.usual
     except ValueError:
-        hint = f"write --filter {name}={info.usual:g}"
-        raise ConfigError(f"'{number}' is no amount of {name}", hint=hint) from None
-    check_range(f"amount of {name}", amount, 0, info.most)
+        hint = f"write {name}={info.usual:g}"
+        raise ConfigError(f"'{number}' is not an amount of {name}", hint=hint) from None
+    if not 0 <= amount <= info.most:  # NaN neither
+        raise ConfigError(f"the amount of {name} must be from 0 to {info.most:g}, not {amount:g}")
     return Filter(name, amount)
 
 
-def filtered(planes: np.ndarray, filters: Sequence[Filter], scale: float) -> np.ndarray:
-    """Planes, multiplied by alpha, through filters in their order; alpha is left alone.
+def apply_filters(planes: np.ndarray, filters: Sequence[Filter], scale: float) -> np.ndarray:
+    """Apply filters in their order to planes multiplied by alpha; alpha stays as it is.
 
-    ``scale`` is how many times they were enlarged: filters measure lengths in small pixels.
+    ``scale`` is how many times the planes were enlarged: filters measure in small pixels.
     """
     if not any(each.amount for each in filters) and planes.shape[2] not in (2, 4):
         return planes.clip(0, 1)
     colours, alpha = split(planes)
     for each in filters:
         if each.amount:
-            colours = RUN[each.name](colours, each.amount, scale).reshape(colours.shape)
-            colours = colours.clip(0, 1)
+            colours = _run(each, colours, scale)
     return join(colours, alpha)
 
 
-def unsharp(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
-    """Unsharp mask: add ``amount`` times what a Gaussian blur takes away.
+def _run(one: Filter, colours: np.ndarray, scale: float) -> np.ndarray:
+    place = FILTERS[one.name].function
+    assert place is not None, f"{one.name} was not resolved"
+    return load_function(place)(colours, one.amount, scale).reshape(colours.shape).clip(0, 1)
 
-    Overshoot is held to the range of the 3x3 neighbourhood in the small picture's pixels, so
-    that edges get steeper but no halo appears.
+
+def unsharp(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
+    """Unsharp mask: add ``amount`` times what a Gaussian blur removes.
+
+    The result stays in the range of the 3x3 small pixels around it, so that edges get steeper but
+    no halo appears.
     """
     blurred = cv2.GaussianBlur(x, (0, 0), max(BLUR * scale, 0.3)).reshape(x.shape)
     reach = 2 * round(scale) + 1
@@ -97,14 +102,14 @@ def unsharp(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
 
 
 def bilateral(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
-    """The share ``amount`` of the way to the bilateral filter's result [1]_."""
+    """Blend in the bilateral filter's result [1]_, ``amount`` of it."""
     # OpenCV's difference of colours is the sum over channels.
     smooth = cv2.bilateralFilter(x, 0, LIKE * x.shape[2], min(NEAR * scale, WIDEST))
     return x + amount * (smooth.reshape(x.shape) - x)
 
 
 def edge(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
-    """The share ``amount`` of the way to the guided filter's result, the light as guide [2]_."""
+    """Blend in the guided filter's result [2]_, ``amount`` of it; the light is the guide."""
     size = 2 * round(REACH * scale) + 1
 
     def mean(of: np.ndarray) -> np.ndarray:
@@ -119,9 +124,9 @@ def edge(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
 
 
 def contrast(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
-    """Stretch all but the darkest and lightest 0.5% the share ``amount`` of the way to [0, 1].
+    """Stretch the range to [0, 1], ``amount`` of the way; 0.5% at each end may be clipped.
 
-    One straight line for all pixels and channels, so no bands, no halos and no other hues.
+    One linear map for all pixels and channels: no bands, no halos, no change of hue.
     """
     low, high = light_range(luma(x))
     if high <= low:
@@ -129,12 +134,3 @@ def contrast(x: np.ndarray, amount: float, scale: float) -> np.ndarray:
     share = amount * min(1.0, (high - low) / FLAT) ** 2
     start, end = low * (1 - share), high + (1 - high) * share
     return start + (x - low) * ((end - start) / (high - low))
-
-
-RUN: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
-    "unsharp": unsharp,
-    "bilateral": bilateral,
-    "denoise": denoise,
-    "edge": edge,
-    "contrast": contrast,
-}

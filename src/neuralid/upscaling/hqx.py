@@ -1,8 +1,8 @@
-"""hqx (paper, section 2.2.2): for drawings, with soft edges; FFmpeg's, from the package PyAV.
+"""hqx (paper, section 2.2.2), for drawings with soft edges, by FFmpeg from the package PyAV.
 
-FFmpeg's filter takes 8 bits a channel. Each pixel of its result is an average of the 3x3 pixels
-around its place, in sixteenths that depend on the colours there and not on alpha. So alpha is used
-to ask for those sixteenths, and the average is taken here, at any depth.
+FFmpeg's filter takes 8 bits per channel. Each pixel of its result is a weighted average of the 3x3
+pixels around it. The weights are sixteenths that depend on the colours there, not on alpha. So
+alpha is used to read off the weights, and the average is computed here, at any depth.
 
 Letters in shapes: H W the picture's sides, C channels.
 
@@ -19,85 +19,68 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
-from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from ..core.errors import ConfigError, ImageError
+from ..core.errors import ImageError
 from .picture import from_planes
-from .pixelart import repeated
+from .pixelart import repeat
 
 if TYPE_CHECKING:
     from av.filter import Graph
 
 MOST_TIMES = 4  # there are hq2x, hq3x and hq4x
 ROWS = 32  # pixels of a stripe
-SIDE = 3  # of the square of pixels that one is averaged from
-FULL = 240  # alpha that stands for all of a pixel: divisible by 16, so that nothing is rounded
-# What transparent pixels are laid on where colours are compared, so that a black outline differs
-# from the nothing beside it: of these the colour that is farthest from all in the picture.
+SIDE = 3  # of the square of pixels that are averaged
+FULL = 240  # alpha that stands for a weight of 1: divisible by 16, so nothing is rounded
+# Transparent pixels get one of these colours before colours are compared, so that a black outline
+# differs from the empty area beside it: the one that is farthest from all in the picture.
 KEYS = np.array([(1, 0, 1), (0, 1, 0), (0, 1, 1), (1, 1, 0), (0, 0, 1), (1, 0, 0)], np.float32)
-MOST_BYTES = 2**31  # of a picture, beyond which FFmpeg refuses it
+MOST_BYTES = 2**31  # FFmpeg refuses larger pictures
 
-_one_at_a_time = Lock()  # for a filter takes one picture after the other
-
-
-def is_installed() -> bool:
-    """Whether PyAV is there, which brings FFmpeg, and can be imported."""
-    try:
-        import_module("av.filter")
-    except ImportError:
-        return False
-    return True
-
-
-def check_installed() -> None:
-    """Raises `ConfigError` if it is not."""
-    if not is_installed():
-        raise ConfigError(
-            "the method hqx needs the package av, which is not there or cannot be imported",
-            hint="pip install 'neuralid[hqx]', or take scale2x or scale3x",
-        )
+_one_at_a_time = Lock()  # a filter handles one picture after the other
 
 
 def hqx(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """hq2x to hq4x as often as it takes, then box sampling: ``(H, W, C)`` -> larger."""
-    return repeated(
-        planes, height, width, lambda x: enlarged(x, _times(height / len(x), width / x.shape[1]))
-    )
+    """hq2x to hq4x as often as needed, then box sampling: ``(H, W, C)`` -> larger."""
+
+    def step(x: np.ndarray) -> np.ndarray:
+        return magnify(x, _next_factor(height / len(x), width / x.shape[1]))
+
+    return repeat(planes, height, width, step)
 
 
-def _times(*factors: float) -> int:
-    """Of what is missing, the share of one step: as few steps as can be, and those alike."""
+def _next_factor(*factors: float) -> int:
+    """The factor for the next step: as few, equal steps as possible."""
     factor = max(factors)
     steps = math.ceil(math.log(factor, MOST_TIMES) - 1e-9)
     return max(2, math.ceil(factor ** (1 / steps) - 1e-9))
 
 
-def enlarged(planes: np.ndarray, times: int) -> np.ndarray:
-    """hqx, 2, 3 or 4 ``times``: float32 ``(H, W, C)``, colours multiplied by alpha -> larger.
+def magnify(planes: np.ndarray, times: int) -> np.ndarray:
+    """hqx by a factor of 2, 3 or 4: float32 ``(H, W, C)``, colours multiplied by alpha -> larger.
 
-    Raises `ImageError` for a result so long that FFmpeg can't hold it.
+    Raises `ImageError` for a result that is too large for FFmpeg.
     """
     h, w, c = planes.shape
     if (4 * w * times + 1024) * (h * times + 128) >= MOST_BYTES:  # FFmpeg's own measure
         raise ImageError(
-            f"{w * times}x{h * times} pixels are too long a picture for hqx",
+            f"{w * times}x{h * times} pixels are too many for hqx",
             hint="take scale2x or scale3x",
         )
     large = np.zeros((h, times, w, times, c), np.float32)
     with _one_at_a_time:
-        for (row, column), shares in _shares(_opaque(planes), times):
+        for (row, column), shares in _shares(_colours_compared(planes), times):
             part = planes[_nearest(row, h)][:, _nearest(column, w)]
             _add(large, part, shares.reshape(large.shape[:4]))
     return large.reshape(h * times, w * times, c)
 
 
 def _add(large: np.ndarray, part: np.ndarray, shares: np.ndarray) -> None:
-    """Add a share of ``part`` everywhere, stripe by stripe: ``(H, n, W, n, C)``, ``(H, W, C)``."""
+    """Add ``part`` ``(H, W, C)``, weighted by ``shares``, to ``large`` ``(H, n, W, n, C)``."""
 
     def stripe(top: int) -> None:
         here = slice(top, top + ROWS)
@@ -109,18 +92,18 @@ def _add(large: np.ndarray, part: np.ndarray, shares: np.ndarray) -> None:
 
 
 def _nearest(place: int, length: int) -> np.ndarray:
-    """Of the pixels at ``place`` in every three, the one beside or at each: ``(length,)``."""
+    """For each pixel, the one at or beside it whose index is ``place`` modulo 3: ``(length,)``."""
     index = np.arange(length)
     beside = index + (place - index + 1) % SIDE - 1
-    return beside.clip(0, length - 1)  # what is clipped has no share
+    return beside.clip(0, length - 1)  # clipped ones have no weight
 
 
 def _shares(colours: np.ndarray, times: int) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """How much of the pixel at each place (row, column) of 3x3 there is in each of the result.
+    """The weight of the pixel at each place (row, column) of 3x3, for every pixel of the result.
 
-    A square of 3x3 has every place once, wherever it lies; beyond the border is the border.
+    Every square of 3x3 holds each place once; borders are repeated.
 
-    Shape: uint8 ``(H, W, 3)`` -> nine times uint8 ``(H times, W times)``, `FULL` for all of it.
+    Shape: uint8 ``(H, W, 3)`` -> nine of uint8 ``(H times, W times)``, `FULL` for a weight of 1.
     """
     import av
 
@@ -136,15 +119,15 @@ def _shares(colours: np.ndarray, times: int) -> Iterator[tuple[tuple[int, int], 
             frame.pts = index
             graph.push(frame)
             yield (row, column), graph.pull().to_ndarray()[..., 3]
-    except BaseException:  # a picture pushed and not pulled would come out the next time
+    except BaseException:  # a picture pushed but not pulled would come out next time
         _graph.cache_clear()
         raise
 
 
-# It takes half a second and 64 MB, for a table of all colours; 64 times takes three.
+# One takes half a second and 64 MB, for a table of all colours; enlarging 64 times needs three.
 @lru_cache(3)
 def _graph(height: int, width: int, times: int) -> Graph:
-    """FFmpeg's filter, ready for pictures of one size; kept, as frames of a film have one size."""
+    """FFmpeg's filter for pictures of one size; cached, since all frames of a film share one."""
     import av
     from av.filter import Graph
 
@@ -155,7 +138,7 @@ def _graph(height: int, width: int, times: int) -> Graph:
         format=av.VideoFormat("bgra", width, height),
         time_base=Fraction(1),
     )
-    # Threads of FFmpeg's own would be missing in a forked process, which waited for them.
+    # FFmpeg's own threads would be missing in a forked process, which would wait for them.
     magnify = graph.add("hqx", f"n={times}:threads=1")
     sink = graph.add("buffersink")
     source.link_to(magnify)
@@ -164,7 +147,7 @@ def _graph(height: int, width: int, times: int) -> Graph:
     return graph
 
 
-def _opaque(planes: np.ndarray) -> np.ndarray:
+def _colours_compared(planes: np.ndarray) -> np.ndarray:
     """The colours by which pixels are compared: uint8 ``(H, W, 3)``."""
     colours = planes
     if planes.shape[2] in (2, 4):
@@ -175,7 +158,7 @@ def _opaque(planes: np.ndarray) -> np.ndarray:
 
 
 def _key(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Of `KEYS` the one farthest from the colours seen: ``(H, W, 1 or 3)``, alpha -> ``(3,)``."""
+    """The colour of `KEYS` farthest from all visible ones: ``(H, W, C)``, alpha -> ``(3,)``."""
     visible = alpha[..., 0] > 0
     if not visible.any():
         return np.asarray(KEYS[0])

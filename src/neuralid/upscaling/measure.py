@@ -1,4 +1,4 @@
-"""What a picture's light says about it: noise, softness, range. Light is ``(H, W)`` in [0, 1].
+"""Measures of a picture's light: noise, softness, range. Light is ``(H, W)`` in [0, 1].
 
 References
 ----------
@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 
 WINDOW = 7  # pixels over which the differences are averaged
-QUIETEST = 10  # per cent of the windows: in the least of them there is no detail, only noise
-OF_NOISE = 0.649  # what white noise of standard deviation 1 gives there
-LEAST, MOST = 0.5, 99.5  # per cent: pixels darker or lighter say nothing of the range
+QUIETEST = 10  # per cent of the windows, taken to hold noise only and no detail
+OF_NOISE = 0.649  # the measure of white noise with standard deviation 1
+LEAST, MOST = 0.5, 99.5  # per cent: darker and lighter pixels are ignored
 
 
 def noise_level(plane: np.ndarray) -> float:
-    """Standard deviation of the noise in ``(H, W)``; 0 for a picture of less than 2x2 pixels.
+    """Standard deviation of the noise in ``(H, W)``; 0 for a picture smaller than 2x2 pixels.
 
-    The average diagonal difference [1]_ in the quietest tenth of all windows: detail, which fills
-    most of a small face, hardly adds to it.
+    The mean diagonal difference [1]_ in the quietest tenth of all windows. Detail, which fills most
+    of a small face, hardly affects it.
     """
     if min(plane.shape) < 2:
         return 0.0
@@ -33,8 +33,8 @@ def noise_level(plane: np.ndarray) -> float:
 def fineness(light: np.ndarray) -> float:
     """The share of the contrast that is lost when a picture is halved and doubled again.
 
-    A picture that was enlarged before loses next to nothing. 1 for one without contrast, or of
-    less than 4x4 pixels.
+    Near 0 for a picture that was enlarged before. 1 for a picture without contrast, or smaller than
+    4x4 pixels.
     """
     h, w = light.shape
     spread = float(light.std())
@@ -46,6 +46,6 @@ def fineness(light: np.ndarray) -> float:
 
 
 def light_range(light: np.ndarray) -> tuple[float, float]:
-    """The dark and the light end, without the half per cent of the pixels beyond each."""
+    """The dark and the light end, ignoring 0.5% of the pixels at each."""
     low, high = np.percentile(light, (LEAST, MOST))
     return float(low), float(high)

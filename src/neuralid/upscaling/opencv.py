@@ -1,4 +1,4 @@
-"""The interpolations OpenCV has (paper, section 2.2.7)."""
+"""OpenCV's interpolations (paper, section 2.2.7)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ def nearest(planes: np.ndarray, height: int, width: int) -> np.ndarray:
 def linear(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     """Bilinear interpolation: float32 ``(H, W, C)`` -> ``(height, width, C)``."""
     return _resize(planes, height, width, cv2.INTER_LINEAR_EXACT)
-
-
-def area(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Box sampling, the share of each pixel under a larger one: ``(H, W, C)`` -> larger."""
-    return _resize(planes, height, width, cv2.INTER_AREA)
 
 
 def _resize(planes: np.ndarray, height: int, width: int, interpolation: int) -> np.ndarray:

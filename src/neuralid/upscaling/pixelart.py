@@ -20,20 +20,20 @@ import numpy as np
 
 
 def scale2x(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale2x as often as it takes, then box sampling: ``(H, W, C)`` -> ``(height, width, C)``."""
-    return repeated(planes, height, width, double)
+    """Scale2x as often as needed, then box sampling: ``(H, W, C)`` -> ``(height, width, C)``."""
+    return repeat(planes, height, width, double)
 
 
 def scale3x(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale3x as often as it takes, then box sampling: ``(H, W, C)`` -> ``(height, width, C)``."""
-    return repeated(planes, height, width, triple)
+    """Scale3x as often as needed, then box sampling: ``(H, W, C)`` -> ``(height, width, C)``."""
+    return repeat(planes, height, width, triple)
 
 
 def double(x: np.ndarray) -> np.ndarray:
     """Scale2x: ``(H, W, C) -> (2H, 2W, C)``."""
     _, b, _, d, e, f, _, h, _ = _neighbours(x)
     edge = ~_same(b, h) & ~_same(d, f)
-    return _laid_out(
+    return _lay_out(
         [
             [_either(edge & _same(d, b), d, e), _either(edge & _same(b, f), f, e)],
             [_either(edge & _same(d, h), d, e), _either(edge & _same(h, f), f, e)],
@@ -50,7 +50,7 @@ def triple(x: np.ndarray) -> np.ndarray:
     left = (db & ~_same(e, g)) | (dh & ~_same(e, a))
     right = (bf & ~_same(e, i)) | (hf & ~_same(e, c))
     bottom = (dh & ~_same(e, i)) | (hf & ~_same(e, g))
-    return _laid_out(
+    return _lay_out(
         [
             [_either(db, d, e), _either(top, b, e), _either(bf, f, e)],
             [_either(left, d, e), e, _either(right, f, e)],
@@ -59,10 +59,10 @@ def triple(x: np.ndarray) -> np.ndarray:
     )
 
 
-def repeated(
+def repeat(
     planes: np.ndarray, height: int, width: int, enlarge: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """``enlarge`` as often as it takes, then box sampling: ``(H, W, C)`` -> larger."""
+    """``enlarge`` as often as needed, then box sampling: ``(H, W, C)`` -> larger."""
     while planes.shape[0] < height or planes.shape[1] < width:
         planes = enlarge(planes)
     shrunk = cv2.resize(planes, (width, height), interpolation=cv2.INTER_AREA)
@@ -70,7 +70,7 @@ def repeated(
 
 
 def _neighbours(x: np.ndarray) -> list[np.ndarray]:
-    """A to I for every pixel; beyond the border, the border."""
+    """A to I for every pixel; borders are repeated."""
     h, w = x.shape[:2]
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)), mode="edge")
     return [padded[i : i + h, j : j + w] for i in range(3) for j in range(3)]
@@ -84,8 +84,8 @@ def _either(where: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(where[..., None], a, b)
 
 
-def _laid_out(parts: list[list[np.ndarray]]) -> np.ndarray:
-    """Each pixel's square of parts, in place: n x n of ``(H, W, C)`` -> ``(nH, nW, C)``."""
+def _lay_out(parts: list[list[np.ndarray]]) -> np.ndarray:
+    """Interleave each pixel's square of parts: n x n of ``(H, W, C)`` -> ``(nH, nW, C)``."""
     n = len(parts)
     h, w, c = parts[0][0].shape
     large = np.empty((n * h, n * w, c), parts[0][0].dtype)

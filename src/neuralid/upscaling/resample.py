@@ -1,4 +1,4 @@
-"""Lanczos resampling to any size, without the aliases that OpenCV's makes when it shrinks.
+"""Lanczos resampling to any size, without the aliasing of OpenCV's when it shrinks.
 
 References
 ----------
@@ -13,9 +13,9 @@ LOBES = 3  # of the kernel on each side
 
 
 def lanczos(plane: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Windowed sinc, as wide as the larger pixel's [1]_: float32 ``(H, W)`` -> larger or smaller.
+    """Windowed sinc, as wide as the larger pixel [1]_: float32 ``(H, W)`` -> larger or smaller.
 
-    Borders are repeated; a side that has its length already is left alone.
+    Borders are repeated; a side that already has its length is left alone.
     """
     return _rows(_rows(plane, height).T, width).T
 

@@ -39,7 +39,6 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0  # among those of its machine
-    local_size: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -103,11 +102,6 @@ class World:
         """``bf16`` only if every process has it."""
         return "fp32" if self.any(precision == "fp32") else precision
 
-    def take_threads(self) -> None:
-        """Let the first process use the threads of those of its machine that wait for it."""
-        if self.local_size > 1:
-            torch.set_num_threads(torch.get_num_threads() * self.local_size)
-
     def equal(self, values: dict[str, Any]) -> dict[str, Any]:
         """The first process's values and tensors, on all of them; tensors on the CPU."""
         if self.size == 1:
@@ -142,8 +136,8 @@ class World:
             return name
         if name.startswith("cuda:"):
             raise ConfigError(
-                f"--device {name} is one device for {self.size} processes",
-                hint="leave --device out: each process takes a GPU of its own",
+                f"`device` {name} is one device for {self.size} processes",
+                hint="leave `device` out: each process takes a GPU of its own",
             )
         if name == "mps":
             raise ConfigError(f"{self.size} processes train on cpu or cuda, not on mps")
@@ -153,8 +147,8 @@ class World:
 
 
 @contextmanager
-def joined() -> Iterator[World]:
-    """The world of this process: torchrun's, or a process group that there is already, or its own.
+def join_processes() -> Iterator[World]:
+    """Join the processes torchrun started, or a process group there is already, or be the only one.
 
     Raises `TrainingError` if another process of it is lost.
     """
@@ -182,20 +176,19 @@ def joined() -> Iterator[World]:
 
 def check_shares(config: TrainConfig, size: int) -> None:
     """Raise `ConfigError` if a pass's pictures cannot be shared out evenly."""
-    option, pictures = "--batch", config.batch
+    name, pictures = "batch", config.batch
     if config.micro_batch is not None:
-        option, pictures = "--micro-batch", config.micro_batch
+        name, pictures = "micro_batch", config.micro_batch
     if pictures % size:
         raise ConfigError(
-            f"{option} {pictures} cannot be shared out evenly among {size} processes",
+            f"`{name}` {pictures} cannot be shared out evenly among {size} processes",
             hint=f"it is for all processes together: take a multiple of {size}",
         )
 
 
 def _world() -> World:
     rank, size = dist.get_rank(), dist.get_world_size()
-    local_rank = int(os.environ.get("LOCAL_RANK", rank))
-    return World(rank, size, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+    return World(rank, size, int(os.environ.get("LOCAL_RANK", rank)))
 
 
 def _tried(make: Callable[[], Any]) -> tuple[Any, NeuralidError | None]:

@@ -1,12 +1,10 @@
-"""A set of faces as features of a fixed random network, and the Fréchet distance on them.
+"""A set of faces as features of a fixed random network [1]_.
 
 Letters in shapes: N faces, S side of a face, F features.
 
 References
 ----------
-.. [1] M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
-       Equilibrium", NeurIPS 2017. arXiv:1706.08500 (equation 6: the Fréchet distance)
-.. [2] M. F. Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", ICML
+.. [1] M. F. Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", ICML
        2020. arXiv:2002.09797 (random embeddings)
 """
 
@@ -19,11 +17,11 @@ from torch import Tensor, nn
 
 FEATURES = 128
 CHUNK = 256  # faces embedded at a time
-EVENNESS = 0.1  # of the mean variance: the least by which a feature is divided in whitening
+EVENNESS = 0.1  # share of the mean variance that is added to every direction in whitening
 
 
 class Faces:
-    """A set of faces, and what several metrics want to know of it, found out once.
+    """A set of faces, and what several metrics need of it, each computed once.
 
     Shape: ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, N at least 2.
     """
@@ -38,24 +36,13 @@ class Faces:
 
     @cached_property
     def whitening(self) -> Tensor:
-        """``(128, 128)``, of these faces' features."""
+        """``(128, 128)``, of these faces' features; see `whitening`."""
         return whitening(self.features)
-
-
-def fd_random(real: Tensor, fake: Tensor) -> float:
-    """Fréchet distance between two sets of faces on a fixed random network's features [1]_ [2]_.
-
-    Comparable only at the same face size and number of faces; never to be called FID. Two sets
-    of real faces give the floor.
-
-    Shape: ``(N, 3, S, S)`` in ``[-0.5, 0.5]`` each, N at least 2, and well above 128 to mean much.
-    """
-    return frechet_distance(random_features(real), random_features(fake))
 
 
 @torch.no_grad()
 def random_features(faces: Tensor) -> Tensor:
-    """Means and spreads of a random network's last maps: ``(N, 3, S, S) -> (N, 128)``."""
+    """Means and spreads of a random network's last maps [1]_: ``(N, 3, S, S) -> (N, 128)``."""
     network = _random_network().to(faces.device)
     parts = []
     for part in faces.split(CHUNK):
@@ -65,36 +52,23 @@ def random_features(faces: Tensor) -> Tensor:
 
 
 def whitening(features: Tensor) -> Tensor:
-    """What makes features about equally wide in all directions: ``(N, F) -> (F, F)``, N above 1.
+    """The matrix that gives features about equal spread in all directions: ``(N, F) -> (F, F)``.
 
-    Without it the brightness of a face, which moves most of the features, is all that counts
-    when faces are compared one by one. Directions in which the features hardly vary are held back.
+    Without it brightness, which moves most of the features, outweighs everything else when faces
+    are compared one by one. Directions in which features hardly vary are not amplified fully. N is
+    at least 2.
     """
     values, vectors = torch.linalg.eigh(features.double().T.cov())
     widths = values.clamp_min(0) + EVENNESS * values.clamp_min(0).mean()
     return (vectors * widths.clamp_min(1e-12).rsqrt() @ vectors.T).to(features.dtype)
 
 
-def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Between Gaussians fitted to two sets of features, equation 6 of [1]_: ``(N, F)`` each."""
-    a, b = a.double(), b.double()
-    root_a = _square_root(a.T.cov())
-    between = torch.linalg.eigvalsh(root_a @ b.T.cov() @ root_a).clamp_min(0).sqrt().sum()
-    spread = a.T.cov().trace() + b.T.cov().trace() - 2 * between
-    return float((a.mean(0) - b.mean(0)).square().sum() + spread)
-
-
-def _square_root(matrix: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    return vectors * values.clamp_min(0).sqrt() @ vectors.T
-
-
 def _random_network() -> nn.Sequential:
-    """Four strided convolutions of orthogonal weights, the same for ever."""
+    """Four strided convolutions with fixed orthogonal weights."""
     rng = torch.Generator().manual_seed(0)
     layers: list[nn.Module] = []
     for c, k in ((3, 32), (32, 64), (64, 64), (64, FEATURES // 2)):
-        # Without the usual start, which draws from the global generator.
+        # Without the usual initialisation, which draws from the global generator.
         conv = nn.utils.skip_init(nn.Conv2d, c, k, 3, stride=1 if c == 3 else 2, padding=1)
         nn.init.orthogonal_(conv.weight, gain=2**0.5, generator=rng)
         nn.init.zeros_(conv.bias)

@@ -1,4 +1,4 @@
-"""What a run's faces are worth at each snapshot, measured within a share of the run's time."""
+"""How good a run's faces are at each snapshot, measured within a share of the run's time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,13 @@ from torch import Tensor
 
 from ...latents import latent
 from ...models.inference import FoldedGenerator, draw_faces
-from . import (
-    BEST,
-    GROUPS,
-    INVERTED,
-    METRICS,
-    Faces,
-    RealFaces,
-    inversion_psnr,
-    memory_psnr,
-)
+from .case import Case, Group, count_faces
+from .features import Faces
+from .sets import RealFaces
+from .table import BEST, METRICS, groups
 
-SHARE = 0.1  # of the run's time that may go into metrics
-PROBE = 20  # what a part costs is first found out on one in so many faces
+SHARE = 0.1  # of the run's time, at most, goes into metrics
+PROBE = 20  # what a part costs is first tried on one in this many faces
 T = TypeVar("T")
 
 
@@ -40,10 +34,10 @@ class Verdict:
 class Judge:
     """Measures the generators of one run, always on the same latents and the same real faces.
 
-    All metrics are measured if, with all that was spent before, that stays within a tenth of the
-    run's time; else only the one by which the best snapshot is kept, which leaves time for all of
-    them later; else none. Where the caller says it must be, all are measured whatever that takes.
-    Random states are left as they are.
+    All metrics are measured if that keeps the time spent on metrics within a tenth of the run's. If
+    it doesn't, only the metric by which the best snapshot is kept is measured, so that time is left
+    for all of them later; if that is too slow as well, none is. The caller can ask for all of them
+    whatever the time. No random state is touched.
     """
 
     def __init__(
@@ -56,52 +50,65 @@ class Judge:
         spent: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``ran`` and ``spent``: seconds the run took before now, and those for metrics in them."""
+        """``ran``: seconds the run has taken so far; ``spent``: how many of them on metrics."""
         self.real, self.precision = real, precision
-        self.floors = dict(floors or {})  # metric -> real faces against real ones; those known
+        self.floors = dict(floors or {})  # metric -> real faces against real ones, if known
         self._clock, self._began, self._spent = clock, clock() - ran, spent
-        self._costs: dict[str, float] = {}  # seconds each part took when it was last done
+        self._costs: dict[str | Group, float] = {}  # seconds each part took when last done
         self.drawn: Tensor | None = None  # the faces that were judged last
 
     def measure(
         self, generator: FoldedGenerator, first: Tensor | None = None, must: bool = False
     ) -> Verdict:
-        """How near the faces of ``generator`` are to real ones.
+        """How close the faces of ``generator`` are to real ones.
 
-        ``first`` are its faces for the first seeds, ``(n, 3, S, S)``, if they were drawn already.
-        Of faces that are not finite nothing is said.
+        ``first`` are its faces for the first seeds, ``(n, 3, S, S)``, if they are drawn already.
+        Faces that are not finite are not measured.
         """
         before, values = self._spent, dict[str, float]()
         if not must and not self._costs:
             self._probe(generator)
-        whole = must or self._affords("drawing", *GROUPS, "inversion_psnr")
-        if whole or self._affords("drawing", BEST):
+        if chosen := self._choose(must):
             drawn = self._timed("drawing", self._draw, generator, first)
             if drawn.pictures.isfinite().all():
-                values = self._compare(drawn, list(GROUPS) if whole else [BEST])
-                values |= self._invert(generator) if whole else {}
-        possible = [n for n in METRICS if n != "inversion_psnr" or len(self.real.held_out)]
-        skipped = [name for name in possible if name not in values]
+                values = self._compare(Case(self.real, drawn, generator, self.precision), chosen)
+        skipped = [name for name in self._names() if name not in values]
         return Verdict(values, skipped, self._spent - before)
+
+    def _groups(self) -> list[Group]:
+        """Those that can be measured with these real faces."""
+        return [group for group in groups() if group.count(self.real)]
+
+    def _names(self) -> list[str]:
+        """The metrics that can be measured with these real faces."""
+        return [name for name, metric in METRICS.items() if metric.group.count(self.real)]
+
+    def _choose(self, must: bool) -> list[Group]:
+        """The groups there is time for."""
+        every, best = self._groups(), METRICS[BEST].group
+        if must or self._affords("drawing", *every):
+            return every
+        return [best] if self._affords("drawing", best) else []
 
     def _probe(self, generator: FoldedGenerator) -> None:
         """Find out on a few faces what each part will cost, floors included where not known."""
-        count, held_out = len(self.real.faces.pictures), self.real.held_out[:INVERTED]
-        few = max(2, count // PROBE)
-        sets = [Faces(of.pictures[:few]) for of in (self.real.faces, self.real.others)]
+        total = count_faces(self.real)
+        few = max(2, total // PROBE)
         z = latent.draw(range(few), generator.config.latent_size)
         self._timed("drawing", draw_faces, generator, z)
-        for name, group in GROUPS.items():
-            self._timed(name, group, *sets)
-        times = 1 if METRICS.keys() <= self.floors.keys() else 2
-        self._costs = {
-            part: cost * count / few * (1 if part == "drawing" else times)
-            for part, cost in self._costs.items()
-        }
-        if len(held_out):
-            part = "inversion_psnr"
-            self._timed(part, inversion_psnr, generator, held_out[:1], self.precision)
-            self._costs[part] *= len(held_out)
+        self._costs["drawing"] *= total / few
+        # Other real faces stand in for drawn ones, which are not all drawn yet.
+        case = Case(self.real, self.real.others, generator, self.precision)
+        parts: dict[int, Case] = {}  # so that groups share what is computed once for a set
+        times = 1 if set(self._names()) <= self.floors.keys() else 2
+        for group in self._groups():
+            total = group.count(self.real)
+            few = max(group.least, total // PROBE)
+            if few not in parts:
+                parts[few] = case.part(few)
+            self._timed(group, group.measure, parts[few])
+            # A floor of its own is taken to cost next to nothing.
+            self._costs[group] *= total / few * (times if group.floor is None else 1)
 
     def _draw(self, generator: FoldedGenerator, first: Tensor | None) -> Faces:
         like = self.real.faces.pictures
@@ -113,31 +120,21 @@ class Judge:
         self.drawn = torch.cat(parts)
         return Faces(self.drawn.to(like.device))
 
-    def _compare(self, drawn: Faces, groups: list[str]) -> dict[str, float]:
+    def _compare(self, case: Case, chosen: list[Group]) -> dict[str, float]:
         """The metrics of some groups; and their floors, if not known yet."""
         values: dict[str, float] = {}
-        for name in groups:
-            values |= self._timed(name, GROUPS[name], self.real.faces, drawn)
-            if not values.keys() <= self.floors.keys():
-                real = self.real.faces, self.real.others
-                self.floors |= self._timed("floors", GROUPS[name], *real)
+        for group in chosen:
+            found = self._timed(group, group.measure, case)
+            if not found.keys() <= self.floors.keys():
+                self.floors |= self._timed("floors", group.find_floor, case)
+            values |= found
         return values
 
-    def _invert(self, generator: FoldedGenerator) -> dict[str, float]:
-        name, held_out = "inversion_psnr", self.real.held_out
-        if not len(held_out):
-            return {}
-        found = self._timed(name, inversion_psnr, generator, held_out, self.precision)
-        if name not in self.floors:
-            others = self.real.others.pictures
-            self.floors[name] = self._timed("floors", memory_psnr, held_out, others)
-        return {name: found}
-
-    def _affords(self, *parts: str) -> bool:
+    def _affords(self, *parts: str | Group) -> bool:
         cost = sum(self._costs.get(part, 0.0) for part in parts)
         return self._spent + cost <= SHARE * (self._clock() - self._began)
 
-    def _timed(self, part: str, work: Callable[..., T], *given: Any) -> T:
+    def _timed(self, part: str | Group, work: Callable[..., T], *given: Any) -> T:
         started = self._clock()
         done = work(*given)
         self._costs[part] = self._clock() - started

@@ -1,6 +1,6 @@
-"""Whether drawn faces are copies: their nearest training faces, and those of held-out faces.
+"""Are drawn faces copies? Their nearest training faces, compared with those of held-out faces.
 
-Letters in shapes: Q faces asked about, T training faces, S side of a face, F features, K nearest.
+Letters in shapes: Q queries, T training faces, S side of a face, F features, K neighbours.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...pictures.images import to_tensor
-from . import random_features, whitening
-from .sets import MOST, shuffled, take
+from .features import random_features, whitening
+from .sets import MOST, shuffle_indices, take
 
-FEWEST = 100  # held-out faces: where fewer were kept, training faces left out of their own search
-SAMPLE = 10_000  # training faces of which random features are computed, the slow part
+FEWEST = 100  # held-out faces; if fewer were kept, training faces make up the number
+SAMPLE = 10_000  # most training faces whose random features are computed, the slow part
 CHUNK = 2048  # training faces compared at a time
 K = 10
 SIDE = 28  # to which faces are shrunk where pixels are compared
@@ -28,11 +28,11 @@ Describe = Callable[[Tensor], Tensor]  # (N, 3, S, S) -> (N, F)
 
 @dataclass(frozen=True)
 class Nearest:
-    """What is nearest to each of some faces, among the training faces and their mirror images."""
+    """The nearest training faces, or mirror images of them, to each of some faces."""
 
     distances: Tensor  # (Q, K), ascending
     places: Tensor  # (Q,): index of the nearest among all pictures
-    mirrored: Tensor  # (Q,): whether its mirror image is what is near
+    mirrored: Tensor  # (Q,): whether the nearest is a mirror image
 
     @property
     def nearest(self) -> Tensor:
@@ -40,7 +40,7 @@ class Nearest:
 
     @property
     def ratio(self) -> Tensor:
-        """The nearest's distance over the K-th's: near 0 for a copy, even if blurred or moved."""
+        """Nearest distance / K-th nearest: near 0 for a copy, even if blurred or moved."""
         return self.distances[:, 0] / self.distances[:, -1].clamp_min(1e-12)
 
     def part(self, places: slice) -> Nearest:
@@ -57,11 +57,11 @@ class Comparison:
     searched: int  # training faces
 
     def near(self) -> float:
-        """Share of drawn faces nearer than the nearest hundredth of held-out ones: par is 0.01."""
+        """Share of drawn faces nearer than the nearest 1% of held-out ones; 0.01 is normal."""
         return _share_below(self.drawn.nearest, self.real.nearest)
 
     def alone(self) -> float:
-        """The same by the ratio of the nearest's distance to the tenth nearest's."""
+        """The same, by the ratio of nearest to tenth-nearest distance."""
         return _share_below(self.drawn.ratio, self.real.ratio)
 
 
@@ -76,13 +76,13 @@ class Study:
 
 
 def study(drawn: Tensor, images: np.ndarray, training: np.ndarray, validation: np.ndarray) -> Study:
-    """Look for drawn faces and for held-out ones among the training faces, in two ways.
+    """Search the training faces for drawn and for held-out faces, in two ways.
 
     ``drawn`` is ``(Q, 3, S, S)``, ``images`` uint8 ``(N, S, S, 3)``, the others indices of its two
-    parts. By the pixels of shrunk faces all training faces are searched, by random features a
-    random 10,000 of them at most.
+    parts. Shrunk pixels are compared with all training faces, random features with at most 10,000
+    of them, picked at random.
     """
-    order = shuffled(training, validation)
+    order = shuffle_indices(training, validation)
     count = min(max(len(validation), min(FEWEST, len(order) // 2)), MOST)
     real = take(images, order[:count])
     own = torch.cat([torch.full((len(drawn),), -1), torch.from_numpy(order[:count])])
@@ -103,7 +103,7 @@ def study(drawn: Tensor, images: np.ndarray, training: np.ndarray, validation: n
 def shrunk_pixels(faces: Tensor) -> Tensor:
     """Pixels of faces shrunk to 28 and slightly blurred: ``(N, 3, S, S) -> (N, 3 * 28 * 28)``.
 
-    Scaled so that a distance is the root of the mean squared difference, of a range of 1.
+    Scaled so that a distance is the RMS difference of pixels in a range of 1.
     """
     small = F.adaptive_avg_pool2d(faces, SIDE)
     soft = F.avg_pool2d(small, 3, stride=1, padding=1, count_include_pad=False)
@@ -118,9 +118,9 @@ def find_nearest(
     among: np.ndarray,
     own: Tensor,
 ) -> Nearest:
-    """The nearest of ``images[among]`` to each face, in what ``describe`` makes of both.
+    """The nearest of ``images[among]`` to each face, by what ``describe`` makes of both.
 
-    ``own`` is where each face lies in ``images``, -1 if nowhere; that is left out of its search.
+    ``own`` is the index of each face in ``images``, or -1; a face is never its own neighbour.
 
     Shape: faces ``(Q, 3, S, S)``, images uint8 ``(N, S, S, 3)``, own ``(Q,)``.
     """
@@ -131,7 +131,7 @@ def find_nearest(
     for start in range(0, len(among), CHUNK):
         indices = torch.from_numpy(among[start : start + CHUNK])
         found = describe(to_tensor(np.asarray(images[indices.numpy()])))
-        apart = _apart(asked, found).view(2, len(faces), -1)
+        apart = _pairwise(asked, found).view(2, len(faces), -1)
         near, mirrored = apart.min(0)  # (Q, T)
         near[own[:, None] == indices] = float("inf")
         both = torch.cat([distances, near], 1)
@@ -140,8 +140,8 @@ def find_nearest(
     return Nearest(distances, codes[:, 0] // 2, codes[:, 0] % 2 == 1)
 
 
-def _apart(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distances, around a common middle so that little is lost to rounding."""
+def _pairwise(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distances, from a common mean so that little is lost to rounding."""
     middle = b.mean(0)
     a, b = a - middle, b - middle
     squares = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * (a @ b.T)

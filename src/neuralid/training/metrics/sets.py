@@ -1,4 +1,4 @@
-"""Which real faces drawn ones are compared with."""
+"""The real faces that drawn ones are compared with."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MOST = 1000  # faces in each set
 
 @dataclass(frozen=True)
 class RealFaces:
-    """The faces kept for validation, and others, of the same number, for the floors.
+    """The faces kept for validation, and as many others for the floors.
 
-    Where fewer than a thousand were kept, training faces make up the number; of fewer than two
-    thousand faces in all each set has half.
+    If fewer than a thousand were kept, training faces make up the number. With fewer than two
+    thousand faces in all, each set gets half.
     """
 
-    faces: Faces  # those that drawn ones are compared with
-    others: Faces  # what the same comparison is made with for the floors
+    faces: Faces  # compared with drawn ones
+    others: Faces  # take the place of drawn ones to find the floors
     held_out: Tensor  # (n, 3, S, S): those of ``faces`` that training never sees
 
     @classmethod
@@ -39,15 +39,20 @@ class RealFaces:
 
         The same input always gives the same choice.
         """
-        order = shuffled(training, validation)
+        order = shuffle_indices(training, validation)
         count = min(most, len(order) // 2)
         faces = take(images, order[:count]).to(device)
         others = take(images, order[-count:]).to(device)
         return cls(Faces(faces), Faces(others), faces[: len(validation)])
 
+    def part(self, count: int) -> RealFaces:
+        """The first ``count`` of each set."""
+        faces, others = (Faces(each.pictures[:count]) for each in (self.faces, self.others))
+        return RealFaces(faces, others, self.held_out[:count])
 
-def shuffled(training: np.ndarray, validation: np.ndarray) -> np.ndarray:
-    """All indices, those for validation first, each part in a random order of its own for ever."""
+
+def shuffle_indices(training: np.ndarray, validation: np.ndarray) -> np.ndarray:
+    """All indices, validation first; each part is in a random order that is always the same."""
     rng = np.random.default_rng(0)
     parts = [rng.permutation(part) for part in (validation, training)]
     return np.concatenate(parts).astype(int)  # an empty list of indices is one of floats

@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance of the small patches of faces, at full and at half size.
+"""Sliced Wasserstein distance between small patches of faces, at full and at half size.
 
 Letters in shapes: N faces, S side of a face, M patches of all faces, D directions.
 
@@ -14,33 +14,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .case import Case
+
 PATCH = 7  # side of a patch, pixels
 PATCHES = 64  # of each face and level; [1]_ has 128
-DIRECTIONS = 256  # on which patches are laid out; [1]_ has 512
-_AT_ONCE = 64  # directions, which bounds the memory
+DIRECTIONS = 256  # that patches are projected on; [1]_ has 512
+_AT_ONCE = 64  # directions at a time, to bound the memory
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+
+
+def measure_patches(case: Case) -> dict[str, float]:
+    full, half = sliced_wasserstein(case.real.faces.pictures, case.drawn.pictures)
+    return {"swd_full": full, "swd_half": half}
 
 
 def sliced_wasserstein(a: Tensor, b: Tensor) -> tuple[float, float]:
     """Distances of two sets of faces at full and at half size, times 1000 [1]_.
 
-    As there, faces are taken apart into a Laplacian pyramid: the full size holds only what the
-    half size does not show, edges and noise; the half size, the last level here, the rest. The
-    patches are cut at the same random places of both sets, the random directions are fixed: equal
-    sets are at a distance of 0.
+    As there, faces are split into a Laplacian pyramid. The full size holds only what the half size
+    does not show, edges and noise; the half size, the last level here, holds the rest. Patches are
+    cut at the same random places in both sets, and the random directions are fixed, so equal sets
+    have distance 0.
 
-    Shape: ``(N, 3, S, S)`` each, as many faces in both, S at least 14.
+    Shape: ``(N, 3, S, S)`` each, the same N in both, S at least 14.
     """
     full, half = (_distance(x, y) for x, y in zip(pyramid(a), pyramid(b), strict=True))
     return full, half
 
 
 def pyramid(faces: Tensor) -> tuple[Tensor, Tensor]:
-    """``(N, 3, S, S)`` -> what is lost by halving, ``(N, 3, S, S)``, and ``(N, 3, S/2, S/2)``."""
-    half = _blurred(faces)[:, :, ::2, ::2]
+    """``(N, 3, S, S)`` -> detail lost by halving, ``(N, 3, S, S)``, and ``(N, 3, S/2, S/2)``."""
+    half = _blur(faces)[:, :, ::2, ::2]
     between = torch.zeros_like(faces)
     between[:, :, ::2, ::2] = half
-    return faces - 4 * _blurred(between), half
+    return faces - 4 * _blur(between), half
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
@@ -56,7 +63,7 @@ def _distance(a: Tensor, b: Tensor) -> float:
 
 
 def _patches(level: Tensor) -> Tensor:
-    """Random patches, of mean 0 and spread 1 in each channel: ``(N, 3, S, S) -> (M, 3 * 49)``."""
+    """Random patches, standardised per channel: ``(N, 3, S, S) -> (M, 3 * 49)``."""
     n, side = len(level), level.shape[2]
     corners = torch.randint(
         side - PATCH + 1, (2, n, PATCHES, 1, 1), generator=torch.Generator().manual_seed(0)
@@ -73,8 +80,8 @@ def _patches(level: Tensor) -> Tensor:
     return ((values - mean) / spread.clamp_min(1e-8)).reshape(n * PATCHES, -1)
 
 
-def _blurred(faces: Tensor) -> Tensor:
-    """By a small binomial filter, mirrored at the border: the shape stays."""
+def _blur(faces: Tensor) -> Tensor:
+    """A small binomial filter, mirrored at the border: same shape."""
     kernel = faces.new_tensor(_BINOMIAL).expand(3, 1, 1, 5)
     across = F.conv2d(F.pad(faces, (2, 2, 0, 0), mode="reflect"), kernel, groups=3)
     return F.conv2d(F.pad(across, (0, 0, 2, 2), mode="reflect"), kernel.mT, groups=3)

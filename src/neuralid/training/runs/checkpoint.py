@@ -71,7 +71,7 @@ def load_checkpoint(
     if found:
         raise TrainingError(
             f"{folder} has no checkpoint that can be read",
-            hint="start a new run without --resume; the weights in the folder can still be used",
+            hint="start a new run without `resume`; the weights in the folder can still be used",
         )
     return False
 

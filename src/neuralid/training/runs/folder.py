@@ -20,6 +20,7 @@ from ...core.files import (
     write_atomically,
 )
 from ...core.locks import Held, locked
+from .records import Record
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Run:
     """``runs/00000-name/``: options.json, log.jsonl, fakes, checkpoints and weights."""
 
     folder: Path
-    listeners: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)  # to the log
+    listeners: list[Callable[[Record], None]] = field(default_factory=list)  # to the log
 
     @classmethod
     def create(cls, out: Path, name: str) -> Run:
@@ -53,7 +54,7 @@ class Run:
             found = [path for _, path in runs if (path / "options.json").is_file()]
             if not found:
                 raise TrainingError(
-                    f"{out} has no runs to resume", hint="start one without --resume"
+                    f"{out} has no runs to resume", hint="start one without `resume`"
                 )
             return cls(found[-1])
         for folder in (Path(which), out / which):
@@ -91,7 +92,7 @@ class Run:
             except Held as error:
                 raise TrainingError(
                     f"{self.folder} is in use by another run ({error})",
-                    hint="wait for its end, or stop it; without --resume a run gets its own folder",
+                    hint="wait for its end, or stop it; without `resume` a run gets its own folder",
                 ) from error
             remove_unfinished(self.folder)
             yield
@@ -109,17 +110,21 @@ class Run:
                 f"{self.folder}/options.json cannot be read: {error}", hint="start a new run"
             ) from error
 
-    def log(self, values: dict[str, Any]) -> None:
-        """Append one line to log.jsonl, and tell it to those who listen.
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    def log(self, record: Record) -> None:
+        """Append one line to log.jsonl, then call the listeners with the record.
 
         After a line that was cut short, by a kill or a full disk, it begins a new one.
         """
-        path = self.folder / "log.jsonl"
-        line = json.dumps(values).encode() + b"\n"
+        path = self.log_path
+        line = json.dumps(record.to_json()).encode() + b"\n"
         with one_line_errors(path), path.open("ab+") as file:
             file.write(line if _ends_a_line(file) else b"\n" + line)
         for hear in self.listeners:
-            hear(values)
+            hear(record)
 
 
 def snapshot_label(images: int, batch: int) -> str:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+
+from .records import (
+    RESUMED,
+    Event,
+    Floors,
+    Measured,
+    Record,
+    Skipped,
+    Snapshot,
+    Tick,
+    read_records,
+)
 
 PAUSE = 600.0  # seconds between two lines, beyond what training took, in which nothing ran
-RESUMED = "resumed"  # the event by which a run went back to the checkpoint of so many pictures
 RECENT = 30  # lines from which the speed is taken to tell how long the rest will take
+
+
+@dataclass(frozen=True)
+class TimedTick(Tick):
+    """A tick, and how long it took."""
+
+    seconds: float = 0.0
 
 
 @dataclass
@@ -22,10 +37,10 @@ class History:
     the log says of pictures beyond that point is not the past of the weights there are now.
     """
 
-    ticks: list[dict[str, Any]] = field(default_factory=list)  # a line each thousand pictures
-    measured: list[dict[str, Any]] = field(default_factory=list)  # the metrics of snapshots
-    floors: dict[str, Any] = field(default_factory=dict)  # metric -> real faces against real ones
-    events: list[dict[str, Any]] = field(default_factory=list)  # all that ever happened
+    ticks: list[TimedTick] = field(default_factory=list)  # one per thousand pictures
+    measured: list[Measured] = field(default_factory=list)  # snapshots that have metrics
+    floors: dict[str, float | None] = field(default_factory=dict)  # see `Floors`
+    events: list[Event] = field(default_factory=list)  # all that ever happened
     skipped: int = 0  # pictures that could not be read
     kimg: float = 0.0  # thousands of pictures shown, as far as the log goes
     seconds: float = 0.0  # spent on training in all, pauses left out
@@ -35,46 +50,52 @@ class History:
     def read(cls, path: Path) -> History:
         """From a log.jsonl; lines that are damaged are passed over, and so is a missing file."""
         history, last = cls(), None
-        for line in _lines(path):
-            last = history._add(line, last)
+        for record in read_records(path):
+            history._add(record, last)
+            last = record if isinstance(record, Tick) else last
         return history
 
-    def _add(self, line: dict[str, Any], last: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Take a line in; ``last`` is the tick before it, and the last tick is returned."""
-        kimg = number(line.get("kimg"))
-        self.judging += number(line.get("metrics_seconds")) or 0.0
-        if "event" in line:
-            self.events.append({**line, "kimg": self.kimg if kimg is None else kimg})
-            if line["event"] == RESUMED and kimg is not None:
-                _leave(self.ticks, kimg, beyond=True)
-                _leave(self.measured, kimg, beyond=True)
-                self.kimg = kimg
-        elif isinstance(line.get("floors"), dict):
-            self.floors = line["floors"]
-        elif kimg is not None and isinstance(line.get("metrics"), dict):
-            _leave(self.measured, kimg)
-            self.measured.append(line)
-        elif kimg is not None and "loss_d" in line:
-            took = _seconds(line, last)
-            self.seconds += took
-            _leave(self.ticks, kimg)
-            _leave(self.measured, kimg)
-            self.ticks.append({**line, "seconds": took})
-            self.kimg = kimg
-            return line
-        elif "skipped" in line:
-            self.skipped += 1
-        elif kimg is not None and "snapshot" in line:
-            self.kimg = kimg
-        return last
+    def _add(self, record: Record, last: Tick | None) -> None:
+        """Take a record in; ``last`` is the tick before it."""
+        match record:
+            case Event():
+                self._add_event(record)
+            case Floors():
+                self.floors = record.values
+            case Measured():
+                self.judging += record.seconds or 0.0
+                if record.metrics:
+                    _leave(self.measured, record.kimg)
+                    self.measured.append(record)
+            case Tick():
+                self._add_tick(record, last)
+            case Skipped():
+                self.skipped += 1
+            case Snapshot():
+                self.kimg = record.kimg
+
+    def _add_event(self, event: Event) -> None:
+        self.events.append(event if event.kimg is not None else replace(event, kimg=self.kimg))
+        if event.name == RESUMED and event.kimg is not None:
+            _leave(self.ticks, event.kimg, beyond=True)
+            _leave(self.measured, event.kimg, beyond=True)
+            self.kimg = event.kimg
+
+    def _add_tick(self, tick: Tick, last: Tick | None) -> None:
+        took = _seconds(tick, last)
+        self.seconds += took
+        _leave(self.ticks, tick.kimg)
+        _leave(self.measured, tick.kimg)
+        self.ticks.append(TimedTick(**vars(tick), seconds=took))
+        self.kimg = tick.kimg
 
     @property
     def speed(self) -> float | None:
-        """Pictures a second of late, snapshots and metrics included; None if not known yet."""
+        """Recent images/s, snapshots and metrics included; None if not known yet."""
         recent = self.ticks[-RECENT:]
-        seconds = sum(tick["seconds"] for tick in recent)
-        before = self.ticks[-RECENT - 1]["kimg"] if len(self.ticks) > RECENT else 0.0
-        return (recent[-1]["kimg"] - before) * 1000 / seconds if seconds > 0 else None
+        seconds = sum(tick.seconds for tick in recent)
+        before = self.ticks[-RECENT - 1].kimg if len(self.ticks) > RECENT else 0.0
+        return (recent[-1].kimg - before) * 1000 / seconds if seconds > 0 else None
 
     def seconds_left(self, total: float) -> float | None:
         """How long what is left of ``total`` thousand pictures will take; None if not known."""
@@ -83,29 +104,24 @@ class History:
     def line(self, total: float) -> str:
         """The state of the run in one plain line: pictures, losses, speed, time left, a metric."""
         parts = [f"{self.kimg:g}/{total:g} kimg"]
-        tick = self.ticks[-1] if self.ticks else {}
-        for key, text in (("loss_d", "D {:.2f}"), ("loss_g", "G {:.2f}")):
-            if (value := number(tick.get(key))) is not None:
-                parts.append(text.format(value))
-        if (speed := number(tick.get("images_per_second"))) is not None:
-            parts.append(f"{speed:.3g} images/s")
+        if self.ticks:
+            tick = self.ticks[-1]
+            shown = (
+                ("D {:.2f}", tick.loss_d),
+                ("G {:.2f}", tick.loss_g),
+                ("{:.3g} images/s", tick.images_per_second),
+            )
+            parts += [form.format(value) for form, value in shown if value is not None]
         if left := self.seconds_left(total):
             parts.append(f"{in_words(left)} left")
         return "  ".join([*parts, *self._measured_now()])
 
     def _measured_now(self) -> Iterator[str]:
-        if self.measured and self.measured[-1]["kimg"] > self.kimg - 0.0005:
+        if self.measured and self.measured[-1].kimg > self.kimg - 0.0005:
             # The first is the one the best snapshot is kept by; all would not fit in a line.
-            for name, value in list(self.measured[-1]["metrics"].items())[:1]:
-                if (known := number(value)) is not None:
-                    yield f"{name} {known:.3g}"
-
-
-def number(value: Any) -> float | None:
-    """A number that can be drawn, or None: for null, NaN, an infinity, or no number at all."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
+            for name, value in list(self.measured[-1].metrics.items())[:1]:
+                if value is not None:
+                    yield f"{name} {value:.3g}"
 
 
 def in_words(seconds: float) -> str:
@@ -120,33 +136,19 @@ def in_words(seconds: float) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = path.read_text(errors="replace")
-    except OSError:
-        return
-    for line in text.splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue  # the last line of a run that was killed while writing
-        if isinstance(values, dict):
-            yield values
-
-
-def _leave(lines: list[dict[str, Any]], kimg: float, beyond: bool = False) -> None:
+def _leave(records: list[TimedTick] | list[Measured], kimg: float, beyond: bool = False) -> None:
     """Drop those from ``kimg`` on, or those ``beyond`` it."""
-    while lines and (lines[-1]["kimg"] > kimg or (lines[-1]["kimg"] == kimg and not beyond)):
-        lines.pop()
+    while records and (records[-1].kimg > kimg or (records[-1].kimg == kimg and not beyond)):
+        records.pop()
 
 
-def _seconds(line: dict[str, Any], last: dict[str, Any] | None) -> float:
+def _seconds(tick: Tick, last: Tick | None) -> float:
     """How long a tick took: by the clock if training went on from the one before it."""
-    speed, kimg = number(line.get("images_per_second")), float(line["kimg"])
-    before = float(last["kimg"]) if last else 0.0
-    covered = kimg - before if kimg > before else min(1.0, kimg)
+    before = last.kimg if last else 0.0
+    covered = tick.kimg - before if tick.kimg > before else min(1.0, tick.kimg)
+    speed = tick.images_per_second
     computing = covered * 1000 / speed if speed else 0.0
-    now, then = number(line.get("time")), number(last.get("time")) if last else None
-    if now is None or then is None or not 0 <= now - then <= 3 * computing + PAUSE:
+    then = last.time if last else None
+    if tick.time is None or then is None or not 0 <= tick.time - then <= 3 * computing + PAUSE:
         return computing
-    return now - then
+    return tick.time - then

@@ -10,22 +10,15 @@ from typing import Any
 from ...core.checks import check_range
 from ...core.errors import ConfigError, NeuralidError, TrainingError
 from ...faces.config import CropConfig
+from ...latents.attributes import UTKFACE
+from ...models.architecture import ARCHITECTURES
 from ...models.config import ModelConfig
-from ...models.recipe import recipe_named
+from ...models.recipe import RECIPES, Recipe, recipe_named
 from ..config import TrainConfig
+from ..options import OPTIONS, SETTINGS, Place, TrainOptions
 from .folder import Run
 
 _NAME = re.compile(r"\w[\w .-]{0,99}")
-MAY_CHANGE = (
-    "kimg",
-    "snapshot",
-    "precision",
-    "data",
-    "licence",
-    "attributes",
-    "micro_batch",
-)  # on resume; all else may not
-_PARTS = {"model": ModelConfig, "crop": CropConfig, "train": TrainConfig}
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class Plan:
                 hint="up to 100 letters, digits, spaces, dots and dashes, a letter or digit first",
             )
         if self.max_images is not None:
-            check_range("max images", self.max_images, 1)
+            check_range("max_images", self.max_images, 1)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "data": str(self.data)}
@@ -62,22 +55,27 @@ class Plan:
             "crop": CropConfig(**values["crop"]),
             "train": TrainConfig.from_dict(values["train"]),
         }
-        return cls(**{**_of(cls, values), **parts})
+        names = {f.name for f in fields(cls)}
+        known = {name: value for name, value in values.items() if name in names}
+        return cls(**{**known, **parts})
 
 
-def new_plan(options: dict[str, Any]) -> Plan:
-    """A plan from options by name; what is None takes its default. Raises `ConfigError`."""
+def new_plan(options: TrainOptions) -> Plan:
+    """A plan from options; what is not said takes its default. Raises `ConfigError`."""
     given = _given(options)
     if "data" not in given:
-        raise ConfigError("no data to train on", hint="give --data a folder or zip of faces")
-    data = Path(given["data"]).resolve()
-    name = str(given.get("name", data.stem))
-    parts = {part: kind(**_of(kind, given)) for part, kind in _PARTS.items()}
-    rest = _of(Plan, {**given, "name": name})
-    return Plan(**{**rest, **parts, "data": data})
+        raise ConfigError("no data to train on", hint="give `data` a folder or zip of faces")
+    model = ModelConfig(**_of("model", given))
+    settings = {
+        "model": model,
+        "crop": CropConfig(**_of("crop", given)),
+        "train": TrainConfig(**{"recipe": _own_recipe(model), **_of("train", given)}),
+    }
+    rest = {"name": Path(given["data"]).stem, **_of("plan", given)}
+    return Plan(**{**rest, **settings, "data": Path(given["data"])})
 
 
-def resumed_plan(run: Run, options: dict[str, Any]) -> Plan:
+def resumed_plan(run: Run, options: TrainOptions) -> Plan:
     """The run's own plan, with what may change taken from ``options``; what may not is named."""
     try:
         stored = Plan.from_dict(run.read_options()).to_dict()
@@ -85,35 +83,48 @@ def resumed_plan(run: Run, options: dict[str, Any]) -> Plan:
         raise TrainingError(
             f"{run.folder}/options.json is damaged: {error}", hint="start a new run"
         ) from error
-    given = _given(options)
-    if "data" in given:
-        given["data"] = str(Path(given["data"]).resolve())
-    for option, value in given.items():
-        place = next((stored[part] for part in _PARTS if option in stored[part]), stored)
-        value = asdict(value) if option == "recipe" else value
-        if option not in MAY_CHANGE and value != place[option]:
-            _refuse(option, place[option])
-        place[option] = value
+    for name, value in _given(options).items():
+        option = OPTIONS[name]
+        place = stored[option.place] if option.place in SETTINGS else stored
+        value = asdict(value) if isinstance(value, Recipe) else value
+        if not option.may_change and value != place[name]:
+            _refuse(name, place[name])
+        place[name] = value
     return Plan.from_dict(stored)
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Options without those left out; a recipe by name as the recipe."""
-    given = {name: value for name, value in options.items() if value is not None}
+def _given(options: TrainOptions) -> dict[str, Any]:
+    """What was said, as a plan holds it: whole paths, so that a run can be resumed anywhere."""
+    given = options.outcome()
+    if "data" in given:
+        given["data"] = str(Path(given["data"]).resolve())
+    if "attributes" in given and str(given["attributes"]) not in ("", UTKFACE):
+        given["attributes"] = str(Path(given["attributes"]).resolve())
     if isinstance(given.get("recipe"), str):
         given["recipe"] = recipe_named(given["recipe"])
     return given
 
 
-def _of(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in fields(kind)}
-    return {name: value for name, value in given.items() if name in names}
+def _of(place: Place, given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if OPTIONS[name].place == place}
 
 
-def _refuse(option: str, stored: Any) -> None:
-    flag = "--" + option.replace("_", "-")
+def _own_recipe(model: ModelConfig) -> Recipe:
+    """The recipe an architecture is trained by if none is said.
+
+    Raises `ConfigError` for an architecture there is not, before anything long begins.
+    """
+    if model.architecture not in ARCHITECTURES:
+        raise ConfigError(
+            f"no architecture '{model.architecture}'",
+            hint=f"there is {', '.join(ARCHITECTURES)}",
+        )
+    return RECIPES["stable"]
+
+
+def _refuse(name: str, stored: Any) -> None:
     shown = stored["name"] if isinstance(stored, dict) else stored
     raise ConfigError(
-        f"{flag} differs from the run's own ({shown})",
-        hint=f"leave {flag} out, or start a new run without --resume",
+        f"`{name}` differs from the run's own ({shown})",
+        hint=f"leave `{name}` out, or start a new run without `resume`",
     )

@@ -18,9 +18,10 @@ from typing import Any
 from ...core.errors import ImageError
 from ...core.files import write_atomically
 from ...pictures import images
-from .. import metrics
+from ..metrics import table as metrics
 from .folder import labelled_kimg
-from .history import History, in_words, number
+from .history import History, TimedTick, in_words
+from .records import Event, number
 
 NAME = "report.html"
 POINTS = 1000  # of a curve, at most: a long run's are averaged
@@ -45,16 +46,16 @@ def gather(folder: Path, history: History) -> dict[str, Any]:
     options = _options(folder)
     total = number(_inside(options, "train").get("kimg"))
     left = history.seconds_left(total) if total else None
-    tick = history.ticks[-1] if history.ticks else {}
+    tick = history.ticks[-1] if history.ticks else None
     return {
         "title": folder.resolve().name,
         "written": round(time.time()),
         "kimg": history.kimg,
         "total": total,
-        "used": in_words(history.seconds) if history.ticks else None,
+        "used": in_words(history.seconds) if tick else None,
         "left": in_words(left) if left else None,
-        "device": str(tick.get("device", "")),
-        "memory": number(tick.get("memory_mb")),
+        "device": (tick.device if tick else None) or "",
+        "memory": tick.memory_mb if tick else None,
         "curves": _curves(history.ticks),
         "metrics": list(_metrics(history)),
         "events": [_event(event) for event in history.events],
@@ -77,37 +78,36 @@ def _page(data: dict[str, Any]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], page)
 
 
-def _curves(ticks: list[dict[str, Any]]) -> dict[str, list[float | None]]:
+def _curves(ticks: list[TimedTick]) -> dict[str, list[float | None]]:
     """Each curve's values, and the thousands of pictures they belong to under "kimg"."""
     size = -(-len(ticks) // POINTS) or 1
     buckets = [ticks[i : i + size] for i in range(0, len(ticks), size)]
     curves = {key: [_mean(bucket, key) for bucket in buckets] for key in CURVES}
-    return {"kimg": [bucket[-1]["kimg"] for bucket in buckets], **curves}
+    return {"kimg": [bucket[-1].kimg for bucket in buckets], **curves}
 
 
-def _mean(ticks: list[dict[str, Any]], key: str) -> float | None:
-    values = [value for tick in ticks if (value := number(tick.get(key))) is not None]
+def _mean(ticks: list[TimedTick], key: str) -> float | None:
+    values = [value for tick in ticks if (value := getattr(tick, key)) is not None]
     return float(f"{sum(values) / len(values):.5g}") if values else None
 
 
 def _metrics(history: History) -> Iterator[dict[str, Any]]:
     """Each metric that was ever measured: its name, direction, floor and curve."""
-    lines = history.measured
-    for name in dict.fromkeys(name for line in lines for name in line["metrics"]):
+    measured = history.measured
+    for name in dict.fromkeys(name for each in measured for name in each.metrics):
         info = metrics.METRICS.get(name)
         yield {
             "label": info.label if info else name,
             "better": info.better if info else None,  # "lower" or "higher"
-            "floor": number(history.floors.get(name)),
-            "kimg": [line["kimg"] for line in lines],
-            "values": [number(line["metrics"].get(name)) for line in lines],
+            "floor": history.floors.get(name),
+            "kimg": [each.kimg for each in measured],
+            "values": [each.metrics.get(name) for each in measured],
         }
 
 
-def _event(event: dict[str, Any]) -> dict[str, Any]:
-    facts = {k: v for k, v in event.items() if k not in ("event", "kimg", "time")}
-    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items())
-    return {"kimg": event["kimg"], "name": str(event["event"]), "facts": told}
+def _event(event: Event) -> dict[str, Any]:
+    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in event.facts.items())
+    return {"kimg": event.kimg, "name": event.name, "facts": told}
 
 
 def _grids(folder: Path) -> Iterator[dict[str, Any]]:

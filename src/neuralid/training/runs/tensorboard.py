@@ -1,7 +1,8 @@
-"""TensorBoard event files in a run's folder, from the lines of its log; an optional extra."""
+"""TensorBoard event files in a run's folder, from the records of its log; an optional extra."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from ...core.errors import ConfigError
 from ...core.files import one_line_errors
 from ...pictures.images import load_rgb
 from .folder import Run
-from .history import number
+from .records import Measured, Record, Snapshot, Tick
 
 _TAGS = {
     "loss_d": "loss/discriminator",
@@ -28,7 +29,7 @@ def check_installed(wanted: bool) -> None:
     """Raises `ConfigError`, before anything long begins, if it is ``wanted`` and not there."""
     if wanted and find_spec("tensorboard") is None:
         raise ConfigError(
-            "--tensorboard needs the package tensorboard, which is not installed",
+            "`tensorboard` needs the package tensorboard, which is not installed",
             hint="pip install 'neuralid[tensorboard]'",
         )
 
@@ -57,27 +58,23 @@ class EventFiles:
         self._writer: Any = None
         self._step = -1
 
-    def __call__(self, line: dict[str, Any]) -> None:
-        kimg = number(line.get("kimg"))
-        if kimg is None or "event" in line:
-            return
-        with one_line_errors(self.folder):
-            self._write(line, kimg)
+    def __call__(self, record: Record) -> None:
+        if isinstance(record, Tick | Measured | Snapshot):
+            with one_line_errors(self.folder):
+                self._write(record)
 
     def close(self) -> None:
         if self._writer is not None:
             with one_line_errors(self.folder):
                 self._writer.close()
 
-    def _write(self, line: dict[str, Any], kimg: float) -> None:
-        writer = self._writer_at(round(kimg * 1000))
-        values = {tag: line.get(key) for key, tag in _TAGS.items()}
-        values |= {f"metrics/{name}": value for name, value in line.get("metrics", {}).items()}
-        for tag, value in values.items():
-            if (known := number(value)) is not None:
-                writer.add_scalar(tag, known, self._step)
-        if "snapshot" in line:
-            grid = load_rgb(self.folder / line["snapshot"])
+    def _write(self, record: Tick | Measured | Snapshot) -> None:
+        writer = self._writer_at(round(record.kimg * 1000))
+        for tag, value in _scalars(record).items():
+            if value is not None and math.isfinite(value):
+                writer.add_scalar(tag, value, self._step)
+        if isinstance(record, Snapshot):
+            grid = load_rgb(self.folder / record.grid)
             writer.add_image("faces", grid, self._step, dataformats="HWC")
         writer.flush()  # a run that is killed loses none of them
 
@@ -89,3 +86,14 @@ class EventFiles:
             self._writer = SummaryWriter(str(self.folder), purge_step=step)
         self._step = step
         return self._writer
+
+
+def _scalars(record: Tick | Measured | Snapshot) -> dict[str, float | None]:
+    """Values by tag."""
+    match record:
+        case Tick():
+            return {tag: getattr(record, key) for key, tag in _TAGS.items()}
+        case Measured():
+            return {f"metrics/{name}": value for name, value in record.metrics.items()}
+        case Snapshot():
+            return {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,12 +13,14 @@ from ...core.errors import WeightsError
 from ...data.dataset import Dataset
 from ...models.dcgan import Generator
 from ...models.inference import FoldedGenerator
-from ..metrics import BEST, METRICS, RealFaces
 from ..metrics.judge import Judge
 from ..metrics.neighbours import study
+from ..metrics.sets import RealFaces
+from ..metrics.table import BEST, METRICS
 from ..runs.folder import Run
-from ..runs.history import History, number
+from ..runs.history import History
 from ..runs.neighbours_page import write_neighbours
+from ..runs.records import Floors, Measured, number
 
 BEST_NAME = "weights-best.safetensors"
 FEW = 100  # held-out faces below which metrics tell little
@@ -40,8 +41,8 @@ class Quality:
         # Not on Apple's GPUs: they have no float64, which the Fréchet distance needs.
         where = device if device.type == "cuda" else torch.device("cpu")
         real = RealFaces.choose(faces.images, faces.training(), faces.validation(), where)
-        before = History.read(run.folder / "log.jsonl")
-        known = {k: v for k, v in before.floors.items() if k in METRICS and number(v) is not None}
+        before = History.read(run.log_path)
+        known = {k: v for k, v in before.floors.items() if k in METRICS and v is not None}
         self.judge = Judge(real, precision, known, ran=before.seconds, spent=before.judging)
         self.scores: dict[str, float] = {}  # of the last snapshot, as far as they were measured
         self.best = self._best_before()  # its score, and pictures shown
@@ -61,13 +62,9 @@ class Quality:
         self.scores = _rounded(found.values)
         self._keep_best(generator, description)  # first: the log tells of nothing that is not there
         if len(self.judge.floors) > known:
-            self.run.log({"floors": _rounded(self.judge.floors)})
-        line: dict[str, Any] = {"kimg": description.images_seen / 1000}
-        if self.scores:
-            line["metrics"] = self.scores
-        if found.skipped:
-            line["metrics_skipped"] = found.skipped
-        self.run.log({**line, "metrics_seconds": round(found.seconds, 2)})
+            self.run.log(Floors({**_rounded(self.judge.floors)}))
+        kimg, seconds = description.images_seen / 1000, round(found.seconds, 2)
+        self.run.log(Measured(kimg, {**self.scores}, found.skipped, seconds))
 
     def _keep_best(self, generator: Generator, description: weights.Description) -> None:
         score = number(self.scores.get(BEST))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from ..runs.checkpoint import load_checkpoint
 from ..runs.folder import Run
 from ..runs.history import History
 from ..runs.plan import Plan
+from ..runs.records import COLLAPSED, ROLLBACK, Event, now
 from ..state import TrainState
 
 
@@ -62,7 +62,8 @@ class Recovery:
         if not self.world.is_first:
             return
         kimg, rates = self.state.images / 1000, f"1/{2**times}"
-        self._log("rollback", diverged, back_to=kimg, learning_rates=rates, rollbacks=times)
+        facts = {"back_to": kimg, "learning_rates": rates, "rollbacks": times}
+        self.run.log(Event(ROLLBACK, diverged, facts, now()))
         self.say(
             f"the loss was not finite after {diverged:.1f} kimg: back to {kimg:.1f} kimg, "
             f"with {rates} of the learning rates ({times} of at most {ROLLBACKS} times)"
@@ -72,15 +73,13 @@ class Recovery:
         """Tell, once, of a generator that has collapsed, by the `spread` of its faces."""
         if not has_collapsed(drawn, real, self.state.step):
             return
-        history = History.read(self.run.folder / "log.jsonl")
-        if any(event["event"] == "collapsed" for event in history.events):
+        history = History.read(self.run.log_path)
+        if any(event.name == COLLAPSED for event in history.events):
             return
         share = round(drawn / real, 3)
-        self._log("collapsed", self.state.images / 1000, share_of_real_spread=share)
+        facts = {"share_of_real_spread": share}
+        self.run.log(Event(COLLAPSED, self.state.images / 1000, facts, now()))
         self.say(
             f"the generator has collapsed: its faces differ {share:.0%} as much as real "
             "ones; start again with another seed or recipe, or a larger batch"
         )
-
-    def _log(self, event: str, kimg: float, **facts: object) -> None:
-        self.run.log({"event": event, "kimg": kimg, **facts, "time": round(time.time(), 1)})

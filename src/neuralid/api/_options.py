@@ -1,0 +1,70 @@
+"""The keywords of the verbs, typed: those of `Studio`'s methods, for what passes them on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from ._model import Failure, Report
+from ._people import Input
+from ._sample import Seeds
+from ._upscale import Size
+
+
+class SampleOptions(TypedDict, total=False):
+    """Those of `Studio.sample`."""
+
+    seed: int | None
+    seeds: Seeds | None
+    trunc: float
+    scale: float
+    on_step: Report | None
+
+
+class InvertOptions(TypedDict, total=False):
+    """Those of `Studio.invert`."""
+
+    fidelity: str
+    steps: int | None
+    prior: float
+    face_size: int | None
+    delta_i: int
+    delta_j: int
+    rotation: float
+    align: bool
+    face: int | None
+    show_crop: bool
+    together: bool
+    on_step: Report | None
+    on_failure: Failure | None
+
+
+class MixOptions(TypedDict, total=False):
+    """Those of `Studio.mix`."""
+
+    weights: float | Sequence[float] | None
+    blend: str
+    attributes: Mapping[str, float] | None
+    strip: int | None
+    matrix: int | None
+    frames: int | None
+    keep: Input | int | None
+    scale: float
+    align: bool
+    face: int | None
+    show_crop: bool
+    fidelity: str
+    on_step: Report | None
+
+
+class UpscaleOptions(TypedDict, total=False):
+    """Those of `Studio.upscale`."""
+
+    scale: float | None
+    size: Size | None
+    method: str | None
+    filters: str | Sequence[str]
+    consistent: bool
+    compare: bool
+    on_step: Report | None
+    on_failure: Failure | None

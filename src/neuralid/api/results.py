@@ -1,0 +1,254 @@
+"""What the verbs give back: pictures and latents that know how to save and show themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from .. import __version__
+from ..core.checks import check_range
+from ..faces.config import CropConfig
+from ..latents import latent
+from ..pictures import images
+from ..pictures.animation import Film, save_film, write_film
+from ..pictures.photo import save_exact, to_8_bits
+from ..upscaling.enlarge import MOST_PIXELS
+from ._model import Model
+
+PAIR_SCALE = 4  # the picture of a photo beside its reconstruction is enlarged this many times
+RATE = 20.0  # frames per second of a film
+LATENT_SUFFIX = ".safetensors"
+
+
+class _Shown:
+    """Shows itself in a notebook by its ``image``, uint8 or uint16 ``(H, W)`` or ``(H, W, C)``."""
+
+    image: Any
+
+    def _repr_png_(self) -> bytes:
+        return images.encode(Image.fromarray(to_8_bits(self.image)))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Face(_Shown):
+    """One drawn face: uint8 ``(H, W, 3)``, and the latent ``(Z,)`` that draws it."""
+
+    image: np.ndarray
+    latent: Tensor
+    seed: int
+    model: Model
+    recipe: dict[str, Any]  # how it was made
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture; a PNG carries the latent and the recipe.
+
+        Raises `ImageError` for an unknown suffix, `OutputError`.
+        """
+        text = {**_recipe_text(self.recipe), **_latent_text(self.latent, self.model)}
+        images.save_picture(Path(path), self.image, text)
+        return Path(path)
+
+    def __repr__(self) -> str:
+        return f"<Face of seed {self.seed}, {_sides(self.image)}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sampled(_Shown):
+    """Faces drawn from seeds. Iterating over it, or an index, gives each as a `Face`."""
+
+    images: np.ndarray  # uint8 (N, H, W, 3)
+    latents: Tensor  # (N, Z)
+    seeds: list[int]
+    trunc: float
+    model: Model
+
+    @property
+    def image(self) -> np.ndarray:
+        """All faces in a grid, uint8 ``(H, W, 3)``. Raises `ConfigError` above 100 megapixels."""
+        check_grid(len(self), self.images.shape[1])
+        return images.grid(self.images)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the grid; a PNG carries the recipe, and that of one face its latent.
+
+        Raises `ConfigError` above 100 megapixels, `ImageError` for an unknown suffix,
+        `OutputError`.
+        """
+        if len(self) == 1:
+            return self[0].save(path)
+        images.save_picture(Path(path), self.image, _recipe_text(self._recipe(self.seeds)))
+        return Path(path)
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __iter__(self) -> Iterator[Face]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int) -> Face:
+        seed = self.seeds[index]
+        recipe = self._recipe([seed])
+        return Face(self.images[index], self.latents[index], seed, self.model, recipe)
+
+    def __repr__(self) -> str:
+        return f"<Sampled: {len(self)} faces, {_sides(self.images[0])}>"
+
+    def _recipe(self, seeds: list[int]) -> dict[str, Any]:
+        return {
+            "sample": {"seeds": seeds, "trunc": self.trunc, "weights": self.model.weights.id},
+        }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Inverted(_Shown):
+    """One photo's latent, and how well it draws the photo again."""
+
+    name: str  # the photo's
+    latent: Tensor  # (Z,)
+    psnr: float  # dB, of the reconstruction against the cropped photo
+    ssim: float  # of their luma, 1 at best
+    target: np.ndarray  # uint8 (S, S, 3): the cropped photo
+    reconstruction: np.ndarray  # uint8 (S, S, 3): what the generator draws
+    crop: CropConfig  # the four numbers by which the photo was cropped
+    evaluations: int  # generator passes spent
+    seconds: float  # its share of its batch's time
+    model: Model
+    frame: np.ndarray | None = None  # uint8 (H, W, 3): the crop drawn on the photo, if asked for
+
+    @property
+    def image(self) -> np.ndarray:
+        """The cropped photo beside its reconstruction, enlarged 4 times: uint8 ``(H, W, 3)``."""
+        pair = np.stack([self.target, self.reconstruction])
+        return images.hstack(list(self.model.enlarge(pair, PAIR_SCALE)))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the latent (``.safetensors``), or the picture of both, which as PNG carries it.
+
+        Raises `ImageError` for an unknown suffix, `OutputError`.
+        """
+        place = Path(path)
+        if place.suffix == LATENT_SUFFIX:
+            facts = {
+                "source": Path(self.name).name,
+                "psnr": round(self.psnr, 3),
+                "crop": asdict(self.crop),
+            }
+            latent.save_latent(place, self.latent, self.model.weights.id, facts)
+        else:
+            images.save_picture(place, self.image, _latent_text(self.latent, self.model))
+        return place
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures, as JSON has them."""
+        return {
+            "photo": self.name,
+            "psnr": round(self.psnr, 3),
+            "ssim": round(self.ssim, 4),
+            "steps": self.evaluations,
+            "seconds": round(self.seconds, 3),
+            "latent_norm": round(float(self.latent.norm()), 3),
+            "crop": asdict(self.crop),
+        }
+
+    def __repr__(self) -> str:
+        return f"<Inverted {self.name}: {self.psnr:.1f} dB>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mixed(_Shown):
+    """One face made of several; or a strip, a matrix, a film, a photo with that face in it."""
+
+    image: np.ndarray  # uint8 (H, W, 3); a film's first frame
+    latent: Tensor  # (Z,) of the mix; of a film, its first frame's
+    shares: list[float]  # of each input, summing to 1
+    model: Model
+    recipe: dict[str, Any]  # how it was made
+    frames: np.ndarray | None = None  # of a film, uint8 (N, H, W, 3)
+    is_face: bool = True  # and nothing else, so that the picture can carry the latent
+    frame: np.ndarray | None = None  # uint8 (H, W, 3): the crops drawn on the photos, if asked for
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture, which as PNG carries the recipe, and of one face the latent.
+
+        A film is written as .gif, .webp or .mp4. Raises `ImageError` for an unknown suffix,
+        `ConfigError` for one that holds no films, `OutputError`.
+        """
+        place = Path(path)
+        if self.frames is not None:
+            save_film(place, self.frames, RATE)
+        else:
+            facts = {**self.recipe, "weights": self.model.weights.id}
+            text = _recipe_text({"mix": facts})
+            text |= _latent_text(self.latent, self.model) if self.is_face else {}
+            images.save_picture(place, self.image, text)
+        return place
+
+    def __repr__(self) -> str:
+        film = "" if self.frames is None else f", a film of {len(self.frames)} frames"
+        return f"<Mixed of {len(self.shares)}, {_sides(self.image)}{film}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Upscaled(_Shown):
+    """An enlarged picture: uint8 or uint16 ``(H, W)`` or ``(H, W, C)``, as the picture was."""
+
+    name: str  # the picture's
+    image: np.ndarray  # of an animation, the first frame
+    scale: float  # times the picture's size
+    like: Image.Image = field(default_factory=lambda: Image.new("RGB", (1, 1)))
+    film: Film | None = None  # the whole animation
+
+    def save(self, path: str | Path) -> Path:
+        """Write it. Grey, alpha, 16 bits and colour profiles stay where the format holds them.
+
+        Raises `ImageError` for an unknown suffix, `ConfigError` for one that does not support the
+        picture's animation, `OutputError`.
+        """
+        if self.film is not None:
+            write_film(Path(path), self.film)
+        else:
+            save_exact(Path(path), self.image, self.like)
+        return Path(path)
+
+    def __repr__(self) -> str:
+        return f"<Upscaled {self.name}, {self.scale:g}x to {_sides(self.image)}>"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A face in a photo, as `find_faces` lists it; pixels from the upper left corner."""
+
+    name: str  # the photo's
+    number: int  # from 1, left to right
+    left_eye: tuple[float, float]  # (x, y) of the one on the picture's left
+    right_eye: tuple[float, float]
+    crop: CropConfig  # the four numbers that frame it
+
+
+def check_grid(count: int, side: int, scale: float = 1.0) -> None:
+    """Raise `ConfigError` for a grid of ``count`` enlarged faces that is too large."""
+    check_range("scale", scale, 1, 64)
+    side = round(side * scale)
+    check_range("megapixels of all the faces together", count * side * side / 1e6, 0, MOST_GRID)
+
+
+MOST_GRID = MOST_PIXELS / 1e6
+
+
+def _recipe_text(recipe: dict[str, Any]) -> dict[str, str]:
+    return {images.RECIPE_KEY: json.dumps({**recipe, "version": __version__})}
+
+
+def _latent_text(z: Tensor, model: Model) -> dict[str, str]:
+    return {images.LATENT_KEY: latent.to_text(z, model.weights.id)}
+
+
+def _sides(image: np.ndarray) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"

@@ -1,0 +1,261 @@
+"""The public object: weights opened once, and the verbs as its methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Unpack, overload
+
+from torch import Tensor
+
+from ..faces.config import CropConfig
+from ..latents.config import InvertConfig
+from ..pictures.photo import Source, is_one, listed
+from . import _invert, _mix, _sample, _upscale
+from ._framing import Framing, find_all
+from ._mix import Layout
+from ._model import Failure, Model, Report, Say, quiet
+from ._options import InvertOptions, UpscaleOptions
+from ._people import Input, Result
+from ._sample import Seeds
+from ._upscale import Size, enlarger
+from .results import Found, Inverted, Mixed, Sampled, Upscaled
+
+
+def open_studio(
+    model: str | Path | None = None, *, device: str = "auto", on_message: Say = quiet
+) -> Studio:
+    """Read weights, make them ready to draw, once.
+
+    ``model`` is a weights file or the name of a trained run; None means the weights that ship.
+    ``device`` is ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:N`` or
+    ``mps``. ``on_message`` hears what is worth a line, here and in the studio's methods.
+
+    Raises `DeviceError`, `WeightsError` or `ConfigError`.
+    """
+    return Studio.load(model, device, on_message)
+
+
+class Studio(Model):
+    """Weights on a device, and what can be done with them. `neuralid.open` makes one.
+
+    Photos are paths, the bytes of a file, open files, Pillow pictures or uint8 arrays
+    ``(H, W, 3)``; one alone gives one result, a list gives a list. Results hold arrays and
+    latents, show themselves in a notebook, and ``save`` themselves; nothing else writes a file.
+    Several threads may use one studio.
+
+    >>> import neuralid
+    >>> studio = neuralid.open(device="cpu")
+    >>> faces = studio.sample(2, seed=0)
+    >>> faces.images.shape, faces.latents.shape
+    ((2, 56, 56, 3), torch.Size([2, 400]))
+    >>> a, b = studio.invert([face.image for face in faces], fidelity="fast")
+    >>> face = studio.mix([a, b], weights=[0.7, 0.3], attributes={"age": 1.5})
+    >>> face
+    <Mixed of 2, 224x224>
+    >>> studio.upscale(face.image, scale=2)
+    <Upscaled the array, 2x to 448x448>
+    """
+
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        seed: int | None = None,
+        seeds: Seeds | None = None,
+        trunc: float = 1.0,
+        scale: float = 1.0,
+        on_step: Report | None = None,
+    ) -> Sampled:
+        """Draw faces of people who do not exist.
+
+        ``seeds`` (a number, several, or text such as "0,1,4-6") names each face; else ``n`` faces
+        (16) follow ``seed``, or a random one that the studio's ``on_message`` hears of. The same
+        seed gives the same face. ``trunc`` scales the latents: nearer 0 the faces are more alike
+        and more average. ``scale`` enlarges the faces, 1 to 64 times.
+
+        Raises `ConfigError`.
+        """
+        return _sample.sample(self, n, seed, seeds, trunc, scale, on_step)
+
+    @overload
+    def invert(  # type: ignore[overload-overlap]  # text is a sequence of text
+        self,
+        photos: Source,
+        **options: Unpack[InvertOptions],
+    ) -> Inverted: ...
+
+    @overload
+    def invert(
+        self,
+        photos: Sequence[Source],
+        **options: Unpack[InvertOptions],
+    ) -> list[Inverted]: ...
+
+    def invert(
+        self,
+        photos: Source | Sequence[Source],
+        *,
+        fidelity: str = InvertConfig.fidelity,
+        steps: int | None = None,
+        prior: float = InvertConfig.prior,
+        face_size: int | None = None,
+        delta_i: int = 0,
+        delta_j: int = 0,
+        rotation: float = 0.0,
+        align: bool = True,
+        face: int | None = None,
+        show_crop: bool = False,
+        together: bool = False,
+        on_step: Report | None = None,
+        on_failure: Failure | None = None,
+    ) -> Inverted | list[Inverted]:
+        """Find the latent behind each photo of a face (paper, section 3.3).
+
+        The largest face in a photo, or the ``face``-th from the left, is framed as the weights'
+        training faces were. With ``align=False`` it is the paper's square instead (108 for
+        CelebA's 178x218 pictures, 54 at half that size, else the largest) in the middle; any of
+        the paper's four numbers ``face_size``, ``delta_i``, ``delta_j`` (pixels) and ``rotation``
+        (degrees), if given, frames by hand. With ``show_crop`` results have a ``frame``, a picture
+        of the crop in the photo.
+
+        ``fidelity`` is "fast" (the encoder's guess and a few steps), "balanced", or "high", which
+        also tunes the generator to each photo, or, ``together``, one generator to all of them,
+        which is then the results' ``model``. ``steps`` are evaluations per face, if not the
+        fidelity's own; ``prior`` is the weight of the latent's squared length, 0 for the paper's
+        own objective.
+
+        A photo that fails raises, or, with ``on_failure(name, error)``, is left out of the list.
+        Raises `ImageError` or `ConfigError`.
+        """
+        config = InvertConfig(fidelity, steps, prior=prior)
+        crop = CropConfig(face_size, delta_i, delta_j, rotation)
+        framing = Framing(crop, align, face, show_crop)
+        failed = None if is_one(photos) else on_failure
+        found = _invert.invert(self, listed(photos), framing, config, together, on_step, failed)
+        return found[0] if is_one(photos) else found
+
+    def find_faces(
+        self, photos: Source | Sequence[Source], *, on_failure: Failure | None = None
+    ) -> list[Found]:
+        """The faces in each photo, left to right, and how the weights would have them framed.
+
+        A photo that fails or shows no face raises `ImageError`, or, with
+        ``on_failure(name, error)``, is passed over.
+        """
+        return find_all(listed(photos), self.frame, on_failure)
+
+    def mix(
+        self,
+        inputs: Input | Sequence[Input],
+        *,
+        weights: float | Sequence[float] | None = None,
+        blend: str = "rescaled",
+        attributes: Mapping[str, float] | None = None,
+        strip: int | None = None,
+        matrix: int | None = None,
+        frames: int | None = None,
+        keep: Input | int | None = None,
+        scale: float = 4.0,
+        align: bool = True,
+        face: int | None = None,
+        show_crop: bool = False,
+        fidelity: str = InvertConfig.fidelity,
+        on_step: Report | None = None,
+    ) -> Mixed:
+        """Make one face of two or more, by averaging their latents (paper, section 5).
+
+        By default the average is made as long as the latents; ``blend="mean"`` is the paper's,
+        "slerp" goes along the arc.
+
+        Each input is a photo, a picture this program drew, which carries its latent, a latent file,
+        a latent ``(Z,)``, or a result of this studio. Photos are framed as in `invert`.
+        ``weights`` holds one number per input, or, for two, the second's share alone.
+        ``attributes`` moves the result along directions of the weights, in standard deviations of
+        the training faces: ``{"age": 1.5}``; then a single input will do.
+
+        Instead of one face, ``strip`` draws N on the way through the inputs; ``matrix`` crosses
+        the first N inputs, the rows, with the others, the columns; ``frames`` makes a film of N;
+        ``keep``, one of the photos or its place in the list, puts the mix back into that photo.
+        ``scale`` enlarges the faces. ``fidelity`` is that of `invert`; at "high" the generator is
+        tuned to all photos together, and draws the mix.
+
+        Raises `ConfigError`, `ImageError` or `LatentError`.
+        """
+        several = [inputs] if _is_one_input(inputs) else list(inputs)  # type: ignore[arg-type]
+        shares = [weights] if isinstance(weights, int | float) else weights
+        return _mix.mix(
+            self,
+            several,  # type: ignore[arg-type]
+            Layout(strip, matrix, frames, keep),
+            shares,
+            blend,
+            attributes or {},
+            scale,
+            Framing(align=align, face=face, show=show_crop),
+            InvertConfig(fidelity),
+            on_step,
+        )
+
+    @overload
+    def upscale(  # type: ignore[overload-overlap]
+        self,
+        pictures: Source,
+        **options: Unpack[UpscaleOptions],
+    ) -> Upscaled: ...
+
+    @overload
+    def upscale(
+        self,
+        pictures: Sequence[Source],
+        **options: Unpack[UpscaleOptions],
+    ) -> list[Upscaled]: ...
+
+    def upscale(
+        self,
+        pictures: Source | Sequence[Source],
+        *,
+        scale: float | None = None,
+        size: Size | None = None,
+        method: str | None = None,
+        filters: str | Sequence[str] = (),
+        consistent: bool = False,
+        compare: bool = False,
+        on_step: Report | None = None,
+        on_failure: Failure | None = None,
+    ) -> Upscaled | list[Upscaled]:
+        """Enlarge pictures (paper, section 2.2).
+
+        Pictures get ``scale`` times as large (4), or as large as fits into ``size``: "512x384",
+        (512, 384), or one number for a square. ``method`` and ``filters``, each ``NAME`` or
+        ``NAME=AMOUNT``, are those of ``neuralid upscale --help``; filters follow in their order.
+        With ``consistent`` a result, shrunk by box averaging, gives its picture again to rounding.
+        ``compare`` makes a sheet of all methods instead of a picture.
+
+        Greyscale stays grey, 16 bits stay 16, alpha and colour profiles come along, EXIF
+        orientation is applied, animated GIF, WebP and PNG stay animated.
+
+        A picture that fails raises, or, with ``on_failure(name, error)``, is left out of the list.
+        Raises `ImageError` or `ConfigError`.
+        """
+        enlarge = enlarger(
+            scale=scale,
+            size=size,
+            method=method,
+            filters=filters,
+            consistent=consistent,
+            compare=compare,
+            device=self.device,
+            on_message=self.say,
+        )
+        failed = None if is_one(pictures) else on_failure
+        large = _upscale.upscale(listed(pictures), enlarge, on_step, failed)
+        return large[0] if is_one(pictures) else large
+
+    def __repr__(self) -> str:
+        kind = self.weights.description.model.architecture
+        return f"<Studio {self.weights.path.stem}: {kind}, {self.size} pixels, {self.device}>"
+
+
+def _is_one_input(inputs: object) -> bool:
+    return is_one(inputs) or isinstance(inputs, Tensor | Result)

@@ -1,0 +1,185 @@
+"""A picture, read once: its pixels, and all that came with them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..core.errors import ImageError
+from ..core.files import write_atomically
+from . import png
+from .images import (
+    ORIENTATION,
+    check_format,
+    from_array,
+    open_header,
+    readable,
+    save_picture,
+    to_array,
+    to_rgb,
+    upright,
+)
+
+MOVING = ("GIF", "WEBP", "PNG")  # formats whose animations are read
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """What a picture file, or a picture in memory, holds. `Photo.read` makes one.
+
+    Nothing of the source is looked at twice, so pipes will do.
+    """
+
+    name: str  # for messages: the file's, or a word for what has none
+    picture: Image.Image = field(repr=False)  # decoded, upright, in its own mode
+    orientation: int = 1  # the EXIF tag before the picture was turned upright
+    array: np.ndarray | None = field(default=None, repr=False)  # where Pillow would lose depth
+    content: bytes | None = field(default=None, repr=False)  # the file; None for one in memory
+
+    @classmethod
+    def read(cls, source: Source) -> Photo:
+        """Read a path, the bytes of a file, an open file, a Pillow picture or an array.
+
+        Arrays are uint8 or uint16, ``(H, W)`` for grey or ``(H, W, C)``, C 1 to 4, alpha last if
+        C is 2 or 4. Raises `ImageError` for what is missing, empty, cut short, not a picture, or
+        has more pixels than Pillow thinks safe (89 million).
+        """
+        if isinstance(source, Photo):
+            return source
+        if isinstance(source, np.ndarray):
+            return _of_array(source)
+        if isinstance(source, Image.Image):
+            return _of_picture(source)
+        name = name_of(source)
+        with readable(name):
+            return _of_content(_bytes(source), name)
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """uint8 ``(H, W, 3)``, upright; transparency is laid on white."""
+        return to_rgb(self.picture)
+
+    @cached_property
+    def exact(self) -> np.ndarray:
+        """The integers as they are, upright, keeping grey, alpha and 16 bits.
+
+        Shape: uint8 or uint16 ``(H, W)`` for grey; ``(H, W, C)``, C 2 to 4, else, alpha last.
+        """
+        return to_array(self.picture) if self.array is None else self.array
+
+    @property
+    def profile(self) -> bytes | None:
+        """The ICC colour profile."""
+        return self.picture.info.get("icc_profile")
+
+    @property
+    def text(self) -> dict[str, str]:
+        """PNG text by key."""
+        info = self.picture.info
+        return {str(key): value for key, value in info.items() if isinstance(value, str)}
+
+    @cached_property
+    def frame_count(self) -> int:
+        """Frames of an animation; 1 for a still."""
+        if self.content is None:
+            return 1
+        with readable(self.name):
+            return count_frames(open_header(io.BytesIO(self.content)))
+
+
+Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Photo
+_ONE = (str, os.PathLike, bytes, Image.Image, np.ndarray, Photo)
+
+
+def is_one(source: object) -> bool:
+    """Whether this is a single source of a picture, not a sequence of them."""
+    return isinstance(source, _ONE) or hasattr(source, "read")
+
+
+def listed(sources: Source | Sequence[Source]) -> list[Source]:
+    """One source as a list of one; a sequence as a list."""
+    return [sources] if is_one(sources) else list(sources)  # type: ignore[arg-type, list-item]
+
+
+def count_frames(picture: Image.Image) -> int:
+    """Frames that move. A PNG's picture for programs without animation is not one of them."""
+    if picture.format not in MOVING:
+        return 1
+    return int(getattr(picture, "n_frames", 1)) - bool(picture.info.get("default_image"))
+
+
+def save_exact(path: Path, array: np.ndarray, like: Image.Image) -> None:
+    """Write what `Photo.exact` gives; formats other than PNG get 8 bits per colour.
+
+    The colour profile of ``like`` comes along. Raises as `images.save_picture`.
+    """
+    if array.dtype == np.uint16 and array.ndim == 3:
+        if check_format(path) == "PNG":
+            write_atomically(path, png.encode(array, like.info.get("icc_profile")))
+            return
+        array = to_8_bits(array)
+    save_picture(path, from_array(array, like))
+
+
+def to_8_bits(array: np.ndarray) -> np.ndarray:
+    """uint16 -> uint8, rounded; uint8 as it is."""
+    if array.dtype == np.uint8:
+        return array
+    return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _of_content(content: bytes, name: str) -> Photo:
+    picture = open_header(io.BytesIO(content))
+    turned = int(picture.getexif().get(ORIENTATION, 1))
+    picture.load()
+    deep = png.decode(content) if png.is_deep(content[:26]) else None
+    array = None if deep is None else upright(deep, turned)
+    return Photo(name, ImageOps.exif_transpose(picture), turned, array, content)
+
+
+def _of_picture(picture: Image.Image) -> Photo:
+    name = name_of(picture)
+    with readable(name):
+        picture.load()
+        turned = int(picture.getexif().get(ORIENTATION, 1))
+        return Photo(name, ImageOps.exif_transpose(picture), turned)
+
+
+def _of_array(array: np.ndarray) -> Photo:
+    shape = array.shape
+    fits = len(shape) == 2 or (len(shape) == 3 and 1 <= shape[2] <= 4)
+    if array.dtype not in (np.uint8, np.uint16) or not fits or not array.size:
+        raise ImageError(
+            f"an array of {array.dtype} {shape} is not a picture",
+            hint="give uint8 (H, W, 3), or (H, W) for grey, (H, W, 4) with alpha",
+        )
+    if array.ndim == 3 and shape[2] == 1:
+        array = array[..., 0]
+    picture = Image.fromarray(np.ascontiguousarray(to_8_bits(array)))
+    return Photo(name_of(array), picture, array=array)
+
+
+def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return Path(source).read_bytes()
+    return source.read()
+
+
+def name_of(source: Source) -> str:
+    """What a source is called in messages."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    if isinstance(source, np.ndarray):
+        return "the array"
+    named = getattr(source, "filename" if isinstance(source, Image.Image) else "name", None)
+    return named if named and isinstance(named, str) else "the picture"

@@ -1,0 +1,210 @@
+"""The options of training, each declared once.
+
+The command line, `neuralid.train`, a run's plan and a test of the documentation read them here.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+from ..core.checks import check_range
+from ..faces.config import CropConfig
+from ..models.config import ModelConfig
+from ..models.recipe import RECIPES, Recipe
+from .config import TrainConfig
+
+# What an option becomes part of: one of a plan's settings, the plan itself, or only where and how
+# a run goes.
+Place = Literal["model", "crop", "train", "plan", "start"]
+SETTINGS = {"model": ModelConfig, "crop": CropConfig, "train": TrainConfig}
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of one option; the last three are filled in from `TrainOptions`."""
+
+    place: Place
+    help: str  # without the default
+    metavar: str | None = None
+    unsaid: str = ""  # in words, what holds where it is not said, if that is not one value
+    flags: tuple[str, ...] = ()  # on the command line; none: ``--name``
+    at_least: int | None = None
+    may_change: bool = False  # on resume
+    name: str = ""
+    type: Any = None  # in Python
+    default: Any = None  # what holds where it is not said; None: see ``unsaid``, or nothing
+
+    @property
+    def kind(self) -> Any:
+        """The type on the command line: the first of a union."""
+        return next(iter(get_args(self.type)), self.type)
+
+    @property
+    def full_help(self) -> str:
+        """The help, with the default where that is told in words."""
+        return f"{self.help} Default: {self.unsaid}." if self.unsaid else self.help
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What `neuralid.train` and the command line are told.
+
+    None means not said: then the default of `ModelConfig`, `CropConfig`, `TrainConfig` or the plan
+    holds, or on resume what the run has. Raises `ConfigError` for a number that is too small.
+    """
+
+    data: Annotated[
+        Path | str | None,
+        Option("plan", "Folder or zip of face pictures.", "DIR|ZIP", may_change=True),
+    ] = None
+    out: Annotated[Path | str, Option("start", "Folder in which runs get folders.", "DIR")] = "runs"
+    name: Annotated[
+        str | None,
+        Option("plan", "Name of the run and its weights.", "NAME", unsaid="the data's"),
+    ] = None
+    licence: Annotated[
+        str | None,
+        Option("plan", "Terms of the data, kept with the weights.", "TEXT", may_change=True),
+    ] = None
+    attributes: Annotated[
+        str | Path | None,
+        Option(
+            "plan",
+            "Find directions: a list like CelebA's, or UTKFace's file names.",
+            "FILE|utkface",
+            may_change=True,
+        ),
+    ] = None
+    architecture: Annotated[str | None, Option("model", "dcgan, the paper's.", "NAME")] = None
+    size: Annotated[int | None, Option("model", "Side of a face: 28, 56 or 112.", "PX")] = None
+    latent_size: Annotated[int | None, Option("model", "Numbers in a latent vector.", "N")] = None
+    kimg: Annotated[
+        float | None, Option("train", "Thousands of pictures to show.", "X", may_change=True)
+    ] = None
+    batch: Annotated[int | None, Option("train", "Pictures per step.", "N")] = None
+    micro_batch: Annotated[
+        int | None,
+        Option(
+            "train",
+            "Pictures of them at once, to save memory.",
+            "N",
+            unsaid="the batch",
+            may_change=True,
+        ),
+    ] = None
+    recipe: Annotated[str | Recipe | None, Option("train", f"{' or '.join(RECIPES)}.", "NAME")] = (
+        None
+    )
+    face_size: Annotated[
+        int | None,
+        Option(
+            "crop",
+            "Side of the square cut out.",
+            "PX",
+            unsaid="the paper's for CelebA, else the largest",
+        ),
+    ] = None
+    delta_i: Annotated[int | None, Option("crop", "Move the square down.", "PX")] = None
+    delta_j: Annotated[int | None, Option("crop", "Move the square right.", "PX")] = None
+    rotation: Annotated[
+        float | None, Option("crop", "Turn the picture first, anticlockwise.", "DEG")
+    ] = None
+    align: Annotated[
+        bool | None, Option("plan", "Find each picture's face and frame it by its eyes.")
+    ] = None
+    mirror: Annotated[
+        bool | None,
+        Option("train", "Show half of the pictures flipped.", flags=("--mirror/--no-mirror",)),
+    ] = None
+    resume: Annotated[str | None, Option("start", "Go on with a run.", "RUN|latest")] = None
+    snapshot: Annotated[
+        float | None,
+        Option("train", "Thousands of pictures between snapshots.", "X", may_change=True),
+    ] = None
+    seed: Annotated[int | None, Option("train", "Seed of everything random.", "N")] = None
+    workers: Annotated[
+        int | None,
+        Option("start", "Parallel picture readers.", "N", unsaid="one per core", at_least=1),
+    ] = None
+    max_images: Annotated[
+        int | None,
+        Option("plan", "Use only the first N pictures.", "N", unsaid="all", at_least=1),
+    ] = None
+    device: Annotated[str, Option("start", "auto, cpu, cuda, cuda:N or mps.", "NAME")] = "auto"
+    precision: Annotated[
+        str | None, Option("train", "auto, fp32 or bf16.", "NAME", may_change=True)
+    ] = None
+    tensorboard: Annotated[bool, Option("start", "Write TensorBoard event files into the run.")] = (
+        False
+    )
+    dry_run: Annotated[
+        bool,
+        Option("start", "Check options and data, then stop.", flags=("--dry-run", "-N")),
+    ] = False
+
+    def __post_init__(self) -> None:
+        for name, value in self._said():
+            if (least := OPTIONS[name].at_least) is not None:
+                check_range(name, value, least)
+
+    def outcome(self) -> dict[str, Any]:
+        """By name, those that were said and decide the outcome of a run."""
+        return {name: v for name, v in self._said() if OPTIONS[name].place != "start"}
+
+    def _said(self) -> Iterator[tuple[str, Any]]:
+        values = ((name, getattr(self, name)) for name in OPTIONS)
+        return ((name, value) for name, value in values if value is not None)
+
+
+def _read_declarations() -> Iterator[Option]:
+    """The options of `TrainOptions`, complete."""
+    hints = get_type_hints(TrainOptions, include_extras=True)
+    for declared in fields(TrainOptions):
+        kind, option = get_args(hints[declared.name])
+        flags = option.flags or ("--" + declared.name.replace("_", "-"),)
+        default = declared.default
+        if option.place in SETTINGS:
+            default = _default_of(option.place, declared.name)
+        yield replace(option, name=declared.name, type=kind, flags=flags, default=default)
+
+
+def _default_of(place: Place, name: str) -> Any:
+    """The default of a setting; a recipe's name for a recipe."""
+    (setting,) = (each for each in fields(SETTINGS[place]) if each.name == name)
+    value = setting.default
+    if setting.default_factory is not MISSING:
+        value = setting.default_factory()
+    return value.name if isinstance(value, Recipe) else value
+
+
+OPTIONS = {option.name: option for option in _read_declarations()}
+
+
+def as_parameters() -> list[inspect.Parameter]:
+    """The options as parameters of a Python function: ``data`` by position, the others by name."""
+    by_place, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(
+            each.name,
+            by_place if each.name == "data" else by_name,
+            default=each.default,
+            annotation=OPTIONS[each.name].type,
+        )
+        for each in fields(TrainOptions)
+    ]
+
+
+def as_text() -> str:
+    """The options, a line each, for a docstring."""
+    lines = []
+    for option in OPTIONS.values():
+        default = "" if option.default in (None, "") or option.default is False else option.default
+        shown = f"{default:g}" if isinstance(default, float) else str(default)
+        told = f" Default: {shown}." if shown else ""
+        lines.append(f"- ``{option.name}``: {option.full_help}{told}")
+    return "\n".join(lines)

@@ -1,0 +1,217 @@
+"""The lines of a run's log: one small type for each kind, and the one reader of the file.
+
+A line is a JSON object, whose keys stand in each type's `to_json`. A line that is damaged or of
+another shape is passed over, and a value of the wrong type counts as unknown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeAlias
+
+# Names of events.
+RESUMED = "resumed"  # the run went on from its checkpoint of that many pictures
+ROLLBACK = "rollback"  # it diverged, and went back to its last good state
+COLLAPSED = "collapsed"  # the generator draws the same face for every latent
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The means of a stretch of training, about a thousand pictures; None: not known."""
+
+    kimg: float  # thousands of pictures shown at its end
+    loss_d: float | None = None
+    loss_g: float | None = None
+    d_real: float | None = None  # mean probability the discriminator gives real pictures
+    d_fake: float | None = None  # and generated ones
+    images_per_second: float | None = None
+    memory_mb: float | None = None
+    device: str | None = None
+    time: float | None = None  # seconds since 1970
+
+    def to_json(self) -> dict[str, Any]:
+        """The line, without what is not known."""
+        return _known(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Tick | None:
+        """Read back; None if this is another kind of line."""
+        kimg = number(line.get("kimg"))
+        if kimg is None or "loss_d" not in line:
+            return None
+        names = [f.name for f in fields(cls) if f.name not in ("kimg", "device")]
+        return cls(kimg, device=text(line.get("device")), **{n: number(line.get(n)) for n in names})
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot was written; all that is known of it stands before this line."""
+
+    kimg: float
+    grid: str  # file name of its sample grid
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kimg": self.kimg, "snapshot": self.grid}
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Snapshot | None:
+        """Read back; None if this is another kind of line."""
+        kimg, grid = number(line.get("kimg")), text(line.get("snapshot"))
+        return None if kimg is None or grid is None else cls(kimg, grid)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the metrics say of a snapshot, as far as there was time for them."""
+
+    kimg: float
+    metrics: dict[str, float | None]  # by name; None: not a finite number
+    skipped: list[str] = field(default_factory=list)  # those there was no time for
+    seconds: float | None = None  # spent on measuring
+
+    def to_json(self) -> dict[str, Any]:
+        line: dict[str, Any] = {"kimg": self.kimg}
+        if self.metrics:
+            line["metrics"] = self.metrics
+        if self.skipped:
+            line["metrics_skipped"] = self.skipped
+        return line | _known({"metrics_seconds": self.seconds})
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Measured | None:
+        """Read back; None if this is another kind of line."""
+        kimg, metrics = number(line.get("kimg")), line.get("metrics", {})
+        if kimg is None or not isinstance(metrics, dict):
+            return None
+        if "metrics" not in line and "metrics_seconds" not in line:
+            return None
+        skipped = line.get("metrics_skipped")
+        names = [n for n in skipped if isinstance(n, str)] if isinstance(skipped, list) else []
+        return cls(kimg, _numbers(metrics), names, number(line.get("metrics_seconds")))
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What real faces score against other real ones, by metric."""
+
+    values: dict[str, float | None]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"floors": self.values}
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Floors | None:
+        """Read back; None if this is another kind of line."""
+        values = line.get("floors")
+        return cls(_numbers(values)) if isinstance(values, dict) else None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to the run, and what is known of it."""
+
+    name: str
+    kimg: float | None = None
+    facts: dict[str, Any] = field(default_factory=dict)  # whatever JSON holds
+    time: float | None = None  # seconds since 1970
+
+    def to_json(self) -> dict[str, Any]:
+        known = _known({"event": self.name, "kimg": self.kimg})
+        return {**known, **self.facts, **_known({"time": self.time})}
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Event | None:
+        """Read back; None if this is another kind of line."""
+        name = text(line.get("event"))
+        if name is None:
+            return None
+        facts = {k: v for k, v in line.items() if k not in ("event", "kimg", "time")}
+        return cls(name, number(line.get("kimg")), facts, number(line.get("time")))
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A picture of the data set that cannot be read."""
+
+    name: str  # path inside the folder or zip
+    why: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"skipped": self.name, "why": self.why}
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Skipped | None:
+        """Read back; None if this is another kind of line."""
+        name = text(line.get("skipped"))
+        return None if name is None else cls(name, text(line.get("why")) or "")
+
+
+Record: TypeAlias = Tick | Snapshot | Measured | Floors | Event | Skipped
+# In the order in which a line's keys decide.
+_READERS: tuple[Callable[[dict[str, Any]], Record | None], ...] = (
+    Event.from_json,
+    Floors.from_json,
+    Measured.from_json,
+    Tick.from_json,
+    Skipped.from_json,
+    Snapshot.from_json,
+)
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a log.jsonl, in order.
+
+    Lines that are damaged or of no known kind are passed over; a missing file has none.
+    """
+    try:
+        content = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in content.split("\n"):
+        if (record := parse(line)) is not None:
+            yield record
+
+
+def parse(line: str) -> Record | None:
+    """The record a line holds; None if it is damaged or of no known kind."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None  # such as the last line of a run that was killed while writing
+    if not isinstance(values, dict):
+        return None
+    return next((found for read in _READERS if (found := read(values)) is not None), None)
+
+
+def number(value: Any) -> float | None:
+    """A number that can be drawn, or None: for null, NaN, an infinity, or no number at all."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        known = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return known if math.isfinite(known) else None
+
+
+def text(value: Any) -> str | None:
+    """A string, or None for anything else."""
+    return value if isinstance(value, str) else None
+
+
+def now() -> float:
+    """The time of a record: seconds since 1970, to a tenth."""
+    return round(time.time(), 1)
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float | None]:
+    return {name: number(value) for name, value in values.items()}
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

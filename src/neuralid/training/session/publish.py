@@ -1,0 +1,84 @@
+"""What a finished run gets: a latent metric, an encoder, directions; then it is published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from ... import weights
+from ...latents.attributes import Attributes, Direction
+from ...models.encoder import Encoder
+from ...models.inference import FoldedGenerator, latent_metric
+from ..batches import Batches
+from ..finish.directions import find_directions
+from ..finish.encoding import train_encoder
+from ..state import TrainState
+from .job import Job
+from .snapshots import Snapshots
+
+
+def finish_and_publish(
+    job: Job, state: TrainState, batches: Batches, snapshots: Snapshots
+) -> Path | None:
+    """Measure latent space, train the encoder, find the directions, and publish the weights.
+
+    Returns their path in the cache; None if it was stopped, and then a resumed run begins here
+    again. Only the first process does this.
+    """
+    if job.world.size > 1:
+        job.callbacks.on_alone()
+    snapshots.quality.finish(state.images)
+    generator = FoldedGenerator(state.average)
+    job.say("measuring the directions of latent space")
+    metric = latent_metric(generator)
+    encoder = _train_encoder(job, generator, metric, batches)
+    if encoder is None:
+        return None
+    directions = _find_directions(job, generator, metric, encoder)
+    if directions is None:
+        return None
+    name = job.plan.name
+    if weights.is_published(name):
+        job.say(f"replacing the weights '{name}' in the cache")
+    described = replace(snapshots.describe(state), scores=snapshots.quality.scores)
+    return weights.publish(name, state.average, described, metric, encoder, directions)
+
+
+def _train_encoder(
+    job: Job, generator: FoldedGenerator, metric: Tensor, batches: Batches
+) -> Encoder | None:
+    """The encoder; None if it was stopped."""
+    job.say("training the encoder")
+    return train_encoder(
+        generator,
+        metric,
+        batches,
+        job.plan.train,
+        job.precision,
+        on_step=job.callbacks.on_encoder,
+        should_stop=job.callbacks.should_stop,
+    )
+
+
+def _find_directions(
+    job: Job, generator: FoldedGenerator, metric: Tensor, encoder: Encoder
+) -> dict[str, Direction] | None:
+    """The directions of the attributes asked for; None if it was stopped."""
+    if job.attributes is None:
+        return {}
+    job.say(f"looking for the directions of {', '.join(job.attributes.names)}")
+    chosen = job.faces.training()
+    known = Attributes(job.attributes.names, job.attributes.values[chosen])
+    return find_directions(
+        generator,
+        metric,
+        encoder,
+        job.faces.images[chosen],
+        known,
+        seed=job.plan.train.seed,
+        precision=job.precision,
+        on_step=job.callbacks.on_encoder,
+        should_stop=job.callbacks.should_stop,
+    )

@@ -1,0 +1,111 @@
+"""From options to a run: the order in which it is found, planned, read for, and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from ... import weights
+from ...core.device import describe, pick_device, pick_precision
+from ...data.dataset import Dataset, load_dataset
+from ...faces.config import Frame
+from ...latents.attributes import Attributes, read_attributes
+from ..distributed.world import World, check_shares, join_processes
+from ..options import TrainOptions
+from ..runs.folder import Run
+from ..runs.plan import Plan, new_plan, resumed_plan
+from ..runs.tensorboard import check_installed, event_files
+from .callbacks import Callbacks
+from .job import Job
+from .opening import find_run, hint_at_resume, lock_run, open_run
+from .session import Session, Trained
+
+SIZES_NAMED = 4  # face sizes that are named one by one
+
+
+def start_training(options: TrainOptions, callbacks: Callbacks) -> Trained:
+    """Begin or resume the run that ``options`` say, and train it to its end; see `neuralid.train`.
+
+    Every process of a run calls this alike; the callbacks of the first are the ones that hear.
+    """
+    check_installed(options.tensorboard)
+    with join_processes() as world:
+        return _start(options, callbacks if world.is_first else callbacks.silent(), world)
+
+
+def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained:
+    """The first process finds, reads and makes the files of the run; the others are told."""
+    out, say = Path(options.out), callbacks.on_message
+    resumed = world.alone(lambda: find_run(options))
+    plan = world.first(lambda: resumed_plan(resumed, options) if resumed else new_plan(options))
+    check_shares(plan.train, world.size)
+    device, precision = _pick_device(options.device, plan, world, say)
+    with ExitStack() as held:
+        world.alone(lambda: lock_run(resumed, out, held))
+        faces = world.in_turn(lambda: _read_faces(plan, options.workers, callbacks))
+        attributes = world.alone(lambda: _read_attributes(plan, faces, say))
+        if options.dry_run:
+            return _end_dry_run(plan, faces, say)
+        resuming = world.first(lambda: resumed is not None)
+        opened = world.alone(lambda: open_run(resumed, out, plan, faces, held, say))
+        folder = world.first(lambda: opened.folder if opened else out)
+        run = opened or Run(folder)
+        held.enter_context(hint_at_resume(run))
+        if options.tensorboard and world.is_first:
+            held.enter_context(event_files(run))
+        job = Job(plan, run, faces, attributes, device, precision, callbacks, world)
+        return Session(job).run_to_the_end(resuming)
+
+
+def _pick_device(
+    name: str, plan: Plan, world: World, say: Callable[[str], None]
+) -> tuple[torch.device, str]:
+    """This process's device, and the precision all of them can train in."""
+    device = world.each(lambda: pick_device(world.device(name)))
+    if world.size > 1 and device.type == "cuda":
+        torch.cuda.set_device(device)
+    precision = world.lowest(pick_precision(plan.train.precision, device))
+    many = f"{world.size} processes on " if world.size > 1 else ""
+    say(f"device: {many}{describe(device)}, {precision}")
+    return device, precision
+
+
+def _read_faces(plan: Plan, workers: int | None, callbacks: Callbacks) -> Dataset:
+    faces = load_dataset(
+        plan.data,
+        plan.model.size,
+        plan.crop,
+        weights.cache_folder() / "datasets",
+        frame=Frame() if plan.align else None,
+        max_images=plan.max_images,
+        workers=workers,
+        on_step=callbacks.loading,
+    )
+    skipped = f", {len(faces.skipped)} unreadable ones skipped" if faces.skipped else ""
+    kept = len(faces.validation())
+    callbacks.on_message(f"data: {len(faces.names)} faces{skipped}, {kept} kept for validation")
+    callbacks.on_message(f"face size: {_name_sizes(faces.face_sizes)}")
+    return faces
+
+
+def _name_sizes(counts: dict[str, int]) -> str:
+    if len(counts) > SIZES_NAMED:
+        return f"{min(map(int, counts))} to {max(map(int, counts))} pixels"
+    return ", ".join(f"{size} ({count} pictures)" for size, count in counts.items())
+
+
+def _read_attributes(plan: Plan, faces: Dataset, say: Callable[[str], None]) -> Attributes | None:
+    """Those of all faces, read before anything long begins."""
+    if not plan.attributes:
+        return None
+    known = read_attributes(plan.attributes, faces.names)
+    say(f"attributes: {', '.join(known.names)}")
+    return known
+
+
+def _end_dry_run(plan: Plan, faces: Dataset, say: Callable[[str], None]) -> Trained:
+    say(f"dry run: {plan.train.kimg:g} kimg would be trained on {len(faces.training())} faces")
+    return Trained(None, None, 0)
