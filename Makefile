@@ -3,7 +3,7 @@ PYTHON = python3
 BIN = .venv/bin
 T =# what `make test` runs: T="tests/test_mixing.py -k strip"
 
-.PHONY: help setup test format lint types package lowest ci
+.PHONY: help setup test format lint types api package lowest ci
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -25,6 +25,9 @@ lint: ## check format and style
 
 types: ## check the types
 	$(BIN)/mypy
+
+api: ## rewrite docs/reference/api.md from the docstrings
+	$(BIN)/python tools/write_api.py
 
 package: ## build dist/ and check what is in it
 	$(BIN)/python .ci/package.py dist
