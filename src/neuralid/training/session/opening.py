@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ... import __version__
 from ...core.errors import OutputError
 from ...core.files import check_writable
+from ...core.version import __version__
 from ...data.dataset import Dataset
 from ..distributed.launch import launch_name, launch_time, was_launched
 from ..options import TrainOptions

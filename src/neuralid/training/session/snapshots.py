@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ... import __version__, weights
+from ... import weights
+from ...core.version import __version__
 from ...faces.align import measure_frame
 from ...latents.latent import draw_latents
 from ...models.building import build_drawer
