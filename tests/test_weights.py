@@ -112,7 +112,7 @@ def not_finite(path: Path) -> None:
         (scramble, "is damaged"),
         (empty, "is damaged"),
         (foreign, "another program"),
-        (other_architecture, "another architecture"),
+        (other_architecture, "does not match its architecture"),
         (unknown_architecture, "no architecture 'x'"),
         (newer, "newer neuralid"),
         (not_finite, "not finite"),

@@ -33,27 +33,27 @@ from .models.network import GeneratorNetwork
 FORMAT = 1
 DEFAULT = "faces-56"  # ships with the package
 _METRIC = "latent_metric"  # name of the tensor
-_ENCODER = "encoder."  # the encoder's tensors are named so
-_DIRECTION = "direction."
+_ENCODER = "encoder."  # prefix of the encoder's tensors
+_DIRECTION = "direction."  # prefix of the directions' vectors
 _KEY = "neuralid"  # of the JSON text in the file's metadata
 _HINT = "pass `model` a file or the name of a run you trained, or leave it out"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a weights file says of itself."""
+    """What a weights file says about itself."""
 
     model: ModelConfig
-    images_seen: int = 0  # real pictures the training had shown
-    dataset: str = ""  # name of what it was trained on
-    crop: dict[str, Any] = field(default_factory=dict)  # the paper's four numbers in training
-    frame: Frame | None = None  # where its faces have their eyes; None: not measured
+    images_seen: int = 0  # real pictures shown in training
+    dataset: str = ""  # name of the training data
+    crop: dict[str, Any] = field(default_factory=dict)  # the paper's four numbers, as in training
+    frame: Frame | None = None  # where the eyes are in its faces; None: not measured
     recipe: str = ""
     licence: str = ""  # terms the weights are offered under
     version: str = ""  # of the program that wrote the file
-    directions: dict[str, Any] = field(default_factory=dict)  # facts of each, by attribute
+    directions: dict[str, Any] = field(default_factory=dict)  # facts about each, by attribute
     scores: dict[str, float] = field(default_factory=dict)  # see docs/explanation/metrics.md
-    digest: str = ""  # SHA-256 of the tensors, so that damage inside them is noticed
+    digest: str = ""  # SHA-256 of the tensors, which shows damage inside them
     format: int = FORMAT
 
 
@@ -66,12 +66,12 @@ class Weights:
     id: str  # first 16 hex digits of the SHA-256 of the file's contents
     path: Path
     metric: Tensor | None = None  # (D, D), see latents.coordinates.latent_metric
-    encoder: Encoder | None = None  # where inversion starts; None: it starts from zero
+    encoder: Encoder | None = None  # guesses where inversion starts; None: at zero
     directions: dict[str, Direction] = field(default_factory=dict)  # by attribute
 
     @cached_property
     def coordinates(self) -> Coordinates | None:
-        """Where inversion searches: the metric's even coordinates; None without a metric."""
+        """The coordinates inversion searches in, from the metric; None without one."""
         return None if self.metric is None else Coordinates.of(self.metric)
 
 
@@ -85,7 +85,7 @@ def save_weights(
 ) -> None:
     """Write the networks as safetensors, in half precision.
 
-    In full are the metric and what the architecture says needs it.
+    The metric, the directions and the tensors that the architecture names keep full precision.
     """
     full = architecture(description.model.architecture).needs_full_precision
     tensors = {n: _stored(t, full(n)) for n, t in generator.state_dict().items()}
@@ -104,19 +104,19 @@ def save_weights(
 def load_weights(name: str | Path | None = None) -> Weights:
     """Read weights by path, by name in the cache, or the ones that ship (None).
 
-    Raises `WeightsError` for a file that is missing, damaged, cut short, or of another program
-    or architecture.
+    Raises `WeightsError` for a file that is missing, damaged, cut short, or from another
+    program or architecture.
     """
     path = find_weights(name)
     tensors, text = _read(path)
     description = _describe(text, path)
     if description.digest and description.digest != _digest(tensors):
-        raise WeightsError(f"{path} is damaged: its numbers are not those written", hint=_HINT)
+        raise WeightsError(f"{path} is damaged: its checksum does not match", hint=_HINT)
     generator = empty_generator(description.model)
     shape = generator.latent_shape
     metric = tensors.pop(_METRIC, None)
-    encoder = _encoder(tensors, description.model, shape, path)
-    directions = _directions(tensors, description, shape, path)
+    encoder = _take_encoder(tensors, description.model, shape, path)
+    directions = _take_directions(tensors, description, shape, path)
     _fill(generator, tensors, path)
     _check_metric(metric, math.prod(shape), path)
     return Weights(generator, description, file_id(path), path, metric, encoder, directions)
@@ -127,7 +127,7 @@ def find_weights(name: str | Path | None = None) -> Path:
     shipped = Path(str(package_files("neuralid") / "assets" / f"{DEFAULT}.safetensors"))
     hint = _HINT
     if name is None:
-        path, hint = shipped, "the installation is damaged: install neuralid again"
+        path, hint = shipped, "the installation is damaged: reinstall neuralid"
     else:
         path = Path(name)
         cached = weights_folder() / f"{name}.safetensors"
@@ -150,7 +150,7 @@ def publish(
     encoder: Encoder | None = None,
     directions: dict[str, Direction] | None = None,
 ) -> Path:
-    """Save weights in the cache under ``name``, to be found by it; returns the path."""
+    """Save weights in the cache, where ``name`` finds them; returns the path."""
     folder = make_folder(weights_folder())
     path = folder / f"{name}.safetensors"
     with in_turn(folder / ".lock"):
@@ -206,7 +206,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
 
 def _describe(text: str, path: Path) -> Description:
     if not text:
-        raise WeightsError(f"{path} holds weights of another program", hint=_HINT)
+        raise WeightsError(f"{path} holds weights from another program", hint=_HINT)
     try:
         values = json.loads(text)
         if values["format"] > FORMAT:
@@ -220,7 +220,7 @@ def _describe(text: str, path: Path) -> Description:
     except (ValueError, KeyError, TypeError, NeuralidError) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{path} describes no model known here: {error}", hint=_HINT) from error
+        raise WeightsError(f"{path} describes an unknown model: {error}", hint=_HINT) from error
 
 
 def _check_metric(metric: Tensor | None, size: int, path: Path) -> None:
@@ -228,10 +228,10 @@ def _check_metric(metric: Tensor | None, size: int, path: Path) -> None:
         raise WeightsError(f"{path} is damaged: '{_METRIC}' is not a finite matrix", hint=_HINT)
 
 
-def _directions(
+def _take_directions(
     tensors: dict[str, Tensor], description: Description, shape: tuple[int, ...], path: Path
 ) -> dict[str, Direction]:
-    """Take the directions' vectors out of the other tensors."""
+    """Take the directions' vectors out of ``tensors``."""
     found = {}
     for name, facts in description.directions.items():
         vector = tensors.pop(_DIRECTION + name, None)
@@ -241,10 +241,10 @@ def _directions(
     return found
 
 
-def _encoder(
+def _take_encoder(
     tensors: dict[str, Tensor], model: ModelConfig, shape: tuple[int, ...], path: Path
 ) -> Encoder | None:
-    """Take the encoder's tensors out of the others."""
+    """Take the encoder's tensors out of ``tensors``; None if there are none."""
     names = [name for name in tensors if name.startswith(_ENCODER)]
     own = {name.removeprefix(_ENCODER): tensors.pop(name) for name in names}
     if not own:
@@ -263,7 +263,9 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
         if name not in wanted or name not in tensors or wanted[name].shape != tensors[name].shape
     )
     if wrong:
-        raise WeightsError(f"{path} is of another architecture: '{wrong[0]}' differs", hint=_HINT)
+        raise WeightsError(
+            f"{path} does not match its architecture: '{wrong[0]}' differs", hint=_HINT
+        )
     broken = [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
     if broken:
         raise WeightsError(f"{path} is damaged: '{broken[0]}' is not finite", hint=_HINT)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..core.checks import check_range
 from ..core.errors import ConfigError
 
-# Evaluations of the generator a face; the paper has 50 rounds of up to 20.
+# Evaluations of the generator per face; the paper has 50 rounds of up to 20.
 FIDELITIES = {"fast": 7, "balanced": 50, "high": 80}
 
 
@@ -16,10 +16,10 @@ class InvertConfig:
     """How a face's latent is searched for."""
 
     fidelity: str = "balanced"  # "high" also tunes the generator to the faces
-    steps: int | None = None  # evaluations a face; None: the fidelity's
+    steps: int | None = None  # evaluations per face; None: the fidelity's
     memory: int = 40  # steps L-BFGS remembers
     prior: float = 0.01  # weight of the latent's squared length; 0 is the paper's objective
-    tuning: int = 60  # steps of the generator's own, at high fidelity
+    tuning: int = 60  # steps in which the generator is tuned, at high fidelity
 
     def __post_init__(self) -> None:
         if self.fidelity not in FIDELITIES:
@@ -34,7 +34,7 @@ class InvertConfig:
 
     @property
     def evaluations(self) -> int:
-        """At most so many evaluations of the generator a face."""
+        """The most evaluations of the generator per face."""
         return self.steps or FIDELITIES[self.fidelity]
 
     @property

@@ -1,6 +1,6 @@
 """Face -> latent: the paper's ``gan_reverse`` (section 3.3), for many faces at once.
 
-Letters in shapes: N faces, L the latent's own shape, D how many numbers it holds, S side of a face.
+Letters in shapes: N faces, L the latent's own shape, D numbers in a latent, S side of a face.
 """
 
 from __future__ import annotations
@@ -45,14 +45,16 @@ def invert(
 ) -> Inversion:
     """Minimise ``sum((target - G(z))^2) + prior * |z - mean|^2`` for each face, by L-BFGS.
 
-    The paper starts from a random z and restarts its search 50 times; here every face starts from
-    what the ``encoder`` says of it (without one from the mean of the latents, zero in the paper's),
-    and keeps one search with its memory. With ``coordinates`` (of the weights), the search runs
-    where every direction moves the pixels about as much. All three spare most of the evaluations.
-    Each face has its own step length and stop, so the others do not matter to it.
-    The small prior, which the paper does not have, costs about 0.1 dB and keeps latents about as
-    long as drawn ones, where their mixes look like faces. ``precision`` is the search's, "fp32" or
-    "bf16". ``on_step(done, total)`` hears of each round.
+    The paper starts from a random z and restarts its search 50 times. Here every face starts from
+    the ``encoder``'s guess (without an encoder, from the mean of the latents, which is zero for the
+    paper's), and one search keeps its memory to the end. With ``coordinates`` (those of the
+    weights), the search runs where every direction moves the pixels about as much. Together these
+    three save most of the evaluations. Each face has its own step length and end, so faces do not
+    affect one another.
+
+    The small prior, which the paper does not have, costs about 0.1 dB. It keeps latents about as
+    long as drawn ones, and mixes of such latents look like faces. ``precision``, "fp32" or "bf16",
+    is that of the search. ``on_step(done, total)`` is called after each round.
 
     Shape:
         - targets: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``

@@ -1,4 +1,4 @@
-"""Adapt a generator a little to a few faces around their latents: pivotal tuning.
+"""Adapt a generator slightly to a few faces, around their latents: pivotal tuning.
 
 Letters in shapes: N faces, L the latent's own shape, S side of a face.
 
@@ -21,8 +21,8 @@ from ..models.architecture import architecture
 from ..models.network import GeneratorNetwork
 
 RATE = 5e-5  # of Adam
-LOCALITY = 0.1  # weight of the other faces staying as they are
-OTHERS = 4  # latents a step that are held so
+LOCALITY = 0.1  # weight of keeping other faces as they are
+OTHERS = 4  # faces per step that are kept so
 
 
 def tune(
@@ -34,11 +34,11 @@ def tune(
     precision: str = "fp32",
     on_step: Callable[[int, int], None] | None = None,
 ) -> GeneratorNetwork:
-    """A copy of ``generator`` that draws ``targets`` from ``latents`` better, jointly for all.
+    """A copy of ``generator`` that draws all ``targets`` better from their ``latents``.
 
-    Descends on the weights, the latents being fixed (the pivots of [1]_); batch norms stay in
-    evaluation mode. Faces drawn from latents between the pivots and random ones are held to what
-    they were, so that mixes stay faces. The original is not changed.
+    Only the weights change. The latents, the pivots of [1]_, are fixed, and batch norms stay in
+    evaluation mode. Faces drawn from latents between the pivots and random ones are kept as they
+    were, so that mixes still look like faces. ``generator`` itself is not changed.
 
     Shape:
         - latents: ``(N, *L)``
@@ -52,7 +52,7 @@ def tune(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = RATE * (1 - step / steps)
-        others = _between(generator, pivots, rng)
+        others = _draw_between(generator, pivots, rng)
         with torch.no_grad(), autocast(device, precision):
             held = generator.from_latents(others).float()
         with autocast(device, precision):
@@ -67,8 +67,8 @@ def tune(
     return tuned.requires_grad_(False)
 
 
-def _between(generator: GeneratorNetwork, pivots: Tensor, rng: torch.Generator) -> Tensor:
-    """Latents part of the way from pivots to drawn ones: ``(OTHERS, *L)``."""
+def _draw_between(generator: GeneratorNetwork, pivots: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw latents on the way from pivots to random ones: ``(OTHERS, *L)``."""
     config = generator.config
     chosen = torch.randint(len(pivots), (OTHERS,), generator=rng).to(pivots.device)
     noise = torch.randn(OTHERS, config.latent_size, generator=rng)

@@ -1,8 +1,8 @@
 """Build networks without drawing from torch's global generator of random numbers.
 
-PyTorch's layers fill themselves with random numbers as they are made, though the numbers are not
-wanted: weights are read, or drawn from a generator of the caller's own. So networks are made on the
-meta device, where tensors hold nothing.
+PyTorch's layers draw random weights when they are created. Those are not wanted: weights are read
+from a file or drawn from the caller's generator. So networks are created on the meta device, where
+tensors hold no numbers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def build_discriminator(
 
 
 def build_drawer(generator: GeneratorNetwork) -> Drawer:
-    """The inference form of a trained generator, on its device; the generator is left alone."""
+    """The inference form of a trained generator, on its device; the generator is not changed."""
     drawer: Drawer = architecture(generator.config.architecture).drawer(generator)
     return drawer
 
@@ -50,7 +50,7 @@ def empty_generator(config: ModelConfig, dropout: float = 0.0) -> GeneratorNetwo
 
 
 def empty(make: Callable[[], AnyModule]) -> AnyModule:
-    """What ``make()`` makes, on the meta device: shapes without numbers."""
+    """Call ``make()`` on the meta device: its tensors have shapes but hold no numbers."""
     with torch.device("meta"):
         return make()
 

@@ -1,8 +1,8 @@
-"""Which way in latent space an attribute lies: found on real faces, measured on drawn ones.
+"""The direction of an attribute in latent space: found on real faces, measured on drawn ones.
 
-The paper leaves it open "which elements of the vector are responsible for particular features"
-(section 6). Letters in shapes: N faces, K attributes, L the latent's own shape, D how many
-numbers it holds, S side of a face.
+The paper leaves open "which elements of the vector are responsible for particular features"
+(section 6). Letters in shapes: N faces, K attributes, L the latent's own shape, D numbers
+in a latent, S side of a face.
 
 References
 ----------
@@ -34,8 +34,8 @@ from .reader import count_steps, read, train_reader
 
 INVERTED = 2048  # faces the linear model sees, at most
 TOGETHER = 32  # of them inverted at a time
-RIDGE = 0.03  # of the linear model, in the mean variance of its inputs
-MEASURED = 192  # drawn faces the effects are measured on
+RIDGE = 0.03  # of the linear model, in units of its inputs' mean variance
+MEASURED = 192  # drawn faces that effects are measured on
 FARTHEST = 12.0  # longest step tried; a drawn latent is 10 long
 
 Report = Callable[[int, int], None]
@@ -53,11 +53,11 @@ def find_directions(
     on_step: Report = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Direction] | None:
-    """A direction for each attribute, or None if ``should_stop()`` said so before the end.
+    """A direction for each attribute, or None if ``should_stop()`` became true before the end.
 
     A linear model of the attributes on the latents of real faces gives the directions [1]_, which
-    are made orthogonal to one another [2]_. Then a small network that reads attributes off faces,
-    trained on the real ones, says how far along a direction the attribute changes by one standard
+    are made orthogonal to one another [2]_. Then a small network, trained on the real faces to
+    read their attributes, tells how far along a direction the attribute changes by one standard
     deviation, and what else changes.
 
     Shape: faces uint8 ``(N, S, S, 3)``, those the generator was trained on.
@@ -67,7 +67,7 @@ def find_directions(
     chosen = order[: min(INVERTED, len(faces))]
     work = _Work(-(-len(chosen) // TOGETHER), len(faces), on_step, should_stop)
 
-    latents = _latents(drawer, coordinates, encoder, faces[chosen], precision, work)
+    latents = _invert_faces(drawer, coordinates, encoder, faces[chosen], precision, work)
     if latents is None:
         return None
     trained = train_reader(
@@ -81,7 +81,7 @@ def find_directions(
     if trained is None:
         return None
     network, accuracy = trained
-    vectors = _orthonormal(_linear(latents.flatten(1), labels[chosen], coordinates))
+    vectors = _orthonormalise(_regress(latents.flatten(1), labels[chosen], coordinates))
     vectors = vectors.view(-1, *drawer.latent_shape)
     found = {}
     for index, name in enumerate(attributes.names):
@@ -94,7 +94,7 @@ def find_directions(
 
 @dataclass
 class _Work:
-    """How far all of it is, in batches; the reader's come after the inversions."""
+    """Progress of the whole, in batches; the reader's come after the inversions."""
 
     inversions: int
     faces: int
@@ -103,13 +103,13 @@ class _Work:
     done: int = 0
 
     def step(self) -> bool:
-        """Count one batch; whether to go on."""
+        """Count one batch; returns whether to go on."""
         self.done += 1
         self.on_step(self.done, self.inversions + count_steps(self.faces))
         return not self.should_stop()
 
 
-def _latents(
+def _invert_faces(
     drawer: Drawer,
     coordinates: Coordinates,
     encoder: Encoder | None,
@@ -131,11 +131,11 @@ def _latents(
     return torch.cat(parts)
 
 
-def _linear(latents: Tensor, labels: Tensor, coordinates: Coordinates) -> Tensor:
-    """Ridge regression of each attribute on the latents: the ways it grows.
+def _regress(latents: Tensor, labels: Tensor, coordinates: Coordinates) -> Tensor:
+    """Ridge regression of each attribute on the latents: the direction in which it grows.
 
-    In coordinates in which every direction moves the pixels alike, so that what the eye does not
-    see weighs little.
+    It uses coordinates in which every direction moves the pixels about as much, so that what the
+    eye does not see has little weight.
 
     Shape: ``(N, D)``, ``(N, K)`` -> ``(K, D)``.
     """
@@ -152,8 +152,8 @@ def _linear(latents: Tensor, labels: Tensor, coordinates: Coordinates) -> Tensor
     return (torch.stack(rows) @ coordinates.to_latent.double()).float()
 
 
-def _orthonormal(vectors: Tensor) -> Tensor:
-    """The orthonormal vectors nearest to these, made of length 1: ``(K, D)`` [2]_."""
+def _orthonormalise(vectors: Tensor) -> Tensor:
+    """The orthonormal vectors nearest to these, once scaled to length 1: ``(K, D)`` [2]_."""
     units = F.normalize(vectors.double(), dim=1)
     left, _, right = torch.linalg.svd(units, full_matrices=False)
     return (left @ right).float()
@@ -163,9 +163,9 @@ def _orthonormal(vectors: Tensor) -> Tensor:
 def _measure(
     drawer: Drawer, reader: Encoder, vector: Tensor, index: int
 ) -> tuple[float, list[float]]:
-    """How long a step changes the attribute by 1, and what it does to all of them.
+    """The length of step that changes the attribute by 1, and what it does to all attributes.
 
-    Half the change between a step one way and the same step the other way, on drawn faces.
+    A step's effect is half the difference between the step forwards and backwards, on drawn faces.
     """
     z = draw_latents(drawer, range(MEASURED))
 
