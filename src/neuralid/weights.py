@@ -26,11 +26,13 @@ from .latents.attributes import Direction
 from .latents.coordinates import Coordinates
 from .models.architecture import architecture
 from .models.building import empty, empty_generator, fill
+from .models.compact import from_bytes, to_bytes
 from .models.config import ModelConfig
 from .models.encoder import Encoder
 from .models.network import GeneratorNetwork
 
 FORMAT = 1
+LARGE = 500_000  # numbers in a matrix that is worth storing in 8 bits
 DEFAULT = "faces-56"  # ships with the package
 _METRIC = "latent_metric"  # name of the tensor
 _ENCODER = "encoder."  # prefix of the encoder's tensors
@@ -82,10 +84,13 @@ def save_weights(
     metric: Tensor | None = None,
     encoder: Encoder | None = None,
     directions: dict[str, Direction] | None = None,
+    *,
+    compact: bool = False,
 ) -> None:
     """Write the networks as safetensors, in half precision.
 
-    The metric, the directions and the tensors that the architecture names keep full precision.
+    In full are the metric and what the architecture says needs it. With ``compact``, large
+    matrices are stored in 8 bits a number, with a scale for each row.
     """
     full = architecture(description.model.architecture).needs_full_precision
     tensors = {n: _stored(t, full(n)) for n, t in generator.state_dict().items()}
@@ -96,6 +101,8 @@ def save_weights(
     directions = directions or {}
     tensors |= {_DIRECTION + name: each.vector for name, each in directions.items()}
     facts = {name: each.facts() for name, each in directions.items()}
+    if compact:
+        tensors = _compact(tensors)
     description = replace(description, digest=_digest(tensors), directions=facts)
     text = json.dumps({**asdict(description), "model": description.model.to_dict()})
     write_atomically(path, save(tensors, metadata={_KEY: text}))
@@ -112,6 +119,7 @@ def load_weights(name: str | Path | None = None) -> Weights:
     description = _describe(text, path)
     if description.digest and description.digest != _digest(tensors):
         raise WeightsError(f"{path} is damaged: its checksum does not match", hint=_HINT)
+    tensors = _expand(tensors, path)
     generator = empty_generator(description.model)
     shape = generator.latent_shape
     metric = tensors.pop(_METRIC, None)
@@ -183,6 +191,22 @@ def file_id(path: Path) -> str:
 def _stored(tensor: Tensor, full: bool = False) -> Tensor:
     full = full or not tensor.is_floating_point()
     return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
+
+
+def _compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The large ones of half precision in 8 bits."""
+    parts: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        is_large = tensor.ndim > 1 and tensor.numel() >= LARGE and tensor.dtype == torch.float16
+        parts |= to_bytes(name, tensor) if is_large else {name: tensor}
+    return parts
+
+
+def _expand(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    try:
+        return from_bytes(tensors)
+    except ValueError as error:
+        raise WeightsError(f"{path} is damaged: {error}", hint=_HINT) from error
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
