@@ -105,8 +105,8 @@ def measure(name: str, photos: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
     missed = sum(error == float("inf") for error in errors)
     print(f"{name}: {len(errors)} photos, {missed} without a face found")
     print(f"  within 0.10: {near:.1%}, median {statistics.median(errors):.4f}")
-    print(f"  {1e3 * statistics.median(seconds):.0f} ms a megapixel (median)")
-    print(f"  {1e3 * statistics.mean(seconds):.0f} ms a megapixel (mean)")
+    print(f"  {1e3 * statistics.median(seconds):.0f} ms per megapixel (median)")
+    print(f"  {1e3 * statistics.mean(seconds):.0f} ms per megapixel (mean)")
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def report(found: list[neuralid.Inverted], fidelity: str) -> None:
     print(f"PSNR {statistics.mean(psnr):.2f} dB mean, {min(psnr):.2f} least")
     print(f"above {RECOVERED:g} dB: {sum(value > RECOVERED for value in psnr)}")
     print(f"SSIM {statistics.mean(item.ssim for item in found):.3f}")
-    print(f"seconds a photo {statistics.mean(item.seconds for item in found):.2f}")
+    print(f"seconds per photo {statistics.mean(item.seconds for item in found):.2f}")
     print(f"latent length {statistics.mean(lengths):.2f} (a typical draw's: 10)")
     print(f"evaluations {statistics.mean(item.evaluations for item in found):.0f}")
 
