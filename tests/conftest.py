@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 # The tests run in two processes; torch's threads in both would slow each other up. Before torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -140,10 +141,14 @@ def run(*arguments: object) -> Result:
 
 
 def fails(result: Result, code: int, *parts: str) -> None:
-    """Assert an exit code, no traceback, nothing on stdout, and what stderr says."""
+    """Assert an exit code, no traceback, nothing on stdout, and what stderr says.
+
+    Parameters, which the library writes in backticks, must have become flags.
+    """
     assert result.exit_code == code, result.output
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
+    assert not re.search(r"`\w+(=\S+)?`", result.stderr), result.stderr
     for part in parts:
         assert part in result.stderr
