@@ -13,7 +13,10 @@ from typing import Any
 
 from ..core.errors import ConfigError
 
-BUILT_IN = {"dcgan": "dcgan"}  # name -> module of this package, imported on first use
+BUILT_IN = {
+    "dcgan": "dcgan",
+    "style": "style",
+}  # name -> module of this package, imported on first use
 REGISTERED: dict[str, Architecture] = {}
 
 
