@@ -249,6 +249,15 @@ def _init_weights(network: nn.Module, rng: torch.Generator) -> None:
 
 register(
     Architecture(
-        "style", SIZES, Generator, Discriminator, StyleDrawer, recipe="style", truncation=0.7
+        "style",
+        SIZES,
+        Generator,
+        Discriminator,
+        StyleDrawer,
+        recipe="style",
+        truncation=0.7,
+        group=GROUP,
+        has_dropout=False,
+        can_invert=False,
     )
 )
