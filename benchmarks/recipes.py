@@ -4,8 +4,9 @@
     python benchmarks/recipes.py FOLDER --architecture style --size 28
 
 Each variant is one change to plain binary cross-entropy with an averaged generator, or a recipe
-that ships. Judged on the pictures kept for validation: FD-random with its real-against-real floor, and
-the PSNR of inversion where the architecture has an encoder. A variant whose run is complete is not trained again.
+that ships. Judged on the pictures kept for validation: FD-random with its real-against-real floor,
+and the PSNR of inversion where the architecture has an encoder. A variant whose run is complete is
+not trained again.
 """
 
 from __future__ import annotations
