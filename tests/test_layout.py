@@ -119,8 +119,8 @@ def test_what_an_architecture_is_made_of_is_known_in_its_own_file_alone() -> Non
     """Nobody imports it (it is found by name), nor says the names of its layers and sizes."""
     inside = r"\.dense\b|dense_norm|conv_norm|\.to_rgb\b|[\"']norm[\"'] in"
     inside += r"|\bSIZES\b|\bSTEM|\bdoublings\b|FoldedGenerator|LATENT_STD"
-    inside += r"|import dcgan|models\.dcgan|from \.+dcgan"
-    own = {"dcgan.py", "convolution.py"}
+    inside += r"|import (dcgan|style)|models\.(dcgan|style)|from \.+(dcgan|style)"
+    own = {"dcgan.py", "convolution.py", "style.py", "modulation.py"}
     knowing = {p.name for p in FILES if p.name not in own and re.search(inside, p.read_text())}
     assert knowing <= {"encoder.py"}  # which has a last layer called dense, too
     assert not re.search(inside.partition("|")[2], (SRC / "models" / "encoder.py").read_text())

@@ -167,7 +167,7 @@ def test_a_program_that_does_not_know_it_says_so(
         assert caught.value.hint
         with pytest.raises(ConfigError, match="no architecture 'toy'") as refused:
             architecture("toy")
-        assert refused.value.hint == "there is dcgan"
+        assert refused.value.hint == "there are dcgan, style"
     assert np.array_equal(neuralid.sample(seeds=[1], model=toy).images, before)
 
 

@@ -13,7 +13,10 @@ from typing import Any
 
 from ..core.errors import ConfigError
 
-BUILT_IN = {"dcgan": "dcgan"}  # name -> module of this package, imported on first use
+BUILT_IN = {
+    "dcgan": "dcgan",
+    "style": "style",
+}  # name -> module of this package, imported on first use
 REGISTERED: dict[str, Architecture] = {}
 
 
@@ -33,6 +36,9 @@ class Architecture:
     recipe: str = "stable"  # name of the recipe it is trained by, if nobody asks for another
     noise_std: float = 1.0  # standard deviation of the normal numbers that a seed gives
     truncation: float = 1.0  # of `sample`, if nobody asks for another
+    group: int = 1  # pictures the discriminator compares: a process's share is a multiple of it
+    has_dropout: bool = True  # else its recipe must have none
+    can_invert: bool = True  # whether a metric, an encoder and directions are made for its weights
     needs_full_precision: Callable[[str], bool] = lambda tensor: False  # by name, in a weights file
 
 

@@ -20,7 +20,8 @@ class Drawer(nn.Module):
     """A trained generator in its inference form; every architecture has its own.
 
     Shape:
-        - latents: ``(N, *L)`` -> ``(N, 3, S, S)`` in ``[-0.5, 0.5]``
+        - latents: ``(N, *L)`` -> ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, or a little beyond if the
+          architecture's outputs are linear
     """
 
     def __init__(self, generator: GeneratorNetwork) -> None:
@@ -48,7 +49,7 @@ def draw_faces(drawer: Drawer, latents: Tensor) -> Tensor:
 
     Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, on the CPU.
     """
-    return _in_chunks(drawer, latents, drawer)
+    return _in_chunks(drawer, latents, drawer).clamp_(-0.5, 0.5)
 
 
 def map_noise(drawer: Drawer, noise: Tensor) -> Tensor:

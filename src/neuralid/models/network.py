@@ -48,6 +48,12 @@ class GeneratorNetwork(Network):
         """``(N, *L) -> (N, 3, S, S)``: the pass that is tuned to single faces."""
         return self(latents)
 
+    def track(self, noise: Tensor) -> None:
+        """Move running statistics of the latents towards those of a training step.
+
+        Called once a step, with the noise ``(N, Z)`` of the whole batch. By default there are none.
+        """
+
 
 class DiscriminatorNetwork(Network):
     """Tells real faces from drawn ones."""

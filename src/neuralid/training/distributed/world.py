@@ -97,6 +97,13 @@ class World:
             dist.all_reduce(values)
         return values / self.size
 
+    def mean_in_place(self, values: Tensor) -> Tensor:
+        """The mean over the processes, where ``values`` are, which it replaces; nothing waits."""
+        if self.size > 1:
+            dist.all_reduce(values)
+            values /= self.size
+        return values
+
     def any(self, flag: bool) -> bool:
         """Whether ``flag`` is set on any process; all get the same answer."""
         return bool(self.mean(torch.tensor(float(flag))) > 0)
@@ -179,15 +186,21 @@ def join_world() -> Iterator[World]:
             dist.destroy_process_group()
 
 
-def check_shares(config: TrainConfig, size: int) -> None:
-    """Raise `ConfigError` if the pictures of a pass cannot be divided evenly."""
+def check_shares(config: TrainConfig, size: int, group: int = 1) -> None:
+    """Raise `ConfigError` unless the pictures of a pass divide evenly, in whole groups."""
     name, pictures = "batch", config.batch
     if config.micro_batch is not None:
         name, pictures = "micro_batch", config.micro_batch
     if pictures % size:
         raise ConfigError(
             f"`{name}` {pictures} cannot be divided evenly among {size} processes",
-            hint=f"it counts the pictures of all processes: use a multiple of {size}",
+            hint=f"it counts the pictures of all processes: use a multiple of {size * group}",
+        )
+    if pictures // size % min(group, pictures):
+        raise ConfigError(
+            f"`{name}` {pictures} gives each process {pictures // size} pictures, "
+            f"which are not groups of {group}",
+            hint=f"use a multiple of {size * group}",
         )
 
 
