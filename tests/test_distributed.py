@@ -290,7 +290,7 @@ def test_shares_that_are_not_whole_groups_are_refused(batch: int, size: int) -> 
     told = f"`batch` {batch} gives each process {batch // size} pictures, which are not groups of 4"
     with pytest.raises(ConfigError, match=told) as caught:
         check_shares(TrainConfig(batch=batch), size, group=4)
-    assert caught.value.hint == f"take a multiple of {4 * size}"
+    assert caught.value.hint == f"use a multiple of {4 * size}"
 
 
 def test_only_a_run_of_the_same_start_of_torchrun_is_gone_on_with(tmp_path: Path) -> None:

@@ -328,7 +328,7 @@ def test_a_run_that_diverges_goes_back_with_its_augmentation(
         ({"recipe": "paper"}, "`recipe` paper has dropout, and the architecture style has none"),
         ({"attributes": "utkface"}, "`attributes` are not found for the architecture style"),
         ({"batch": 6}, "`batch` 6 gives each process 6 pictures, which are not groups of 4"),
-        ({"size": 64}, "size 64 is not one of 28, 56, 112, 224"),
+        ({"size": 64}, "`size` 64 is not one of 28, 56, 112, 224"),
     ],
 )
 def test_what_it_does_not_have_is_refused_before_any_work(
