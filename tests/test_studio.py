@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import io
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -391,3 +393,80 @@ def test_what_the_library_says_of_parameters_becomes_flags(photo: Path) -> None:
 def test_the_page_of_the_interface_is_what_the_docstrings_say() -> None:
     script = Path(__file__).parents[1] / "tools" / "write_api.py"
     subprocess.run([sys.executable, str(script), "--check"], check=True)
+
+
+# --- What people give instead -----------------------------------------------------------------
+
+
+def test_an_edited_picture_is_not_taken_for_the_one_it_was(studio: neuralid.Studio) -> None:
+    """Pillow hands a PNG's text on to what is made of it."""
+    path = studio.sample(seeds=1)[0].save("face.png")
+    with Image.open(path) as opened:
+        dark = opened.point(lambda value: value // 4)
+        assert dark.info.get(LATENT_KEY)
+        found = studio.invert(dark, **STEPS)
+        mixed = studio.mix([dark, dark], align=False)
+    assert found.target.mean() < 80
+    assert not mixed.latent.allclose(studio.mix([path, path]).latent)
+
+
+@pytest.mark.parametrize("source", [None, 3, io.StringIO("text")])
+def test_what_is_not_a_source_is_named(studio: neuralid.Studio, source: Any) -> None:
+    with pytest.raises(neuralid.ImageError, match=f"{type(source).__name__} is not a picture"):
+        studio.upscale(source)
+    failed: list[str] = []
+    studio.invert([source], on_failure=lambda name, error: failed.append(str(error)))
+    assert len(failed) == 1
+
+
+def test_numbers_of_other_libraries_will_do(studio: neuralid.Studio) -> None:
+    drawn = studio.sample(seeds=np.arange(3))
+    assert drawn.save("grid.png").exists() and drawn.seeds == [0, 1, 2]
+    assert studio.sample(seeds=np.int64(3)).seeds == [3]
+    for weights in (np.array([0.3, 0.7]), torch.tensor([0.3, 0.7]), [3, 7]):
+        assert studio.mix(drawn[:2], weights=weights).shares == pytest.approx([0.3, 0.7])
+    assert studio.mix(drawn[:2], weights=np.float32(0.7)).shares == pytest.approx([0.3, 0.7])
+    every = studio.mix(drawn, blend="mean").latent
+    torch.testing.assert_close(every, drawn.latents.mean(0))
+    torch.testing.assert_close(studio.mix(drawn.latents, blend="mean").latent, every)
+    large = studio.upscale(drawn[0].image, scale=2, method="cubic")
+    assert studio.mix([large, drawn[1]], align=False).image.shape == (112, 112, 3)
+    assert len(drawn[1:]) == 2 and drawn[1:].image.shape[0] == 28
+    for words, options in (("seeds", {"seeds": []}), ("`n` must", {"n": 0})):
+        with pytest.raises(neuralid.ConfigError, match=words):
+            studio.sample(**options)
+    with pytest.raises(neuralid.ConfigError, match="`weights` is empty"):
+        studio.mix(drawn[:2], weights=[])
+    with pytest.raises(neuralid.ConfigError, match="not a size"):
+        studio.upscale(large.image, size=(1, 2, 3))  # type: ignore[arg-type]
+
+
+def test_an_enlarged_picture_does_not_hold_the_one_it_came_from(studio: neuralid.Studio) -> None:
+    picture = draw_face(np.random.default_rng(0), 20, 20)
+    gone = weakref.ref(picture)
+    large = studio.upscale(picture, scale=2, method="cubic")
+    del picture
+    gc.collect()
+    assert gone() is None and large.image.shape == (40, 40, 3)
+
+
+def test_what_cannot_be_is_known_before_weights_are_read(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuralid.weights.load_weights", None)
+    for words in (
+        ("mix", photo, photo, "--strip", 3, "--matrix", 1),
+        ("mix", photo, photo, "--scale", 100),
+        ("mix", photo, photo, "--weight", "nan"),
+        ("invert", photo, "--steps", 0),
+        ("invert", photo, "--face", 0),
+        ("invert", photo, "--prior", -1),
+        ("sample", "--trunc", 11),
+    ):
+        fails(run(*words), 2, "error:")
+
+
+def test_attributes_that_cannot_be_name_no_flags(tiny: Path, photo: Path) -> None:
+    words = ("mix", photo, photo, "--no-align", "--weights", tiny, "--attribute")
+    fails(run(*words, "scale=1000"), 2, "the attribute scale must be from -100 to 100")
+    fails(run(*words, "age=1"), 2, "no attribute 'age'", "train with a list of attributes")

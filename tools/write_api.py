@@ -22,7 +22,10 @@ PARTS = {
     "Open": ("open", "Studio"),
     "One call": ("sample", "invert", "mix", "upscale", "find_faces", "train"),
     "Results": ("Face", "Sampled", "Inverted", "Mixed", "Upscaled", "Found", "Trained"),
-    "Settings and pictures": ("TrainOptions", "Recipe", "CropConfig", "Photo"),
+    "Settings and pictures": (
+        *("Photo", "CropConfig", "Frame", "TrainOptions", "ModelConfig", "Recipe"),
+        *("Architecture", "register_architecture"),
+    ),
     "Errors": (
         *("NeuralidError", "ConfigError", "DataError", "DeviceError", "ImageError"),
         *("LatentError", "OutputError", "TrainingError", "WeightsError"),
@@ -121,7 +124,7 @@ def signature(function: Any) -> str:
         if p.name not in ("self", "cls")
     ]
     text = str(found.replace(parameters=plain, return_annotation=inspect.Signature.empty))
-    return re.sub(r"<function (?:<lambda>|(\w+)) at 0x\w+>", lambda m: m[1] or "None", text)
+    return re.sub(r"<function [\w<>]+ at 0x\w+>", "...", text)
 
 
 def prose(thing: Any) -> str:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
         TrainingError,
         WeightsError,
     )
-    from .faces.config import CropConfig
+    from .faces.config import CropConfig, Frame
+    from .models.architecture import Architecture
+    from .models.architecture import register as register_architecture
+    from .models.config import ModelConfig
     from .models.recipe import Recipe
     from .pictures.photo import Photo
     from .training.options import TrainOptions
@@ -42,7 +45,9 @@ _HOMES = {
     ".training.options": ("TrainOptions",),
     ".training.session.session": ("Trained",),
     ".pictures.photo": ("Photo",),
-    ".faces.config": ("CropConfig",),
+    ".faces.config": ("CropConfig", "Frame"),
+    ".models.architecture": ("Architecture", "register_architecture"),
+    ".models.config": ("ModelConfig",),
     ".models.recipe": ("Recipe",),
     ".core.errors": (
         "ConfigError",
@@ -57,19 +62,23 @@ _HOMES = {
     ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_RENAMED = {"open": "open_studio"}  # inside, `open` is Python's
+# Inside, `open` is Python's, and what is registered goes without saying.
+_RENAMED = {"open": "open_studio", "register_architecture": "register"}
 
 __all__ = [
+    "Architecture",
     "ConfigError",
     "CropConfig",
     "DataError",
     "DeviceError",
     "Face",
     "Found",
+    "Frame",
     "ImageError",
     "Inverted",
     "LatentError",
     "Mixed",
+    "ModelConfig",
     "NeuralidError",
     "OutputError",
     "Photo",
@@ -86,6 +95,7 @@ __all__ = [
     "invert",
     "mix",
     "open",
+    "register_architecture",
     "sample",
     "train",
     "upscale",

@@ -77,6 +77,25 @@ class Layout:
         )
 
 
+def check_request(
+    inputs: Sequence[Input],
+    layout: Layout,
+    weights: Sequence[float] | None,
+    blend: str,
+    attributes: Mapping[str, float],
+    scale: float,
+) -> list[float]:
+    """Raise `ConfigError` now for what would be an error after work; returns everyone's shares."""
+    if len(inputs) < (1 if attributes else 2):
+        raise ConfigError("mix needs at least two inputs", hint="one will do with `attributes`")
+    check_range("scale", scale, 1, 64)
+    mix_latents(torch.zeros(2, 1), None, blend)  # so that an unknown blend fails at once
+    layout.check(len(inputs), weights)
+    layout.find_kept(inputs)
+    shares: list[float] = normalised(weights, len(inputs) if layout.matrix is None else 2).tolist()
+    return shares
+
+
 def mix(
     model: Model,
     inputs: Sequence[Input],
@@ -90,12 +109,7 @@ def mix(
     on_step: Report | None,
 ) -> Mixed:
     """See `Studio.mix`."""
-    if len(inputs) < (1 if attributes else 2):
-        raise ConfigError("mix needs at least two inputs", hint="one will do with `attributes`")
-    shares = normalised(weights, len(inputs) if layout.matrix is None else 2).tolist()
-    check_range("scale", scale, 1, 64)
-    mix_latents(torch.zeros(2, 1), None, blend)  # so that an unknown blend fails at once
-    layout.check(len(inputs), weights)
+    shares = check_request(inputs, layout, weights, blend, attributes, scale)
     keep = layout.find_kept(inputs)
     mixer = _Mixer(shares, blend, _sum_directions(model, attributes))
     who = resolve(inputs, model, framing, config, keep, on_step)
@@ -146,12 +160,12 @@ def _sum_directions(model: Model, moves: Mapping[str, float]) -> Tensor:
     """The sum of the directions asked for: ``(*L)``."""
     known, total = model.weights.directions, torch.zeros(model.latent_shape)
     for name, value in moves.items():
-        check_range(name, value, -100, 100)
+        check_range(f"the attribute {name}", value, -100, 100)
         if name not in known:
             there = (
                 f"there are {', '.join(known)}"
                 if known
-                else "training with `attributes` finds them"
+                else "train with a list of attributes to have some"
             )
             raise ConfigError(f"these weights have no attribute '{name}'", hint=there)
         total += value * known[name].vector

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from ._model import Failure, Report
-from ._people import Input
+from ._people import Input, Shares
 from ._sample import Seeds
 from ._upscale import Size
 
@@ -42,7 +42,7 @@ class InvertOptions(TypedDict, total=False):
 class MixOptions(TypedDict, total=False):
     """The keywords of `Studio.mix`."""
 
-    weights: float | Sequence[float] | None
+    weights: Shares | None
     blend: str
     attributes: Mapping[str, float] | None
     strip: int | None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, SupportsFloat, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -22,10 +22,12 @@ from ..pictures.photo import Photo, Source
 from ._framing import Framed, Framing, frame_photo, stack_frames
 from ._invert import invert_framed
 from ._model import Model, Report
-from .results import Face, Inverted, Mixed
+from .results import Face, Inverted, Mixed, Sampled, Upscaled
 
-Result = Face | Inverted | Mixed
+Result = Face | Inverted | Mixed | Upscaled
 Input = Source | Tensor | Result
+Inputs = Input | Sampled | Iterable[Input | Sampled]
+Shares = SupportsFloat | Iterable[SupportsFloat]  # NumPy's and torch's too
 M = TypeVar("M", bound=Model)
 
 
@@ -120,7 +122,7 @@ def _resolve_one(each: Input, model: Model, framing: Framing) -> Person | tuple[
         stored = latent.load_latent(Path(each))
         latent.check_belongs(stored.weights_id, model.weights.id, str(each))
         return _draw_person(str(each), stored.latent, model)
-    photo = Photo.read(each)
+    photo = Photo.read(each.image if isinstance(each, Upscaled) else each)
     z = _carried_latent(photo, model)
     if z is not None:
         return _draw_person(photo.name, z, model)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -18,7 +20,7 @@ COUNT = 16  # faces drawn by default
 CHUNK = 64  # faces between two calls of `on_step`
 MOST = 10 * MOST_GRID  # megapixels of all faces together, since they are in memory at once
 
-Seeds = int | Sequence[int] | str
+Seeds = SupportsIndex | Iterable[SupportsIndex] | str
 
 
 def sample(
@@ -58,7 +60,10 @@ def choose_seeds(n: int | None, seed: int | None, seeds: Seeds | None, say: Say)
             raise ConfigError(f"{one} and `seeds` exclude each other", hint=f"leave {one} out")
         if isinstance(seeds, str):
             return latent.parse_seeds(seeds)
-        return [seeds] if isinstance(seeds, int) else list(seeds)
+        listed = seeds if isinstance(seeds, Iterable) else [seeds]
+        chosen = [operator.index(each) for each in listed]  # NumPy's numbers too
+        check_range("the number of `seeds`", len(chosen), 1, 100_000)
+        return chosen
     n = COUNT if n is None else n
     check_range("n", n, 1, 100_000)
     if seed is None:

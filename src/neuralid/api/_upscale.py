@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ..core.checks import check_range
 from ..core.device import describe, pick_device
@@ -52,7 +53,7 @@ class Enlarger:
         if self.compare:
             page = sheet(image, factor, own.filters, consistent=self.consistent, device=self.device)
             return Upscaled(photo.name, page, factor)
-        return Upscaled(photo.name, own._enlarge(image, factor), factor, photo.picture)
+        return Upscaled(photo.name, own._enlarge(image, factor), factor, _like(photo))
 
     @property
     def suffix(self) -> str:
@@ -107,7 +108,7 @@ class Enlarger:
         film = read_film(photo)
         own = self._pick_filters(photo.name, film.frames[0])
         large = replace(film, frames=[own._enlarge(frame, factor) for frame in film.frames])
-        return Upscaled(photo.name, large.frames[0], factor, photo.picture, large)
+        return Upscaled(photo.name, large.frames[0], factor, _like(photo), large)
 
     def _pick_filters(self, name: str, image: np.ndarray) -> Enlarger:
         """Replace ``auto`` by the filters it picks for a picture, and report them."""
@@ -146,6 +147,14 @@ def enlarger(
     return Enlarger(wanted, box, chosen, named, consistent, where, compare, on_message)
 
 
+def _like(photo: Photo) -> Image.Image:
+    """The picture's kind and colour profile, without its pixels."""
+    like = Image.new(photo.picture.mode, (1, 1))
+    if photo.profile is not None:
+        like.info["icc_profile"] = photo.profile
+    return like
+
+
 def upscale(
     pictures: Sequence[Source],
     enlarge: Enlarger,
@@ -163,7 +172,9 @@ def upscale(
 
 def _parse_size(size: Size) -> tuple[int, int]:
     """Width and height; "512" means 512x512."""
-    if isinstance(size, tuple):
+    if isinstance(size, tuple | list):
+        if len(size) != 2 or not all(isinstance(side, int) for side in size):
+            raise ConfigError(f"{size} is not a size", hint="give (width, height), in pixels")
         width, height = size
     else:
         parts = str(size).lower().split("x")

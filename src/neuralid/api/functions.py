@@ -16,7 +16,7 @@ from . import _upscale
 from ._framing import find_all
 from ._model import Failure, Say, quiet
 from ._options import InvertOptions, MixOptions, SampleOptions, UpscaleOptions
-from ._people import Input
+from ._people import Inputs
 from ._upscale import enlarger
 from .results import Found, Inverted, Mixed, Sampled, Upscaled
 from .studio import open_studio
@@ -82,7 +82,7 @@ def invert(
 
 
 def mix(
-    inputs: Input | Sequence[Input],
+    inputs: Inputs,
     *,
     model: Weights = None,
     device: str = "auto",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from PIL import Image
@@ -92,7 +92,16 @@ class Sampled(_Shown):
     def __iter__(self) -> Iterator[Face]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, index: int) -> Face:
+    @overload
+    def __getitem__(self, index: int) -> Face: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sampled: ...
+
+    def __getitem__(self, index: int | slice) -> Face | Sampled:
+        if isinstance(index, slice):
+            chosen = self.images[index], self.latents[index], self.seeds[index]
+            return Sampled(*chosen, self.trunc, self.model)
         seed = self.seeds[index]
         recipe = self._recipe([seed])
         return Face(self.images[index], self.latents[index], seed, self.model, recipe)

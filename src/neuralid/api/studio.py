@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Unpack, overload
+from typing import Any, Unpack, overload
 
+import numpy as np
 from torch import Tensor
 
+from ..core.errors import ConfigError
 from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
 from ..pictures.photo import Source, as_list, is_single
@@ -16,7 +18,7 @@ from ._framing import FRAME_FIRST, Framing, find_all
 from ._mix import Layout
 from ._model import Failure, Model, Report, Say, quiet
 from ._options import InvertOptions, UpscaleOptions
-from ._people import Input, Result
+from ._people import Input, Inputs, Result, Shares
 from ._sample import Seeds
 from ._upscale import Size, enlarger
 from .results import Found, Inverted, Mixed, Sampled, Upscaled
@@ -130,6 +132,8 @@ class Studio(Model):
         Raises `ImageError` or `ConfigError`.
         """
         config = InvertConfig(fidelity, steps, prior=prior)
+        if together and not config.tunes:
+            raise ConfigError("`together` is for tuning", hint="add `fidelity='high'`")
         crop = CropConfig(face_size, delta_i, delta_j, rotation)
         framing = Framing(crop, align, face, show_crop)
         failed = None if is_single(photos) else on_failure
@@ -148,9 +152,9 @@ class Studio(Model):
 
     def mix(
         self,
-        inputs: Input | Sequence[Input],
+        inputs: Inputs,
         *,
-        weights: float | Sequence[float] | None = None,
+        weights: Shares | None = None,
         blend: str = "rescaled",
         attributes: Mapping[str, float] | None = None,
         strip: int | None = None,
@@ -170,7 +174,7 @@ class Studio(Model):
         paper's plain average, "slerp" follows the arc between them.
 
         Each input is a photo, a picture drawn by this program (which carries its latent), a latent
-        file, a latent ``(Z,)``, or a result of this studio. Photos are framed as in `invert`.
+        file, a latent, or a result of this studio. Photos are framed as in `invert`.
         ``weights`` holds one number per input, or, for two inputs, the second's share alone.
         ``attributes`` moves the result along directions of the weights, in standard deviations of
         the training faces: ``{"age": 1.5}``. With it, a single input is enough.
@@ -183,11 +187,11 @@ class Studio(Model):
 
         Raises `ConfigError`, `ImageError` or `LatentError`.
         """
-        several = [inputs] if _is_single_input(inputs) else list(inputs)  # type: ignore[arg-type]
-        shares = [weights] if isinstance(weights, int | float) else weights
+        several = _list_inputs(inputs, self.latent_shape)
+        shares = _list_shares(weights)
         return _mix.mix(
             self,
-            several,  # type: ignore[arg-type]
+            several,
             Layout(strip, matrix, frames, keep),
             shares,
             blend,
@@ -258,5 +262,22 @@ class Studio(Model):
         return f"<Studio {self.weights.path.stem}: {kind}, {self.size} pixels, {self.device}>"
 
 
-def _is_single_input(inputs: object) -> bool:
-    return is_single(inputs) or isinstance(inputs, Tensor | Result)
+def _list_inputs(inputs: Any, shape: tuple[int, ...]) -> list[Input]:
+    """One input as a list of one; of several faces in one result, or latents in a tensor, each."""
+    if isinstance(inputs, Sampled):
+        return list(inputs)
+    if isinstance(inputs, Tensor):
+        return list(inputs) if inputs.shape[1:] == shape else [inputs]
+    if is_single(inputs) or isinstance(inputs, Result):
+        return [inputs]
+    return [one for each in inputs for one in (each if isinstance(each, Sampled) else [each])]
+
+
+def _list_shares(weights: Any) -> list[float] | None:
+    """A number, several, an array or a tensor. Raises `ConfigError` for none."""
+    if weights is None:
+        return None
+    shares = np.asarray(weights, dtype=float).ravel().tolist()
+    if not shares:
+        raise ConfigError("`weights` is empty", hint="leave it out for equal shares")
+    return shares

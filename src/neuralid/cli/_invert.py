@@ -86,8 +86,12 @@ def invert(
     places = _places(photos, output, outdir)
     check_picture(show_crop)
     check_tuned(save_weights, fidelity)
+    from ..api._framing import Framing
     from ..api.studio import open_studio
 
+    # All that can be known to be wrong before weights are read.
+    InvertConfig(fidelity, steps, prior=prior)
+    Framing(CropConfig(face_size, delta_i, delta_j, rotation), align, face)
     failures = console.Failures()
     studio = open_studio(model, device=device, on_message=console.say)
     with console.counting("inverting") as on_step:

@@ -99,13 +99,19 @@ def mix(
     place = _place(output, frames is not None)
     check_picture(show_crop)
     check_tuned(save_weights, fidelity)
+    from ..api._framing import Framing
+    from ..api._mix import Layout, check_request
     from ..api.studio import open_studio
 
+    # All that can be known to be wrong before weights are read.
+    InvertConfig(fidelity)
+    Framing(face=face)
+    check_request(inputs, Layout(strip, matrix, frames, keep), weights or None, blend, moves, scale)
     studio = open_studio(model, device=device, on_message=console.say)
     with console.counting("inverting") as on_step:
         result = studio.mix(
             inputs,
-            weights=weights,
+            weights=weights or None,
             blend=blend,
             attributes=moves,
             strip=strip,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import console
+from ..core.checks import check_range
 from ..core.files import check_writable, free_name, make_folder
 from ._options import Device, OutDir, Weights
 from ._places import check_one, check_picture
@@ -63,6 +64,8 @@ def sample(
     from ..api.results import check_grid
     from ..api.studio import open_studio
 
+    check_range("scale", scale, 1, 64)
+    check_range("trunc", 1 if trunc is None else trunc, 0, 10)
     chosen = choose_seeds(n, seed, seeds, console.say)
     studio = open_studio(model, device=device, on_message=console.say)
     if output is not None:

@@ -48,8 +48,9 @@ class Photo:
     def read(cls, source: Source) -> Photo:
         """Read a path, the bytes of a file, an open file, a Pillow picture or an array.
 
-        Arrays are uint8 or uint16, ``(H, W)`` for grey or ``(H, W, C)``, C 1 to 4, alpha last if
-        C is 2 or 4. Raises `ImageError` if the source is missing, empty, truncated, not a
+        Of a Pillow picture the frame it shows is taken, without its text, since it may have been
+        edited. Arrays are uint8 or uint16, ``(H, W)`` for grey or ``(H, W, C)``, C 1 to 4, alpha
+        last if C is 2 or 4. Raises `ImageError` if the source is missing, empty, truncated, not a
         picture, or has more pixels than Pillow considers safe (89 million).
         """
         if isinstance(source, Photo):
@@ -82,8 +83,8 @@ class Photo:
 
     @property
     def text(self) -> dict[str, str]:
-        """PNG text by key."""
-        info = self.picture.info
+        """PNG text by key; none for a picture in memory, which may not be what it was made as."""
+        info = self.picture.info if self.content is not None else {}
         return {str(key): value for key, value in info.items() if isinstance(value, str)}
 
     @cached_property
@@ -96,12 +97,13 @@ class Photo:
 
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Photo
-_SINGLE = (str, os.PathLike, bytes, Image.Image, np.ndarray, Photo)
+_SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Photo)
 
 
 def is_single(source: object) -> bool:
     """Whether this is the source of a single picture, not a sequence of sources."""
-    return isinstance(source, _SINGLE) or hasattr(source, "read")
+    is_many = hasattr(source, "__iter__") and not hasattr(source, "read")
+    return isinstance(source, _SINGLE) or not is_many
 
 
 def as_list(sources: Source | Sequence[Source]) -> list[Source]:
@@ -168,11 +170,16 @@ def _from_array(array: np.ndarray) -> Photo:
 
 
 def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
-    if isinstance(source, bytes):
-        return source
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
     if isinstance(source, str | os.PathLike):
         return Path(source).read_bytes()
-    return source.read()
+    content = source.read() if hasattr(source, "read") else None
+    if not isinstance(content, bytes):
+        kind = type(source).__name__
+        hint = "give a path, bytes, a file opened as binary, a Pillow picture or an array"
+        raise ImageError(f"this {kind} is not a picture", hint=hint)
+    return content
 
 
 def name_of(source: Source) -> str:
