@@ -57,7 +57,8 @@ def lowest(requirement: str) -> str:
 
 def pip(python: Path, *arguments: str) -> None:
     """Install into the environment of `python`."""
-    quiet = ["-q", "--disable-pip-version-check"]
+    # Compiling all of torch takes longer than compiling what is imported of it.
+    quiet = ["-q", "--disable-pip-version-check", "--no-compile"]
     subprocess.run([python, "-m", "pip", "install", *quiet, *arguments], check=True)
 
 
