@@ -96,9 +96,6 @@ def mix(
         list_faces(inputs, model)
         return
     moves = _attributes(attributes or [])
-    place = _place(output, frames is not None)
-    check_picture(show_crop)
-    check_tuned(save_weights, fidelity)
     from ..api._framing import Framing
     from ..api._mix import Layout, check_request
     from ..api.studio import open_studio
@@ -107,6 +104,9 @@ def mix(
     InvertConfig(fidelity)
     Framing(face=face)
     check_request(inputs, Layout(strip, matrix, frames, keep), weights or None, blend, moves, scale)
+    place = _place(output, frames is not None)
+    check_picture(show_crop)
+    check_tuned(save_weights, fidelity)
     studio = open_studio(model, device=device, on_message=console.say)
     with console.counting("inverting") as on_step:
         result = studio.mix(
