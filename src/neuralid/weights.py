@@ -24,16 +24,18 @@ from .core.locks import in_turn
 from .faces.config import Frame
 from .latents.attributes import Direction
 from .latents.coordinates import Coordinates
+from .latents.whitening import Whitening
 from .models.architecture import architecture
-from .models.building import empty, empty_generator, fill
+from .models.building import empty_encoder, empty_generator, empty_perceptual, fill
 from .models.config import ModelConfig
-from .models.encoder import Encoder
-from .models.network import GeneratorNetwork
+from .models.encoder import Encoder, LayerEncoder
+from .models.network import GeneratorNetwork, PerceptualNetwork
 
 FORMAT = 1
 DEFAULT = "faces-56"  # ships with the package
 _METRIC = "latent_metric"  # name of the tensor
 _ENCODER = "encoder."  # the encoder's tensors are named so
+_PERCEPTUAL = "perceptual."
 _DIRECTION = "direction."
 _KEY = "neuralid"  # of the JSON text in the file's metadata
 _HINT = "pass `model` a file or the name of a run you trained, or leave it out"
@@ -66,12 +68,19 @@ class Weights:
     id: str  # first 16 hex digits of the SHA-256 of the file's contents
     path: Path
     metric: Tensor | None = None  # (D, D), see latents.coordinates.latent_metric
-    encoder: Encoder | None = None  # where inversion starts; None: it starts from zero
+    encoder: Encoder | LayerEncoder | None = None  # inversion starts from it, else from the mean
     directions: dict[str, Direction] = field(default_factory=dict)  # by attribute
+    perceptual: PerceptualNetwork | None = None  # what inversion compares faces in beside pixels
 
     @cached_property
-    def coordinates(self) -> Coordinates | None:
-        """Where inversion searches: the metric's even coordinates; None without a metric."""
+    def coordinates(self) -> Coordinates | Whitening | None:
+        """Where inversion searches.
+
+        Whitened coordinates if the architecture's latents are searched for by layer, computed when
+        first wanted; else the metric's even ones, None without a metric.
+        """
+        if architecture(self.description.model.architecture).inverting.by_layer:
+            return Whitening.of(self.generator)
         return None if self.metric is None else Coordinates.of(self.metric)
 
 
@@ -80,8 +89,9 @@ def save_weights(
     generator: GeneratorNetwork,
     description: Description,
     metric: Tensor | None = None,
-    encoder: Encoder | None = None,
+    encoder: Encoder | LayerEncoder | None = None,
     directions: dict[str, Direction] | None = None,
+    perceptual: PerceptualNetwork | None = None,
 ) -> None:
     """Write the networks as safetensors, in half precision.
 
@@ -91,8 +101,9 @@ def save_weights(
     tensors = {n: _stored(t, full(n)) for n, t in generator.state_dict().items()}
     if metric is not None:
         tensors[_METRIC] = metric
-    if encoder is not None:
-        tensors |= {_ENCODER + name: _stored(t) for name, t in encoder.state_dict().items()}
+    for prefix, network in ((_ENCODER, encoder), (_PERCEPTUAL, perceptual)):
+        if network is not None:
+            tensors |= {prefix + name: _stored(t) for name, t in network.state_dict().items()}
     directions = directions or {}
     tensors |= {_DIRECTION + name: each.vector for name, each in directions.items()}
     facts = {name: each.facts() for name, each in directions.items()}
@@ -116,10 +127,12 @@ def load_weights(name: str | Path | None = None) -> Weights:
     shape = generator.latent_shape
     metric = tensors.pop(_METRIC, None)
     encoder = _encoder(tensors, description.model, shape, path)
+    perceptual = _perceptual(tensors, description.model, path)
     directions = _directions(tensors, description, shape, path)
     _fill(generator, tensors, path)
     _check_metric(metric, math.prod(shape), path)
-    return Weights(generator, description, file_id(path), path, metric, encoder, directions)
+    own = file_id(path)
+    return Weights(generator, description, own, path, metric, encoder, directions, perceptual)
 
 
 def find_weights(name: str | Path | None = None) -> Path:
@@ -147,15 +160,16 @@ def publish(
     generator: GeneratorNetwork,
     description: Description,
     metric: Tensor | None = None,
-    encoder: Encoder | None = None,
+    encoder: Encoder | LayerEncoder | None = None,
     directions: dict[str, Direction] | None = None,
+    perceptual: PerceptualNetwork | None = None,
 ) -> Path:
     """Save weights in the cache under ``name``, to be found by it; returns the path."""
     folder = make_folder(weights_folder())
     path = folder / f"{name}.safetensors"
     with in_turn(folder / ".lock"):
         remove_unfinished(folder)
-        save_weights(path, generator, description, metric, encoder, directions)
+        save_weights(path, generator, description, metric, encoder, directions, perceptual)
     return path
 
 
@@ -243,15 +257,31 @@ def _directions(
 
 def _encoder(
     tensors: dict[str, Tensor], model: ModelConfig, shape: tuple[int, ...], path: Path
-) -> Encoder | None:
+) -> Encoder | LayerEncoder | None:
     """Take the encoder's tensors out of the others."""
-    names = [name for name in tensors if name.startswith(_ENCODER)]
-    own = {name.removeprefix(_ENCODER): tensors.pop(name) for name in names}
+    own = _take(tensors, _ENCODER)
     if not own:
         return None
-    encoder = empty(lambda: Encoder(model.size, shape, model.slope))
+    encoder = empty_encoder(model, shape)
     _fill(encoder, own, path)
     return encoder
+
+
+def _perceptual(
+    tensors: dict[str, Tensor], model: ModelConfig, path: Path
+) -> PerceptualNetwork | None:
+    """Take the perceptual network's tensors out of the others."""
+    own = _take(tensors, _PERCEPTUAL)
+    network = empty_perceptual(model) if own else None
+    if network is not None:
+        _fill(network, own, path)
+    return network
+
+
+def _take(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take those with a prefix out, and the prefix off."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

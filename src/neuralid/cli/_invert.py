@@ -85,11 +85,11 @@ def invert(
     check_one(output, outdir, len(photos))
     places = _places(photos, output, outdir)
     check_picture(show_crop)
-    check_tuned(save_weights, fidelity)
     from ..api.studio import open_studio
 
     failures = console.Failures()
     studio = open_studio(model, device=device, on_message=console.say)
+    check_tuned(studio, save_weights, fidelity)
     with console.counting("inverting") as on_step:
         found = studio.invert(
             photos,

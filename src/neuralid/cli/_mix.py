@@ -98,10 +98,10 @@ def mix(
     moves = _attributes(attributes or [])
     place = _place(output, frames is not None)
     check_picture(show_crop)
-    check_tuned(save_weights, fidelity)
     from ..api.studio import open_studio
 
     studio = open_studio(model, device=device, on_message=console.say)
+    check_tuned(studio, save_weights, fidelity)
     with console.counting("inverting") as on_step:
         result = studio.mix(
             inputs,

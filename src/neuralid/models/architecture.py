@@ -7,11 +7,12 @@ imports neither torch nor an architecture before one is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from ..core.errors import ConfigError
+from .inverting import Inverting
 
 BUILT_IN = {
     "dcgan": "dcgan",
@@ -37,6 +38,10 @@ class Architecture:
     noise_std: float = 1.0  # standard deviation of the normal numbers that a seed gives
     truncation: float = 1.0  # of `sample`, if nobody asks for another
     needs_full_precision: Callable[[str], bool] = lambda tensor: False  # by name, in a weights file
+    inverting: Inverting = field(
+        default_factory=Inverting
+    )  # how latents are searched for behind faces
+    perceptual: Callable[[Any], Any] | None = None  # ModelConfig -> PerceptualNetwork
 
 
 def register(new: Architecture) -> None:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from .architecture import architecture
 from .config import ModelConfig
 from .drawing import Drawer
-from .network import DiscriminatorNetwork, GeneratorNetwork, Network
+from .encoder import Encoder, LayerEncoder
+from .network import DiscriminatorNetwork, GeneratorNetwork, Network, PerceptualNetwork
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
@@ -47,6 +48,31 @@ def empty_generator(config: ModelConfig, dropout: float = 0.0) -> GeneratorNetwo
     """The generator of ``config.architecture`` without weights, for `fill`."""
     make = architecture(config.architecture).generator
     return empty(lambda: make(config, dropout))
+
+
+def empty_perceptual(config: ModelConfig) -> PerceptualNetwork | None:
+    """The perceptual network of ``config.architecture`` without weights; None if it has none."""
+    make = architecture(config.architecture).perceptual
+    return None if make is None else empty(lambda: make(config))
+
+
+def build_perceptual(discriminator: DiscriminatorNetwork) -> PerceptualNetwork | None:
+    """The perceptual network that a discriminator has in it, as a copy on its device."""
+    bare = empty_perceptual(discriminator.config)
+    if bare is None:
+        return None
+    tensors = discriminator.state_dict()
+    return fill(bare, {name: tensors[name] for name in bare.state_dict()})
+
+
+def empty_encoder(config: ModelConfig, shape: tuple[int, ...]) -> Encoder | LayerEncoder:
+    """The encoder of ``config.architecture`` without weights; ``shape`` is that of a latent."""
+    if not architecture(config.architecture).inverting.by_layer:
+        return empty(lambda: Encoder(config.size, shape, config.slope))
+    perceptual = empty_perceptual(config)
+    assert perceptual is not None  # searching by layer takes one
+    last = perceptual.last
+    return empty(lambda: LayerEncoder(last, shape, config.slope))
 
 
 def empty(make: Callable[[], AnyModule]) -> AnyModule:
