@@ -21,7 +21,7 @@ from conftest import TINY
 from neuralid.cli import app
 from neuralid.core.errors import ConfigError, DataError
 from neuralid.models.config import ModelConfig
-from neuralid.models.recipe import Recipe
+from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.models.share import Share
 from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
@@ -40,12 +40,18 @@ STILL = replace(EVERYTHING, learning_rate_d=0.0)
 ONE_STEP = TrainConfig(kimg=0.006, batch=6, recipe=STILL)
 IN_PARTS = TrainConfig(kimg=0.008, batch=8, micro_batch=4, recipe=STILL)
 THREE_STEPS = TrainConfig(kimg=0.024, batch=8, recipe=EVERYTHING)
+STYLE = ModelConfig(size=28, latent_size=16, architecture="style")
+CHANGED = replace(RECIPES["style"], augment_target=0.0, augment_p=0.5, learning_rate_d=0.0)
+STYLE_STEP = TrainConfig(kimg=0.008, batch=8, recipe=CHANGED)
+STYLE_STEPS = TrainConfig(kimg=0.024, batch=8, recipe=RECIPES["style"])
 
 
-def train(config: TrainConfig, world: World, precision: str = "fp32") -> dict[str, Any]:
+def train(
+    config: TrainConfig, world: World, precision: str = "fp32", model: ModelConfig = MODEL
+) -> dict[str, Any]:
     """The state after a few steps, and what was reported of them."""
     images = np.random.default_rng(0).integers(0, 256, (16, 28, 28, 3), np.uint8)
-    state = TrainState.fresh(MODEL, config, torch.device("cpu"))
+    state = TrainState.fresh(model, config, torch.device("cpu"))
     told: list[list[float]] = []
     train_loop(
         state,
@@ -67,6 +73,8 @@ def work(world: World) -> dict[str, Any]:
     found["in parts"] = train(IN_PARTS, world)
     found["three steps"] = train(THREE_STEPS, world)
     found["bf16"] = train(ONE_STEP, world, "bf16")
+    found["style"] = train(STYLE_STEP, world, model=STYLE)
+    found["style steps"] = train(STYLE_STEPS, world, model=STYLE)
     found["first"] = world.first(lambda: f"made by {world.rank}")
     found["alone"] = world.alone(lambda: world.rank)
     found["any"] = [world.any(world.rank == 1), world.any(False)]
@@ -166,14 +174,18 @@ def moments(state: dict[str, Any], which: str) -> list[torch.Tensor]:
 
 
 def statistics(state: dict[str, Any]) -> dict[str, torch.Tensor]:
-    return {k: v.float() for k, v in state["generator"].items() if "running" in k}
+    kept = ("running", "w_mean")
+    return {k: v.float() for k, v in state["generator"].items() if any(n in k for n in kept)}
 
 
-@pytest.mark.parametrize(("name", "config"), [("one step", ONE_STEP), ("in parts", IN_PARTS)])
+@pytest.mark.parametrize(
+    ("name", "config", "model"),
+    [("one step", ONE_STEP, MODEL), ("in parts", IN_PARTS, MODEL), ("style", STYLE_STEP, STYLE)],
+)
 def test_gradients_and_statistics_of_two_processes_are_those_of_one(
-    pair: Pair, name: str, config: TrainConfig
+    pair: Pair, name: str, config: TrainConfig, model: ModelConfig
 ) -> None:
-    alone = train(config, World())
+    alone = train(config, World(), model=model)
     for state in (found[name] for found in pair.found):
         for which in ("optimizer_g", "optimizer_d"):
             assert_same_gradients(moments(alone, which), moments(state, which))
@@ -202,6 +214,15 @@ def test_both_processes_hold_the_same_networks_and_go_where_one_goes(
             assert value.equal(second[part][key]), key
     alone = train(config, World(), precision)
     torch.testing.assert_close(first["told"], alone["told"], rtol=tolerance, atol=tolerance)
+
+
+def test_augmentation_adapts_to_the_faces_of_all_processes(pair: Pair) -> None:
+    alone = train(STYLE_STEPS, World(), model=STYLE)["augmentation"]
+    assert float(alone["sign"]) != 0
+    for found in pair.found:
+        assert {k: float(v) for k, v in found["style steps"]["augmentation"].items()} == {
+            k: pytest.approx(float(v), abs=1e-6) for k, v in alone.items()
+        }
 
 
 def test_processes_agree(pair: Pair) -> None:
@@ -255,6 +276,19 @@ def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
     assert e.value.hint is not None and "multiple of 3" in e.value.hint
     with pytest.raises(ConfigError, match="`micro_batch` 3 cannot"):
         check_shares(TrainConfig(batch=6, micro_batch=3), 2)
+
+
+@pytest.mark.parametrize("batch, size", [(8, 1), (8, 2), (3, 1), (2, 1), (4, 1)])
+def test_shares_are_whole_groups(batch: int, size: int) -> None:
+    check_shares(TrainConfig(batch=batch), size, group=4)
+
+
+@pytest.mark.parametrize("batch, size", [(6, 1), (8, 4), (12, 2), (2, 2)])
+def test_shares_that_are_not_whole_groups_are_refused(batch: int, size: int) -> None:
+    told = f"`batch` {batch} gives each process {batch // size} pictures, which are not groups of 4"
+    with pytest.raises(ConfigError, match=told) as caught:
+        check_shares(TrainConfig(batch=batch), size, group=4)
+    assert caught.value.hint == f"take a multiple of {4 * size}"
 
 
 def test_only_a_run_of_the_same_start_of_torchrun_is_gone_on_with(tmp_path: Path) -> None:

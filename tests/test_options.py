@@ -138,7 +138,7 @@ def test_the_help_shows_the_defaults_of_the_settings(setting: Any) -> None:
 def test_the_help_shows_defaults_flags_and_words() -> None:
     helped = re.sub(r"[│\s]+", " ", run("train", "--help").stdout)
     for part in (
-        "--size PX Side of a face: 28, 56 or 112. [default: 56]",
+        "--size PX Side of a face: 28, 56 or 112; style also 224. [default: 56]",
         "--kimg X Thousands of pictures to show. [default: 1000.0]",
         "--mirror --no-mirror",
         "--dry-run -N",
@@ -229,7 +229,7 @@ def test_a_list_of_attributes_is_found_from_any_folder(tmp_path: Path) -> None:
 
 def test_an_unknown_architecture_is_one_line_before_any_work() -> None:
     result = run("train", "--data", "nowhere", "--architecture", "biggan")
-    fails(result, 2, "no architecture 'biggan'", "there is dcgan")
+    fails(result, 2, "no architecture 'biggan'", "there are dcgan, style")
 
 
 @pytest.mark.parametrize("name", ["workers", "max_images"])

@@ -37,10 +37,10 @@ class Architecture:
     recipe: str = "stable"  # name of the recipe it is trained by, if nobody asks for another
     noise_std: float = 1.0  # standard deviation of the normal numbers that a seed gives
     truncation: float = 1.0  # of `sample`, if nobody asks for another
+    group: int = 1  # pictures the discriminator compares: a process's share is a multiple of it
+    has_dropout: bool = True  # else its recipe must have none
     needs_full_precision: Callable[[str], bool] = lambda tensor: False  # by name, in a weights file
-    inverting: Inverting = field(
-        default_factory=Inverting
-    )  # how latents are searched for behind faces
+    inverting: Inverting = field(default_factory=Inverting)  # faces' latents are found so
     perceptual: Callable[[Any], Any] | None = None  # ModelConfig -> PerceptualNetwork
 
 

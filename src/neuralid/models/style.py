@@ -242,6 +242,8 @@ register(
         StyleDrawer,
         recipe="style",
         truncation=0.7,
+        group=GROUP,
+        has_dropout=False,
         inverting=Inverting(
             fast=Effort(6),
             balanced=Effort(24, tuning=24),

@@ -1,34 +1,91 @@
-"""DiffAugment: the same random, differentiable changes to real and generated faces.
+"""Random, differentiable changes, the same kinds to real and to drawn faces.
+
+Each is made to every face, as in DiffAugment [1]_, or to some, with a probability that is fixed or
+adapts to how sure the discriminator is of real faces [2]_.
 
 References
 ----------
 .. [1] S. Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training",
        NeurIPS 2020. arXiv:2006.10738
+.. [2] T. Karras et al., "Training Generative Adversarial Networks with Limited Data",
+       NeurIPS 2020. arXiv:2006.06676 (section 3.1)
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..core.errors import ConfigError
+from ..models.recipe import Recipe
 from ..models.share import WHOLE, Share
 
+ADAPTED = 500_000  # pictures in which the probability could go from 0 to 1
+SIGN_STEP = 0.05  # how far the running mean of signs moves towards that of a step
 
-def diff_augment(x: Tensor, policy: str, share: Share = WHOLE) -> Tensor:
-    """Apply a comma-separated policy of "color", "translation" and "cutout"; "" changes nothing.
+
+def diff_augment(
+    x: Tensor, policy: str, share: Share = WHOLE, probability: Tensor | None = None
+) -> Tensor:
+    """Apply a comma-separated policy of the names in `POLICIES`; "" changes nothing.
 
     ``share`` says which rows these are of a batch that several processes share out, and where the
-    random numbers come from.
+    random numbers come from. Each change is made to each face with ``probability``, ``()`` on its
+    device; None: to all.
 
     Shape: ``(N, 3, S, S) -> (N, 3, S, S)``.
     """
     for name in filter(None, policy.split(",")):
         if name not in POLICIES:
             raise ConfigError(f"no augmentation '{name}'", hint=f"there are {', '.join(POLICIES)}")
-        x = POLICIES[name](x, share)
+        changed = POLICIES[name](x, share)
+        x = changed if probability is None else _some(x, changed, probability, share)
     return x
+
+
+class Augmentation:
+    """The changes of a recipe, with the probability they are made with, which may adapt.
+
+    That and the statistic it follows stay on the device, where nothing waits for them; they are
+    part of a run's state.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.policy, self.target, self.most = (
+            recipe.augment,
+            recipe.augment_target,
+            recipe.augment_p,
+        )
+        self.probability = torch.tensor(0.0 if self.adapts else self.most, device=device)
+        self.sign = torch.tensor(0.0, device=device)  # of D on real faces: a running mean
+
+    @property
+    def adapts(self) -> bool:
+        return self.target > 0
+
+    def __call__(self, x: Tensor, share: Share = WHOLE) -> Tensor:
+        """`diff_augment` by this policy and probability."""
+        always = self.most == 1 and not self.adapts
+        return diff_augment(x, self.policy, share, None if always else self.probability)
+
+    def adapt(self, sign: Tensor, images: int) -> None:
+        """Follow a step's mean sign of D on real faces, ``()``; its batch had ``images`` of them.
+
+        Above the target D is too sure, and changes become more likely.
+        """
+        self.sign.lerp_(sign, SIGN_STEP)
+        step = torch.sign(self.sign - self.target) * (images / ADAPTED)
+        self.probability.add_(step).clamp_(0, self.most)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"probability": self.probability, "sign": self.sign}
+
+    def load_state_dict(self, values: Mapping[str, Tensor]) -> None:
+        self.probability.copy_(values["probability"])
+        self.sign.copy_(values["sign"])
 
 
 def _color(x: Tensor, share: Share) -> Tensor:
@@ -51,10 +108,54 @@ def _translation(x: Tensor, share: Share) -> Tensor:
     down, right = map(share.of, dice)
     padded = F.pad(x, (most, most, most, most))
     pixels = torch.arange(s, device=x.device) + most
-    rows = (pixels.view(1, s, 1) + down).expand(n, s, s)
-    columns = (pixels.view(1, 1, s) + right).expand(n, s, s)
+    return _pick(padded, pixels.view(1, s, 1) + down, pixels.view(1, 1, s) + right)
+
+
+def _shift(x: Tensor, share: Share) -> Tensor:
+    """Move each face by up to an eighth of its side; its edge is mirrored."""
+    n, _, s, _ = x.shape
+    most = s // 8
+    places = (2, n * share.size, 1, 1)
+    dice = torch.randint(-most, most + 1, places, generator=share.rng, device=x.device)
+    down, right = map(share.of, dice)
+    pixels = torch.arange(s, device=x.device)
+    rows, columns = pixels.view(1, s, 1) + down, pixels.view(1, 1, s) + right
+    rows, columns = ((s - 1 - (s - 1 - place.abs()).abs()) for place in (rows, columns))
+    return _pick(x, rows, columns)
+
+
+def _pick(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Pixels of each picture: rows ``(N, S, 1)`` and columns ``(N, 1, S)`` of ``x``."""
+    n, s = len(x), rows.shape[1]
     image = torch.arange(n, device=x.device).view(n, 1, 1)
-    return padded.permute(0, 2, 3, 1)[image, rows, columns].permute(0, 3, 1, 2)
+    picked = x.permute(0, 2, 3, 1)[image, rows.expand(n, s, s), columns.expand(n, s, s)]
+    return picked.permute(0, 3, 1, 2)
+
+
+def _brightness(x: Tensor, share: Share) -> Tensor:
+    return x + 0.2 * _dice(x, share)
+
+
+def _contrast(x: Tensor, share: Share) -> Tensor:
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return mean + (x - mean) * torch.exp(0.5 * _dice(x, share))
+
+
+def _saturation(x: Tensor, share: Share) -> Tensor:
+    grey = x.mean(1, keepdim=True)
+    return grey + (x - grey) * (1 + 0.8 * _dice(x, share))
+
+
+def _dice(x: Tensor, share: Share) -> Tensor:
+    """A random number in [-1, 1] for each face: ``(N, 1, 1, 1)``."""
+    dice = torch.rand(len(x) * share.size, generator=share.rng, device=x.device)
+    return share.of(2 * dice - 1).view(-1, 1, 1, 1)
+
+
+def _some(x: Tensor, changed: Tensor, probability: Tensor, share: Share) -> Tensor:
+    """Each face as it was or, with the probability, changed."""
+    dice = torch.rand(len(x) * share.size, generator=share.rng, device=x.device)
+    return torch.where(share.of(dice).view(-1, 1, 1, 1) < probability, changed, x)
 
 
 def _cutout(x: Tensor, share: Share) -> Tensor:
@@ -67,4 +168,12 @@ def _cutout(x: Tensor, share: Share) -> Tensor:
     return x * ~(rows[:, :, None] & columns[:, None, :])[:, None]
 
 
-POLICIES = {"color": _color, "translation": _translation, "cutout": _cutout}
+POLICIES = {
+    "color": _color,
+    "translation": _translation,
+    "cutout": _cutout,
+    "brightness": _brightness,
+    "contrast": _contrast,
+    "saturation": _saturation,
+    "shift": _shift,
+}

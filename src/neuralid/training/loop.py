@@ -35,6 +35,8 @@ class Step:
     d_fake: float  # and generated ones
     images_per_second: float
     new: int = 0  # pictures shown since the last report
+    augment_p: float | None = None  # probability of augmentation now, if it adapts
+    real_sign: float | None = None  # and the statistic it follows, from -1 to 1
 
 
 def train_loop(
@@ -75,7 +77,7 @@ def train_loop(
             continue
 
         # Look at how it goes; on a GPU this waits until all of it is computed.
-        step = look.report(state.images)
+        step = look.report(state)
         good = math.isfinite(step.loss_d + step.loss_g)
         if good:
             on_step(step)
@@ -109,13 +111,16 @@ class _Look:
         self.values.append(values)
         self.new += images
 
-    def report(self, images: int) -> Step:
+    def report(self, state: TrainState) -> Step:
         means = self.world.mean(torch.stack(self.values).mean(0))
         loss_d, loss_g, d_real, d_fake = means.tolist()
         speed = self.new / (time.perf_counter() - self.started)
-        step = Step(images, self.total, loss_d, loss_g, d_real, d_fake, speed, self.new)
         self.values.clear()
-        return step
+        probability, sign = None, None
+        if state.augmentation.adapts:
+            probability, sign = (float(v) for v in state.augmentation.state_dict().values())
+        losses = (loss_d, loss_g, d_real, d_fake, speed)
+        return Step(state.images, self.total, *losses, self.new, probability, sign)
 
 
 def _check_rollbacks(state: TrainState) -> None:

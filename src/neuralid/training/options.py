@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 from ..core.checks import check_range
 from ..faces.config import CropConfig
 from ..models.config import ModelConfig
-from ..models.recipe import RECIPES, Recipe
+from ..models.recipe import Recipe
 from .config import TrainConfig
 
 # What an option becomes part of: one of a plan's settings, the plan itself, or only where and how
@@ -80,8 +80,12 @@ class TrainOptions:
             may_change=True,
         ),
     ] = None
-    architecture: Annotated[str | None, Option("model", "dcgan, the paper's.", "NAME")] = None
-    size: Annotated[int | None, Option("model", "Side of a face: 28, 56 or 112.", "PX")] = None
+    architecture: Annotated[
+        str | None, Option("model", "dcgan, the paper's, or style.", "NAME")
+    ] = None
+    size: Annotated[
+        int | None, Option("model", "Side of a face: 28, 56 or 112; style also 224.", "PX")
+    ] = None
     latent_size: Annotated[int | None, Option("model", "Numbers in a latent vector.", "N")] = None
     kimg: Annotated[
         float | None, Option("train", "Thousands of pictures to show.", "X", may_change=True)
@@ -97,9 +101,10 @@ class TrainOptions:
             may_change=True,
         ),
     ] = None
-    recipe: Annotated[str | Recipe | None, Option("train", f"{' or '.join(RECIPES)}.", "NAME")] = (
-        None
-    )
+    recipe: Annotated[
+        str | Recipe | None,
+        Option("train", "paper, stable, or style, the style architecture's.", "NAME"),
+    ] = None
     face_size: Annotated[
         int | None,
         Option(

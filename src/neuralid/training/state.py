@@ -14,6 +14,7 @@ from ..models.building import build_discriminator, build_generator
 from ..models.config import ModelConfig
 from ..models.network import DiscriminatorNetwork, GeneratorNetwork
 from ..models.recipe import Recipe
+from .augment import Augmentation
 from .config import TrainConfig
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -28,6 +29,7 @@ class TrainState:
     average: GeneratorNetwork  # moving average of the generator; what is published
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer
+    augmentation: Augmentation
     step: int = 0
     images: int = 0  # real pictures shown so far
     rollbacks: int = 0  # how often the run diverged and went back
@@ -43,8 +45,9 @@ class TrainState:
             generator,
             discriminator,
             average,
-            _adam(generator, recipe.learning_rate_g, recipe.beta1),
-            _adam(discriminator, recipe.learning_rate_d, recipe.beta1),
+            _adam(generator, recipe.rates[0], recipe),
+            _adam(discriminator, recipe.rates[1], recipe, recipe.correction),
+            Augmentation(recipe, device),
         )
 
     def pack(self) -> dict[str, Any]:
@@ -56,7 +59,8 @@ class TrainState:
     def unpack(self, values: dict[str, Any]) -> None:
         """Take over the state `pack` gave."""
         for name, part in self._parts().items():
-            part.load_state_dict(values[name])
+            if name in values or name != "augmentation":  # which checkpoints had not always
+                part.load_state_dict(values[name])
         self.step, self.images = values["step"], values["images"]
         self.rollbacks = values.get("rollbacks", 0)
 
@@ -68,19 +72,25 @@ class TrainState:
     def lower_rates(self, rollbacks: int, recipe: Recipe) -> None:
         """Halve the recipe's learning rates ``rollbacks`` times; checkpoints keep them."""
         self.rollbacks = rollbacks
-        rates = (recipe.learning_rate_g, recipe.learning_rate_d)
-        for optimizer, rate in zip((self.optimizer_g, self.optimizer_d), rates, strict=True):
+        optimizers = (self.optimizer_g, self.optimizer_d)
+        for optimizer, rate in zip(optimizers, recipe.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate / 2**rollbacks
 
+    def average_decay(self, recipe: Recipe, batch: int) -> float:
+        """How much of the average stays at this step.
+
+        The first steps are averaged over a shorter time, so that the initial weights do not
+        linger: ``(1 + n) / (10 + n)``, or a half-life of a twentieth of the pictures shown.
+        """
+        if recipe.ema_half_life > 0:
+            half_life = min(recipe.ema_half_life * 1000, (self.images + batch) / 20)
+            return 0.5 ** (batch / half_life)
+        return min(recipe.ema, (1 + self.step) / (10 + self.step))
+
     @torch.no_grad()
     def update_average(self, decay: float) -> None:
-        """Move the average towards the generator, its batch-norm statistics too.
-
-        The first steps are averaged over a shorter time (``(1 + n) / (10 + n)``), so that
-        the initial weights do not linger.
-        """
-        decay = min(decay, (1 + self.step) / (10 + self.step))
+        """Move the average towards the generator, its running statistics too."""
         pairs = zip(
             self.average.state_dict().values(), self.generator.state_dict().values(), strict=True
         )
@@ -91,7 +101,8 @@ class TrainState:
                 mean.copy_(value)
 
     def _parts(self) -> dict[str, Any]:
-        names = ("generator", "discriminator", "average", "optimizer_g", "optimizer_d")
+        networks = ("generator", "discriminator", "average")
+        names = (*networks, "optimizer_g", "optimizer_d", "augmentation")
         return {name: getattr(self, name) for name in names}
 
 
@@ -103,8 +114,11 @@ def _place(network: Network, device: torch.device) -> Network:
     return network
 
 
-def _adam(network: nn.Module, rate: float, beta1: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=(beta1, 0.999), fused=True)
+def _adam(
+    network: nn.Module, rate: float, recipe: Recipe, correction: float = 1.0
+) -> torch.optim.Adam:
+    betas = recipe.beta1**correction, recipe.beta2**correction
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:

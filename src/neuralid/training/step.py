@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..core.device import autocast, device_of
 from ..latents.latent import draw_noise_batch
 from ..models.recipe import Recipe
-from .augment import diff_augment
+from .augment import Augmentation
 from .batches import Batches
 from .config import TrainConfig
 from .distributed.world import World
@@ -33,6 +33,7 @@ class Pass:
     real: Tensor  # (N, 3, S, S)
     noise: Tensor  # (N, Z)
     seed: int
+    everyone: Tensor | None = None  # noise of all processes' shares, (N * P, Z), if not alone
 
     def rng(self, use: int) -> torch.Generator:
         """Where dropout and augmentation draw from, on its device: a function of the pass."""
@@ -71,6 +72,7 @@ def passes(
             real.contiguous(memory_format=torch.channels_last),
             noise[start : start + mine].to(device),
             _seed(config.seed, state.step, first),
+            noise[first : first + together].to(device) if world.size > 1 else None,
         )
 
 
@@ -80,6 +82,7 @@ def train_step(state: TrainState, batch: Sequence[Pass], engine: Engine) -> Tens
     Returns the two losses and D's mean outputs, ``(4,)``, of this process's pictures.
     """
     recipe, told = engine.recipe, []
+    state.generator.track(torch.cat([_noise_of_all(part) for part in batch]))
     # One pass draws fakes once for both networks; several have no room for all their graphs.
     once = len(batch) == 1
 
@@ -91,10 +94,14 @@ def train_step(state: TrainState, batch: Sequence[Pass], engine: Engine) -> Tens
         with torch.set_grad_enabled(once):
             fake = _draw(engine.generator if once else state.generator, part, engine)
         with _added_up(engine.discriminator, part is batch[-1]):
-            loss, values = _loss_d(part, fake.detach(), penalised, engine)
+            loss, values = _loss_d(part, fake.detach(), penalised, state.augmentation, engine)
             (loss / len(batch)).backward()
         told.append(values)
     state.optimizer_d.step()
+    loss_d, on_real, on_fake, sign = torch.stack(told).mean(0)
+    images = len(batch) * len(batch[0].real) * engine.world.size
+    if state.augmentation.adapts:
+        state.augmentation.adapt(engine.world.mean_in_place(sign), images)
 
     # Train the generator to be taken for real.
     state.discriminator.requires_grad_(False)
@@ -104,14 +111,13 @@ def train_step(state: TrainState, batch: Sequence[Pass], engine: Engine) -> Tens
         with _added_up(engine.generator, part is batch[-1]):
             if not once:
                 fake = _draw(engine.generator, part, engine)
-            loss = _loss_g(state.discriminator, part, fake, engine)
+            loss = _loss_g(state, part, fake, engine)
             (loss / len(batch)).backward()
         losses.append(loss.detach())
     state.optimizer_g.step()
 
     # Update the average.
-    state.update_average(recipe.ema)
-    loss_d, on_real, on_fake = torch.stack(told).mean(0)
+    state.update_average(state.average_decay(recipe, images))
     return torch.stack([loss_d, torch.stack(losses).mean(), on_real, on_fake])
 
 
@@ -122,27 +128,38 @@ def _draw(generator: nn.Module, part: Pass, engine: Engine) -> Tensor:
         return generator(part.noise, share)
 
 
-def _loss_d(part: Pass, fake: Tensor, penalised: bool, engine: Engine) -> tuple[Tensor, Tensor]:
-    """The discriminator's loss; and it without the penalty, and D's mean outputs ``(3,)``."""
+def _loss_d(
+    part: Pass, fake: Tensor, penalised: bool, augment: Augmentation, engine: Engine
+) -> tuple[Tensor, Tensor]:
+    """The discriminator's loss; and ``(4,)``: it without the penalty, what `_outputs` says."""
     recipe, share = engine.recipe, engine.world.share(part.rng(DISCRIMINATOR))
     real = part.real.detach().requires_grad_(penalised)
-    both = torch.cat([diff_augment(x, recipe.augment, share) for x in (real, fake.float())])
+    both = torch.cat([augment(x, share) for x in (real, fake.float())])
     with autocast(real.device, engine.precision):
         logits = engine.discriminator(both, replace(share, parts=2)).float()
     on_real, on_fake = logits.chunk(2)
     loss = discriminator_loss(on_real, on_fake, recipe.real_label)
-    values = torch.stack([loss, on_real.sigmoid().mean(), on_fake.sigmoid().mean()]).detach()
+    values = torch.stack([loss.detach(), *_outputs(on_real.detach(), on_fake.detach())])
     if penalised:
         # R1 is lazy, as in StyleGAN2 (Karras 2020, appendix B).
         loss = loss + recipe.r1 * recipe.r1_interval * r1_penalty(on_real, real)
     return loss, values
 
 
-def _loss_g(discriminator: nn.Module, part: Pass, fake: Tensor, engine: Engine) -> Tensor:
+def _outputs(on_real: Tensor, on_fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """D's mean outputs as probabilities, and the mean sign of its logits of real pictures."""
+    return on_real.sigmoid().mean(), on_fake.sigmoid().mean(), on_real.sign().mean()
+
+
+def _loss_g(state: TrainState, part: Pass, fake: Tensor, engine: Engine) -> Tensor:
     share = engine.world.share(part.rng(GENERATOR))
-    changed = diff_augment(fake.float(), engine.recipe.augment, share)
+    changed = state.augmentation(fake.float(), share)
     with autocast(fake.device, engine.precision):
-        return generator_loss(discriminator(changed, share).float())
+        return generator_loss(state.discriminator(changed, share).float())
+
+
+def _noise_of_all(part: Pass) -> Tensor:
+    return part.noise if part.everyone is None else part.everyone
 
 
 def _added_up(network: nn.Module, last: bool) -> AbstractContextManager[None]:

@@ -141,11 +141,17 @@ const CHARTS = [
     ],
   },
   {
+    title: "Adaptive augmentation", x: curve("kimg"), series: [
+      { name: "probability", long: "Probability of augmentation", colour: "first", values: curve("augment_p") },
+      { name: "sign on real faces", long: "Discriminator's sign on real faces", colour: "second", values: curve("real_sign") },
+    ],
+  },
+  {
     title: "Speed", x: curve("kimg"), fromZero: true, series: [
       { name: "images/s", long: "Pictures a second", colour: "third", values: curve("images_per_second") },
     ],
   },
-];
+].filter((chart) => chart.title !== "Adaptive augmentation" || known(chart.series[0].values).length);
 
 const metricChart = (metric) => ({
   title: metric.label, aim: metric.better && `${metric.better} is better`, x: metric.kimg, floor: metric.floor,

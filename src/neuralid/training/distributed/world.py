@@ -94,6 +94,13 @@ class World:
             dist.all_reduce(values)
         return values / self.size
 
+    def mean_in_place(self, values: Tensor) -> Tensor:
+        """The mean over the processes, where ``values`` are, which it replaces; nothing waits."""
+        if self.size > 1:
+            dist.all_reduce(values)
+            values /= self.size
+        return values
+
     def any(self, flag: bool) -> bool:
         """Whether it is so on one of the processes; all get the same answer."""
         return bool(self.mean(torch.tensor(float(flag))) > 0)
@@ -174,15 +181,21 @@ def join_world() -> Iterator[World]:
             dist.destroy_process_group()
 
 
-def check_shares(config: TrainConfig, size: int) -> None:
-    """Raise `ConfigError` if a pass's pictures cannot be shared out evenly."""
+def check_shares(config: TrainConfig, size: int, group: int = 1) -> None:
+    """Raise `ConfigError` if a pass's pictures cannot be shared out evenly, in whole groups."""
     name, pictures = "batch", config.batch
     if config.micro_batch is not None:
         name, pictures = "micro_batch", config.micro_batch
     if pictures % size:
         raise ConfigError(
             f"`{name}` {pictures} cannot be shared out evenly among {size} processes",
-            hint=f"it is for all processes together: take a multiple of {size}",
+            hint=f"it is for all processes together: take a multiple of {size * group}",
+        )
+    if pictures // size % min(group, pictures):
+        raise ConfigError(
+            f"`{name}` {pictures} gives each process {pictures // size} pictures, "
+            f"which are not groups of {group}",
+            hint=f"take a multiple of {size * group}",
         )
 
 

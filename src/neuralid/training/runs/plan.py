@@ -43,6 +43,7 @@ class Plan:
             )
         if self.max_images is not None:
             check_range("max_images", self.max_images, 1)
+        _check_architecture(self)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "data": str(self.data)}
@@ -92,6 +93,16 @@ def resumed_plan(run: Run, options: TrainOptions) -> Plan:
             _refuse(name, place[name])
         place[name] = value
     return Plan.from_dict(stored)
+
+
+def _check_architecture(plan: Plan) -> None:
+    """Raise `ConfigError` for what the plan's architecture does not have."""
+    own, recipe = architecture(plan.model.architecture), plan.train.recipe
+    if not own.has_dropout and (recipe.dropout_g or recipe.dropout_d):
+        raise ConfigError(
+            f"`recipe` {recipe.name} has dropout, and the architecture {own.name} has none",
+            hint=f"its own recipe is {own.recipe}",
+        )
 
 
 def _given(options: TrainOptions) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class Tick:
     memory_mb: float | None = None
     device: str | None = None
     time: float | None = None  # seconds since 1970
+    augment_p: float | None = None  # probability of augmentation, if it adapts
+    real_sign: float | None = None  # the discriminator's mean sign on real faces, which it follows
 
     def to_json(self) -> dict[str, Any]:
         """The line, without what is not known."""

@@ -26,7 +26,7 @@ from .records import Event, number
 NAME = "report.html"
 POINTS = 1000  # of a curve, at most: a long run's are averaged
 GRIDS = 60  # sample grids in the page, at most
-CURVES = ("loss_d", "loss_g", "d_real", "d_fake", "images_per_second")
+CURVES = ("loss_d", "loss_g", "d_real", "d_fake", "augment_p", "real_sign", "images_per_second")
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 
 

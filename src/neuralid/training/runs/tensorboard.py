@@ -20,6 +20,8 @@ _TAGS = {
     "loss_g": "loss/generator",
     "d_real": "discriminator/real",
     "d_fake": "discriminator/fake",
+    "augment_p": "augmentation/probability",
+    "real_sign": "augmentation/real_sign",
     "images_per_second": "speed/images_per_second",
     "memory_mb": "speed/memory_mb",
 }

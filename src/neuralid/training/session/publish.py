@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import Tensor
 
 from ... import weights
 from ...latents.attributes import Attributes, Direction
 from ...latents.coordinates import Coordinates, latent_metric
-from ...models.building import build_drawer
+from ...latents.whitening import Whitening
+from ...models.architecture import architecture
+from ...models.building import build_drawer, build_perceptual
 from ...models.drawing import Drawer
-from ...models.encoder import Encoder
+from ...models.encoder import Encoder, LayerEncoder
+from ...models.network import PerceptualNetwork
 from ..batches import Batches
 from ..finish.directions import find_directions
 from ..finish.encoding import train_encoder
@@ -30,41 +35,61 @@ def finish_and_publish(
     if job.world.size > 1:
         job.callbacks.on_alone()
     snapshots.quality.finish(state.images)
-    drawer = build_drawer(state.average)
-    job.say("measuring the directions of latent space")
-    metric = latent_metric(drawer)
-    coordinates = Coordinates.of(metric)
-    encoder = _train_encoder(job, drawer, coordinates, batches)
-    if encoder is None:
-        return None
-    directions = _find_directions(job, drawer, coordinates, encoder)
-    if directions is None:
+    found = _finish(job, state, batches)
+    if found is None:
         return None
     name = job.plan.name
     if weights.is_published(name):
         job.say(f"replacing the weights '{name}' in the cache")
     described = replace(snapshots.describe(state), scores=snapshots.quality.scores)
-    return weights.publish(name, state.average, described, metric, encoder, directions)
+    parts = (found.metric, found.encoder, found.directions, found.perceptual)
+    return weights.publish(name, state.average, described, *parts)
 
 
-def _train_encoder(
-    job: Job, drawer: Drawer, coordinates: Coordinates, batches: Batches
-) -> Encoder | None:
-    """The encoder; None if it was stopped."""
+@dataclass(frozen=True)
+class _Finish:
+    """What goes into weights beside the generator."""
+
+    metric: Tensor | None
+    encoder: Encoder | LayerEncoder
+    directions: dict[str, Direction]
+    perceptual: PerceptualNetwork | None
+
+
+def _finish(job: Job, state: TrainState, batches: Batches) -> _Finish | None:
+    """All of it; None if it was stopped."""
+    drawer, metric = build_drawer(state.average), None
+    perceptual = build_perceptual(state.discriminator)
+    job.say("measuring the directions of latent space")
+    coordinates: Coordinates | Whitening
+    if architecture(job.plan.model.architecture).inverting.by_layer:
+        coordinates = Whitening.of(state.average)
+    else:
+        metric = latent_metric(drawer)
+        coordinates = Coordinates.of(metric)
     job.say("training the encoder")
-    return train_encoder(
+    encoder = train_encoder(
         drawer,
         coordinates,
         batches,
         job.plan.train,
         job.precision,
+        perceptual=perceptual,
         on_step=job.callbacks.on_encoder,
         should_stop=job.callbacks.should_stop,
     )
+    if encoder is None:
+        return None
+    directions = _find_directions(job, drawer, coordinates, encoder, perceptual)
+    return None if directions is None else _Finish(metric, encoder, directions, perceptual)
 
 
 def _find_directions(
-    job: Job, drawer: Drawer, coordinates: Coordinates, encoder: Encoder
+    job: Job,
+    drawer: Drawer,
+    coordinates: Coordinates | Whitening,
+    encoder: Encoder | LayerEncoder,
+    perceptual: PerceptualNetwork | None,
 ) -> dict[str, Direction] | None:
     """The directions of the attributes asked for; None if it was stopped."""
     if job.attributes is None:
@@ -78,6 +103,7 @@ def _find_directions(
         encoder,
         job.faces.images[chosen],
         known,
+        perceptual=perceptual,
         seed=job.plan.train.seed,
         precision=job.precision,
         on_step=job.callbacks.on_encoder,

@@ -113,7 +113,7 @@ class Ticks:
         if step.images // TICK == before // TICK and step.images < step.total:
             return
         names = [f.name for f in fields(Step) if f.name not in ("images", "total", "new")]
-        means = {n: round(float(np.mean([getattr(s, n) for s in self._steps])), 5) for n in names}
+        means = {name: _mean([getattr(step, name) for step in self._steps]) for name in names}
         self.clear()
         self.run.log(
             Tick(
@@ -128,6 +128,12 @@ class Ticks:
     def clear(self) -> None:
         """Forget the steps since the last line."""
         self._steps.clear()
+
+
+def _mean(values: list[float | None]) -> float | None:
+    """The mean, to be read; None where there is nothing to tell."""
+    known = [value for value in values if value is not None]
+    return round(float(np.mean(known)), 5) if known else None
 
 
 def _batches(job: Job) -> Batches:

@@ -13,6 +13,7 @@ from ...core.device import describe, pick_device, pick_precision
 from ...data.dataset import Dataset, load_dataset
 from ...faces.config import Frame
 from ...latents.attributes import Attributes, read_attributes
+from ...models.architecture import architecture
 from ..distributed.world import World, check_shares, join_world
 from ..options import TrainOptions
 from ..runs.folder import Run
@@ -41,7 +42,7 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     out, say = Path(options.out), callbacks.on_message
     resumed = world.alone(lambda: find_run(options))
     plan = world.first(lambda: resumed_plan(resumed, options) if resumed else new_plan(options))
-    check_shares(plan.train, world.size)
+    check_shares(plan.train, world.size, architecture(plan.model.architecture).group)
     device, precision = _pick_device(options.device, plan, world, say)
     with ExitStack() as held:
         if device.type == "cuda":
