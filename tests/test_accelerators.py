@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from neuralid.models.building import build_drawer
 from neuralid.models.config import ModelConfig
 from neuralid.models.dcgan import Dropout, random_bytes
 from neuralid.models.encoder import Encoder
-from neuralid.models.recipe import Recipe
+from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.models.share import Share
 from neuralid.training.augment import POLICIES, diff_augment
 from neuralid.training.batches import Batches
@@ -39,6 +40,8 @@ from neuralid.upscaling.face import enlarge_light
 
 THERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 MODEL = ModelConfig(size=28, latent_size=16)
+STYLE = ModelConfig(size=28, latent_size=16, architecture="style")
+STYLE_CONFIG = TrainConfig(kimg=0.016, batch=8, recipe=RECIPES["style"])
 PLAIN = Recipe("plain", learning_rate_d=0.0, dropout_g=0.0, dropout_d=0.0, ema=0.9)
 CONFIG = TrainConfig(kimg=0.032, batch=8, recipe=ROUGH, snapshot=0.032)
 
@@ -94,12 +97,15 @@ def test_augmentation_lets_gradients_through(policy: str, gpu: torch.device) -> 
     )
 
 
-def test_a_first_step_is_that_of_the_cpu(gpu: torch.device) -> None:
+@pytest.mark.parametrize(("model", "recipe"), [(MODEL, PLAIN), (STYLE, RECIPES["style"])])
+def test_a_first_step_is_that_of_the_cpu(
+    model: ModelConfig, recipe: Recipe, gpu: torch.device
+) -> None:
     """With no random numbers but those of the seed, which are drawn on the CPU."""
-    config = TrainConfig(kimg=0.008, batch=8, recipe=PLAIN)
+    config = TrainConfig(kimg=0.008, batch=8, recipe=replace(recipe, learning_rate_d=0.0))
     told: list[Tensor] = []
     for device in (torch.device("cpu"), gpu):
-        state = TrainState.fresh(MODEL, config, device)
+        state = TrainState.fresh(model, config, device)
         engine = Engine.start(state, config, "fp32", World())
         told.append(
             train_step(state, list(passes(state, batches(), config, World())), engine).cpu()
@@ -177,10 +183,13 @@ def test_the_check_for_float64_finds_it(stand_in: torch.device) -> None:
         torch.zeros(2, device=stand_in).double()
 
 
-def test_a_training_step_takes_no_float64(stand_in: torch.device) -> None:
-    state = TrainState.fresh(MODEL, CONFIG, stand_in)
-    engine = Engine.start(state, CONFIG, "fp32", World())
-    told = train_step(state, list(passes(state, batches(), CONFIG, World())), engine)
+@pytest.mark.parametrize(("model", "config"), [(MODEL, CONFIG), (STYLE, STYLE_CONFIG)])
+def test_a_training_step_takes_no_float64(
+    model: ModelConfig, config: TrainConfig, stand_in: torch.device
+) -> None:
+    state = TrainState.fresh(model, config, stand_in)
+    engine = Engine.start(state, config, "fp32", World())
+    told = train_step(state, list(passes(state, batches(), config, World())), engine)
     assert told.shape == (4,) and told.device == stand_in
 
 

@@ -38,6 +38,7 @@ OTHER: dict[str, Any] = {
     "name": "ada",
     "licence": "CC0",
     "attributes": "utkface",
+    "from_weights": "faces-56",
     "architecture": "other",
     "size": 28,
     "latent_size": 16,

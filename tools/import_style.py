@@ -1,11 +1,11 @@
 """Turn style-based networks of the first experiments into weights of this program.
 
-    python tools/import_style.py AVERAGE.safetensors OUT.safetensors [--discriminator FILE OUT2]
+    python tools/import_style.py AVERAGE.safetensors OUT.safetensors [--discriminator FILE]
         [--images 712000] [--dataset NAME] [--licence TEXT]
 
 The two files are state dicts of another program's networks, which are the "style" architecture at
-112 pixels under other names. OUT is a weights file without an encoder; OUT2 holds the
-discriminator's tensors under this program's names. Pixel scales differ ([-1, 1] there); the
+112 pixels under other names. OUT is a weights file without an encoder; the discriminator goes into
+a training file beside it, OUT.training.safetensors. Pixel scales differ ([-1, 1] there); the
 networks here convert at their ends, so the tensors are the same numbers.
 """
 
@@ -14,13 +14,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from neuralid import __version__
 from neuralid.faces.config import Frame
 from neuralid.models.building import empty_generator, fill
 from neuralid.models.config import ModelConfig
+from neuralid.training.runs.origin import save_discriminator
 from neuralid.weights import Description, save_weights
 
 BLOCKS = {"first": "firsts", "second": "seconds", "skip": "skips", "rgb": "from_rgb"}
@@ -69,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("average", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--discriminator", type=Path, nargs=2, metavar=("FILE", "OUT2"))
+    parser.add_argument("--discriminator", type=Path)
     parser.add_argument("--images", type=int, default=712_000)
     parser.add_argument("--dataset", default="")
     parser.add_argument("--licence", default="")
@@ -88,9 +89,8 @@ def main() -> None:
     )
     save_weights(options.out, generator, description)
     if options.discriminator:
-        source, target = options.discriminator
-        tensors = discriminator_tensors(load_file(source))
-        save_file({name: tensor.half() for name, tensor in tensors.items()}, target)
+        tensors = discriminator_tensors(load_file(options.discriminator))
+        save_discriminator(options.out, tensors)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ References
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from functools import lru_cache
 
 import torch
@@ -284,9 +285,12 @@ def spread_in_groups(x: Tensor, group: int) -> Tensor:
     return each.expand(-1, 1, *x.shape[2:]).to(x.dtype)
 
 
-def without_autocast(x: Tensor) -> torch.autocast:
+def without_autocast(x: Tensor) -> torch.autocast | nullcontext[None]:
     """The context for what is computed in float32 even in a network that runs in bfloat16."""
-    return torch.autocast(x.device.type, enabled=False)
+    kind = x.device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):  # there is none for meta
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)
 
 
 def _per_map(values: Tensor, like: Tensor) -> Tensor:

@@ -80,6 +80,15 @@ class TrainOptions:
             may_change=True,
         ),
     ] = None
+    from_weights: Annotated[
+        str | None,
+        Option(
+            "plan",
+            "Start from the networks of weights or a run.",
+            "WEIGHTS|RUN",
+            flags=("--from", "--from-weights"),
+        ),
+    ] = None
     architecture: Annotated[
         str | None, Option("model", "dcgan, the paper's, or style.", "NAME")
     ] = None

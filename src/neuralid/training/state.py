@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +17,8 @@ from ..models.recipe import Recipe
 from .augment import Augmentation
 from .config import TrainConfig
 
+COUNTS = ("step", "images", "rollbacks", "warmup")
+WARMUP = 5000  # pictures in which a new discriminator catches up with a trained generator
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -33,6 +35,7 @@ class TrainState:
     step: int = 0
     images: int = 0  # real pictures shown so far
     rollbacks: int = 0  # how often the run diverged and went back
+    warmup: int = 0  # pictures shown before the generator begins to learn
 
     @classmethod
     def fresh(cls, model: ModelConfig, config: TrainConfig, device: torch.device) -> TrainState:
@@ -50,11 +53,21 @@ class TrainState:
             Augmentation(recipe, device),
         )
 
+    def start_from(
+        self, generator: Mapping[str, Tensor], discriminator: Mapping[str, Tensor] | None
+    ) -> None:
+        """Take over networks of other training; without a discriminator its own is warmed up."""
+        for network in (self.generator, self.average):
+            network.load_state_dict(generator)
+        if discriminator is None:
+            self.warmup = WARMUP
+        else:
+            self.discriminator.load_state_dict(discriminator)
+
     def pack(self) -> dict[str, Any]:
         """The state as plain values and tensors."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        counts = {"step": self.step, "images": self.images, "rollbacks": self.rollbacks}
-        return {**parts, **counts}
+        return {**parts, **{name: getattr(self, name) for name in COUNTS}}
 
     def unpack(self, values: dict[str, Any]) -> None:
         """Take over the state `pack` gave."""
@@ -62,7 +75,7 @@ class TrainState:
             if name in values or name != "augmentation":  # which checkpoints had not always
                 part.load_state_dict(values[name])
         self.step, self.images = values["step"], values["images"]
-        self.rollbacks = values.get("rollbacks", 0)
+        self.rollbacks, self.warmup = values.get("rollbacks", 0), values.get("warmup", 0)
 
     def is_finite(self) -> bool:
         """Whether every number in it is; waits for the device."""

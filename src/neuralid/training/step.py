@@ -114,7 +114,8 @@ def train_step(state: TrainState, batch: Sequence[Pass], engine: Engine) -> Tens
             loss = _loss_g(state, part, fake, engine)
             (loss / len(batch)).backward()
         losses.append(loss.detach())
-    state.optimizer_g.step()
+    if state.images >= state.warmup:
+        state.optimizer_g.step()
 
     # Update the average.
     state.update_average(state.average_decay(recipe, images))

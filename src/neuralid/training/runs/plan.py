@@ -17,6 +17,7 @@ from ...models.recipe import Recipe, recipe_named
 from ..config import TrainConfig
 from ..options import OPTIONS, SETTINGS, Place, TrainOptions
 from .folder import Run
+from .origin import find_origin, read_origin
 
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 
@@ -34,6 +35,7 @@ class Plan:
     max_images: int | None = None
     align: bool = False  # find each picture's face and frame it
     attributes: str = ""  # where directions come from: a list's path, or "utkface"
+    from_weights: str = ""  # path of the weights or the run that the networks started from
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -66,7 +68,7 @@ def new_plan(options: TrainOptions) -> Plan:
     given = _given(options)
     if "data" not in given:
         raise ConfigError("no data to train on", hint="give `data` a folder or zip of faces")
-    model = ModelConfig(**_of("model", given))
+    model = _model(given)
     own = architecture(model.architecture).recipe  # unless another is said
     settings = {
         "model": model,
@@ -95,6 +97,21 @@ def resumed_plan(run: Run, options: TrainOptions) -> Plan:
     return Plan.from_dict(stored)
 
 
+def _model(given: dict[str, Any]) -> ModelConfig:
+    """The networks that were asked for; those started from say what was not."""
+    said = _of("model", given)
+    if "from_weights" not in given:
+        return ModelConfig(**said)
+    theirs = read_origin(Path(given["from_weights"])).model.to_dict()
+    for name, value in said.items():
+        if value != theirs[name]:
+            raise ConfigError(
+                f"`{name}` {value} differs from that of `from_weights` ({theirs[name]})",
+                hint=f"leave `{name}` out, or start from other networks",
+            )
+    return ModelConfig(**theirs)
+
+
 def _check_architecture(plan: Plan) -> None:
     """Raise `ConfigError` for what the plan's architecture does not have."""
     own, recipe = architecture(plan.model.architecture), plan.train.recipe
@@ -112,6 +129,8 @@ def _given(options: TrainOptions) -> dict[str, Any]:
         given["data"] = str(Path(given["data"]).resolve())
     if "attributes" in given and str(given["attributes"]) not in ("", UTKFACE):
         given["attributes"] = str(Path(given["attributes"]).resolve())
+    if "from_weights" in given:
+        given["from_weights"] = str(find_origin(given["from_weights"], Path(options.out)))
     if isinstance(given.get("recipe"), str):
         given["recipe"] = recipe_named(given["recipe"])
     return given

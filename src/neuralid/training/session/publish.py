@@ -19,6 +19,7 @@ from ...models.network import PerceptualNetwork
 from ..batches import Batches
 from ..finish.directions import find_directions
 from ..finish.encoding import train_encoder
+from ..runs.origin import save_discriminator
 from ..state import TrainState
 from .job import Job
 from .snapshots import Snapshots
@@ -43,7 +44,9 @@ def finish_and_publish(
         job.say(f"replacing the weights '{name}' in the cache")
     described = replace(snapshots.describe(state), scores=snapshots.quality.scores)
     parts = (found.metric, found.encoder, found.directions, found.perceptual)
-    return weights.publish(name, state.average, described, *parts)
+    path = weights.publish(name, state.average, described, *parts)
+    save_discriminator(path, state.discriminator.state_dict())
+    return path
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -13,6 +14,7 @@ from ..loop import ROLLBACKS
 from ..runs.checkpoint import load_checkpoint
 from ..runs.folder import Run
 from ..runs.history import History
+from ..runs.origin import read_origin
 from ..runs.plan import Plan
 from ..runs.records import COLLAPSED, ROLLBACK, Event, now
 from ..state import TrainState
@@ -48,6 +50,25 @@ class Recovery:
             self.state.unpack(self.world.equal(self.state.pack()))
         return found
 
+    def begin(self) -> None:
+        """Put the state at the run's start: fresh networks, or those it starts from.
+
+        Those the first process reads, for all. Raises `WeightsError` or `TrainingError`.
+        """
+        fresh = TrainState.fresh(self.plan.model, self.plan.train, self.device)
+        if not self.plan.from_weights:
+            self.state.unpack(fresh.pack())
+            return
+        self.world.alone(lambda: self._start_from(fresh, Path(self.plan.from_weights)))
+        self.state.unpack(self.world.equal(fresh.pack()))
+
+    def _start_from(self, state: TrainState, path: Path) -> None:
+        origin = read_origin(path)
+        state.start_from(origin.generator, origin.discriminator)
+        if origin.discriminator is None:
+            alone = f"a new one learns alone for the first {state.warmup / 1000:g} kimg"
+            self.say(f"{path.name} comes without its discriminator: {alone}")
+
     def go_back(self) -> None:
         """After a loss that was not finite: the last checkpoint, else the start, at half the rates.
 
@@ -56,8 +77,7 @@ class Recovery:
         """
         diverged, times = self.state.images / 1000, self.state.rollbacks + 1
         if not self.restore():
-            fresh = TrainState.fresh(self.plan.model, self.plan.train, self.device)
-            self.state.unpack(fresh.pack())
+            self.begin()
         self.state.lower_rates(times, self.plan.train.recipe)
         if not self.world.is_first:
             return

@@ -45,8 +45,9 @@ class Session:
     def run_to_the_end(self, resuming: bool) -> Trained:
         """Train, then finish and publish the generator, unless it is told to stop."""
         job = self.job
-        if resuming:
-            self._resume()
+        found = resuming and self._resume()
+        if job.plan.from_weights and not found:
+            self.recovery.begin()
         job.say(f"run: {job.run.folder}")
         snapshots = Snapshots(job, self.recovery) if job.world.is_first else None
         batches = _batches(job)
@@ -57,14 +58,15 @@ class Session:
         path = job.world.first(lambda: self._publish(batches, snapshots))
         return Trained(job.run.folder, path, images, finished=path is not None)
 
-    def _resume(self) -> None:
-        """Go on from the newest checkpoint that can be read, if there is one."""
+    def _resume(self) -> bool:
+        """Go on from the newest checkpoint that can be read; False if there is none yet."""
         found, kimg = self.recovery.restore(), self.state.images / 1000
         if self.job.world.is_first:
             self.job.run.log(Event(RESUMED, kimg, time=now()))
         self.job.say(
             f"resumed after {kimg:g} kimg" if found else "no checkpoint yet: starting anew"
         )
+        return found
 
     def _train(self, batches: Batches, snapshots: Snapshots | None) -> None:
         job = self.job
