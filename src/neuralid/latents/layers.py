@@ -18,7 +18,7 @@ from torch import Tensor
 from ..models.inverting import Inverting
 from .distance import Distance
 
-RISE = 5  # steps over which the rate rises
+RISE = 5  # steps over which the rate rises, at most
 BETAS = (0.9, 0.99)  # of Adam
 
 
@@ -47,7 +47,7 @@ def search_layers(
     optimizer = torch.optim.Adam([shared, own], lr=recipe.rate, betas=BETAS)
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * rise_and_fall(step, steps, RISE)
+            group["lr"] = recipe.rate * rise_and_fall(step, steps, min(RISE, steps // 3))
         with torch.enable_grad():
             white = shared + own
             losses = distance(draw(white)) + prior * white.square().sum((1, 2))
@@ -66,4 +66,4 @@ def rise_and_fall(step: int, steps: int, rise: int) -> float:
     >>> [rise_and_fall(step, 8, 2) for step in range(8)]
     [0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
     """
-    return min(1.0, (step + 1) / rise, (steps - step) / (steps * 0.5))
+    return min(1.0, (step + 1) / max(1, rise), (steps - step) / (steps * 0.5))
