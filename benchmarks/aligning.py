@@ -1,12 +1,12 @@
-"""How near the eyes come to where they should: on labelled photos, and on faces placed at random.
+"""How precisely eyes are placed: on labelled photos, and on faces placed at random.
 
     python benchmarks/aligning.py --portraits FOLDER --faces FOLDER [--count 200]
 
-FOLDER of portraits holds photos and eyes.csv (file, left_eye_x, left_eye_y, right_eye_x,
-right_eye_y); FOLDER of faces framed ones, with eyes at the frame of the weights that ship, of which
-those kept out of training are placed at random size (40 to 600 pixels), place and turn (within 30
-degrees) on textured backgrounds of a megapixel. The largest face found is framed as the weights
-ask; the error is that of the worse eye's place in the frame, in distances between the eyes.
+The FOLDER of portraits holds photos and eyes.csv (file, left_eye_x, left_eye_y, right_eye_x,
+right_eye_y). The FOLDER of faces holds pictures framed like those of the weights that ship; the
+ones kept out of training are placed on textured backgrounds of a megapixel, at random size (40 to
+600 pixels), place and turn (within 30 degrees). The largest face found is framed as the weights
+ask. The error is that of the worse eye's place in the frame, in distances between the eyes.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def measure(name: str, photos: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
     missed = sum(error == float("inf") for error in errors)
     print(f"{name}: {len(errors)} photos, {missed} without a face found")
     print(f"  within 0.10: {near:.1%}, median {statistics.median(errors):.4f}")
-    print(f"  {1e3 * statistics.median(seconds):.0f} ms a megapixel (median)")
-    print(f"  {1e3 * statistics.mean(seconds):.0f} ms a megapixel (mean)")
+    print(f"  {1e3 * statistics.median(seconds):.0f} ms per megapixel (median)")
+    print(f"  {1e3 * statistics.mean(seconds):.0f} ms per megapixel (mean)")
 
 
 def main() -> None:

@@ -4,9 +4,9 @@
         [--sheet blends.png]
 
 FOLDER holds pictures framed as the training faces were; pairs of those kept out of training are
-mixed. For each blend: the mixes' latent length, the logit that the run's discriminator gives them,
-and FD-random against real faces; the same of the inversions themselves. ``--sheet`` shows pairs and
-their mixes, a row a pair.
+mixed. It prints for each blend the mixes' latent length, the logit that the run's discriminator
+gives them, and FD-random against real faces, and the same for the inversions themselves.
+``--sheet`` shows pairs and their mixes, one row per pair.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""200,000 pictures: how fast they are read, opened again, and how much memory that takes.
+"""How fast 200,000 pictures are read and opened again, and how much memory that takes.
 
     python benchmarks/data_scale.py [--images 200000] [--size 56] [--work FOLDER]
 
-Makes that many JPEG files of 64x64 pixels in a temporary folder (2,000 different ones, 500 MB), and
-measures in processes of their own: reading them all into an empty cache, with processes and with
-threads, in turn with Pillow alone in one thread; opening the cache again; one epoch of batches
-from it, in which every picture is touched. Ratios count: the speeds are this machine's.
+Makes that many JPEG files of 64x64 pixels in a temporary folder (2,000 different ones, 500 MB).
+Then it measures, each in its own process: reading them all into an empty cache, with processes and
+with threads, against Pillow alone in one thread, in turn; opening the cache again; and one epoch of
+batches from it, which touches every picture. Only ratios matter: speeds depend on the machine.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def make_pictures(folder: Path, count: int) -> None:
 
 
 def speeds(data: Path, size: int) -> dict[str, float]:
-    """Pictures a second, medians of rounds in which each way is tried once."""
+    """Pictures/s: medians of rounds in which each way is tried once."""
     entries = list_pictures(data)[:SAMPLE]
     cutter = Cutter(size, CropConfig(), None)
 
@@ -89,7 +89,7 @@ def speeds(data: Path, size: int) -> dict[str, float]:
 
 
 def child(task: str, data: Path, size: int, cache: Path) -> dict[str, Any]:
-    """What is measured in a process of its own: seconds, and memory in MB."""
+    """Measure one task in a process of its own: seconds, and memory in MB."""
     started = time.perf_counter(), time.process_time()
     faces = load_dataset(data, size, CropConfig(), cache)
     seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
@@ -106,7 +106,7 @@ def child(task: str, data: Path, size: int, cache: Path) -> dict[str, Any]:
 
 
 def memory() -> dict[str, float]:
-    """Most memory held so far, and of what is held now the part that is not a mapped file, MB."""
+    """Peak memory so far, and what is held now without mapped files, in MB."""
     status = Path("/proc/self/status")
     if not status.exists():
         import resource

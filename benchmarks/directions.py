@@ -4,9 +4,9 @@
 
 The reader is a small network trained here on real faces (UTKFace's and CelebA's, as
 tools/default_weights.py frames them), not the one that measured the directions: another seed
-and other faces kept out. Scores are in standard deviations of the real faces, the mean over drawn
-faces moved by so many steps; beside them what the step does to the other attributes, and how much
-of the face stays: the share of the move's pixels against a move to another person.
+and other faces kept out. Scores are in standard deviations of the real faces: the mean over drawn
+faces, each moved by ``step`` times the direction. Beside them are the step's effects on the other
+attributes, and how far it moves the pixels, as a share of the way to another person's face.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Workers of a run under torchrun are killed, again and again: what is lost, and how it ends.
+"""Kill workers of a run under torchrun, again and again: what is lost, and how does it end?
 
     python benchmarks/elastic.py [--kills 4] [--processes 2] [--kimg 3] [--snapshot 0.2]
 
-Trains a small model on drawn pictures under ``torchrun --max-restarts``. Once a checkpoint was
-written since the last start, a worker, now the first, now another, gets SIGKILL a random time
-later; torchrun starts all of them again. In the end the run has to be whole, in one folder, every
-checkpoint kept has to be readable, and its weights have to be those of a run that nobody disturbed,
-bit for bit: on a CPU they are, with two processes (more may add up in another order). Linux only.
+Trains a small model on drawn pictures under ``torchrun --max-restarts``. A random time after the
+first checkpoint since the last start, one worker gets SIGKILL, each in turn; torchrun then starts
+all of them again. In the end the run must be complete, in one folder, and every checkpoint kept
+must be readable. Its weights must equal those of an undisturbed run bit for bit: on a CPU they do,
+with two processes (more may add up in another order). Linux only.
 """
 
 from __future__ import annotations

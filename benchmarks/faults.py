@@ -1,15 +1,15 @@
-"""What a training run survives: real runs, killed and hindered; prints tables.
+"""What a training run survives: kills and disturbs real runs, and prints tables.
 
     python benchmarks/faults.py [--times 100] [--work FOLDER] [--seed 0]
 
 A tiny run (28 pixels, drawn pictures, a checkpoint every second step) is killed with SIGKILL at a
-random instant and resumed, again and again. After each kill every file that is there is read, and
-the next start must go on from the newest checkpoint. In the end the run must have, bit for bit, the
-networks of one that was never killed. Then the other scenes, by the command line, and the workers
-of a run under torchrun (`elastic.py`; Linux).
+random instant and resumed, again and again. After each kill every file in the run's folder is read,
+and the next start must continue from the newest checkpoint. In the end the networks must equal, bit
+for bit, those of a run that was never killed. The other faults follow, by the command line, and
+then workers killed under torchrun (`elastic.py`; Linux).
 
-For the real full disk and the real read-only folder it must be root on Linux (tmpfs, chattr);
-elsewhere a limit on the size of files and the folder's permissions stand in. POSIX only.
+A real full disk and a real read-only folder need root on Linux (tmpfs, chattr). Elsewhere a limit
+on file sizes and the folder's permissions stand in. POSIX only.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from neuralid import weights
 from neuralid.training.runs.checkpoint import checkpoints, read_checkpoint
 from neuralid.training.runs.history import History
 
-BATCH, INTERVAL = 8, 16  # pictures a step, and between two checkpoints
+BATCH, INTERVAL = 8, 16  # pictures per step, and between two checkpoints
 TINY: dict[str, Any] = {
     "size": 28,
     "latent_size": 16,
@@ -53,13 +53,13 @@ TINY: dict[str, Any] = {
 }
 LONG = 1000.0  # kimg of a run that ends by being killed
 START = 4.0  # seconds within which some runs are killed, most of them while they start
-STEPS = 5  # after at most so many steps the others are, some way into what follows
+STEPS = 5  # the others are killed after at most this many steps, some way into the next
 CPU = torch.device("cpu")
 ROOT = sys.platform == "linux" and os.geteuid() == 0
 
 
 def draw_pictures(folder: Path, count: int = 96) -> Path:
-    """Simple faces of random colours."""
+    """Draw simple faces in random colours."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(count):
@@ -74,7 +74,7 @@ def draw_pictures(folder: Path, count: int = 96) -> Path:
 
 
 def child(data: Path, out: Path, seen: Path, said: Path) -> None:
-    """The run that is killed: it notes each step where a kill cannot undo it."""
+    """The run that is killed. It notes each step where a kill cannot undo it."""
     with seen.open("r+b") as file:
         note = mmap.mmap(file.fileno(), 8)
     talk = said.open("w", buffering=1)
@@ -114,7 +114,7 @@ class Process:
         self.lines.extend(iter(self.process.stderr.readline, ""))
 
     def wait_for(self, words: str, seconds: float = 120) -> bool:
-        """Until it has said so; False if it ended before."""
+        """Wait until it has printed this; False if it ended before."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if any(words in line for line in list(self.lines)):
@@ -153,9 +153,9 @@ def begun(data: Path, out: Path, kimg: float = 0.032) -> Path:
 
 
 def check(folder: Path) -> int:
-    """Read all that lies in a run's folder; returns the pictures of its newest checkpoint.
+    """Read everything in a run's folder; returns the pictures of its newest checkpoint.
 
-    Raises whatever is wrong with a file.
+    Raises the error of a file that cannot be read.
     """
     for path in folder.iterdir():
         if path.name.startswith("checkpoint-"):
@@ -177,7 +177,7 @@ def check(folder: Path) -> int:
 def kills(data: Path, work: Path, times: int, rng: random.Random) -> list[str]:
     """Kill and resume; returns the lines of the table."""
     out, seen, talk = work / "killed", work / "seen", work / "talk"
-    # A server that has imported everything forks the runs: their start is not the greater part.
+    # A server that has imported everything forks the runs, so that starting them takes little time.
     fork = multiprocessing.get_context("forkserver")
     fork.set_forkserver_preload(["neuralid.training.session.start", "neuralid.api._train"])
     facts: Counter[str] = Counter()
@@ -220,7 +220,7 @@ def kills(data: Path, work: Path, times: int, rng: random.Random) -> list[str]:
 
 
 def wait_for_steps(run: Any, seen: Path, target: int, rng: random.Random) -> None:
-    """Until so many pictures were shown, and then for a part of the time to the next step."""
+    """Wait until ``target`` pictures were shown, then for part of the time to the next step."""
     now, changed, gap = noted(seen), time.monotonic(), 0.0
     while now < target and run.is_alive():
         time.sleep(0.002)
@@ -231,7 +231,7 @@ def wait_for_steps(run: Any, seen: Path, target: int, rng: random.Random) -> Non
 
 
 def noted(seen: Path) -> int:
-    """Pictures the run had shown when it noted it last."""
+    """Pictures the run had shown when it last noted them."""
     return int(struct.unpack("<q", seen.read_bytes())[0])
 
 
@@ -265,7 +265,7 @@ def told(run: Process, *words: str) -> str:
 
 
 def resumes(out: Path, folder: Path, newest: int) -> None:
-    """Go on with a run for another 16 pictures; it must begin at its newest checkpoint."""
+    """Continue a run for another 16 pictures; it must start at its newest checkpoint."""
     run = cli(out, "--resume", folder, "--kimg", (newest + INTERVAL) / 1000)
     assert run.end() == 0, run.said
     assert f"resumed after {newest / 1000:g} kimg" in run.said, run.said
@@ -320,7 +320,7 @@ def read_only(data: Path, work: Path) -> str:
 
 
 def vanished(data: Path, work: Path) -> str:
-    """The pictures vanish while a run trains, which goes on; it cannot be resumed without them."""
+    """The pictures vanish during a run. It goes on, but cannot be resumed without them."""
     mine, out, away = work / "mine", work / "vanished", work / "away"
     shutil.copytree(data, mine)
     folder = begun(mine, out)

@@ -1,11 +1,11 @@
-"""Inversion of real faces kept out of training, or of drawn ones: PSNR and seconds a photo.
+"""Inversion of real faces kept out of training, or of drawn ones: PSNR, and seconds per photo.
 
     python benchmarks/inversion.py FOLDER [--count 50] [--fidelity NAME] [--weights W] [--framed]
     python benchmarks/inversion.py --drawn 100
 
 FOLDER holds pictures framed as the training faces were. Those that training never sees (a
-twentieth, by hash of the file name) are used. Of drawn faces it says how many come back at more
-than 35 dB.
+twentieth, by hash of the file name) are used. For drawn faces it prints how many are recovered at
+more than 35 dB.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def report(found: list[neuralid.Inverted], fidelity: str) -> None:
     print(f"PSNR {statistics.mean(psnr):.2f} dB mean, {min(psnr):.2f} least")
     print(f"above {RECOVERED:g} dB: {sum(value > RECOVERED for value in psnr)}")
     print(f"SSIM {statistics.mean(item.ssim for item in found):.3f}")
-    print(f"seconds a photo {statistics.mean(item.seconds for item in found):.2f}")
+    print(f"seconds per photo {statistics.mean(item.seconds for item in found):.2f}")
     print(f"latent length {statistics.mean(lengths):.2f} (a typical draw's: 10)")
     print(f"evaluations {statistics.mean(item.evaluations for item in found):.0f}")
 
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--drawn", type=int, help="so many drawn faces instead of photos")
+    parser.add_argument("--drawn", type=int, help="invert N drawn faces, not photos", metavar="N")
     parser.add_argument("--fidelity", default=InvertConfig.fidelity)
     parser.add_argument("--weights")
     parser.add_argument("--framed", action="store_true", help="take the pictures as they are")

@@ -4,9 +4,9 @@
 
 FOLDER holds pictures framed as the training faces were. The paper's `gan_reverse` (section 3.3): a
 random start, SciPy's L-BFGS-B, 50 rounds of at most 20 evaluations each. It is timed on the plain
-network, one photo at a time, for ``--timed`` photos; for its quality on all, every photo has
-a search of its own, but their evaluations are gathered into batches. Its latents are kept in F, and
-taken from there the next time. The same photos are inverted here too, at every fidelity.
+network, one photo at a time, for ``--timed`` photos. For its quality on all photos each has its own
+search, but their evaluations are gathered into batches. The latents found are kept in F and reused
+the next time. The same photos are then inverted by this program, at every fidelity.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""What the prior costs a reconstruction and does for a mix: the curve its weight is chosen from.
+"""What the prior costs reconstructions and gains for mixes: its weight is chosen from this.
 
     python benchmarks/prior_curve.py FOLDER --checkpoint RUN/checkpoint-N.pt [--count 64]
         [--weights W] [--sheet mixes.png]
 
-FOLDER holds pictures framed as the training faces were; those kept out of training are taken.
-For each prior: the PSNR of their inversions, their latents' length, and how real their mixes look:
-the logit that the run's discriminator gives them (before it: those of drawn and real faces), and
-FD-random against the real ones. ``--sheet`` shows the first mixes, a row a prior.
+FOLDER holds pictures framed as the training faces were; those kept out of training are used.
+It prints for each prior the PSNR of their inversions, the length of their latents, and how real
+their mixes look: the logit that the run's discriminator gives them, and FD-random against the real
+faces. The logits of drawn and real faces come first. ``--sheet`` shows the first mixes, one row per
+prior.
 """
 
 from __future__ import annotations

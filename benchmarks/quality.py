@@ -1,4 +1,4 @@
-"""How near the faces of any weights are to real ones, with real faces against real ones beside it.
+"""How near the faces of any weights are to real ones, next to real faces against real ones.
 
     python benchmarks/quality.py FOLDER [--weights W] [--rounds 4] [--most 2000] [--page DIR]
     python benchmarks/quality.py FOLDER --cost
@@ -6,10 +6,10 @@
 
 FOLDER holds the pictures the weights were trained on. Drawn faces are compared with those kept for
 validation, which training never sees; for the floors training faces take their place. Each round
-draws other faces, and takes other real ones for the floors: the spread of the rounds says what
-a difference must exceed. With ``--page`` the nearest training faces are shown in
-DIR/neighbours.html. With ``--cost`` it says how many pictures could be trained on in the time a
-snapshot's metrics take; with ``--log`` what share of a run's time they took.
+draws other faces and takes other real ones for the floors: a difference means something only if it
+exceeds the spread of the rounds. ``--page`` shows the nearest training faces in
+DIR/neighbours.html. ``--cost`` prints how many pictures could be trained on in the time that a
+snapshot's metrics take; ``--log`` prints what share of a run's time they took.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def share_of_time(log: Path) -> str:
 
 
 def cost(loaded: weights.Weights, faces: Dataset) -> Iterator[str]:
-    """What all metrics take, in pictures that could be trained on meanwhile; by processor time."""
+    """The cost of all metrics, in pictures that could be trained on meanwhile; processor time."""
     cpu = torch.device("cpu")
     precision = pick_precision("auto", cpu)
     real = RealFaces.choose(faces.images, faces.training(), faces.validation())
@@ -166,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--weights")
-    parser.add_argument("--align", action="store_true", help="as in the training of the weights")
+    parser.add_argument("--align", action="store_true", help="if the weights were trained so")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--most", type=int, default=2000, help="faces in each set")
     parser.add_argument("--page", type=Path)

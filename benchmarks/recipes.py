@@ -1,4 +1,4 @@
-"""What each ingredient of a recipe is worth: every variant trained alike, then judged.
+"""What each ingredient of a recipe is worth: train every variant alike, then judge it.
 
     python benchmarks/recipes.py FOLDER [--kimg 60] [--size 56] [--out runs-recipes] [--only ...]
     python benchmarks/recipes.py FOLDER --architecture style --size 28

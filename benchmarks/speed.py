@@ -1,9 +1,9 @@
-"""How much the exact fast forms gain: each against the paper's plain form, run in turn.
+"""How much the exact fast forms gain: each against the paper's plain form, in turn.
 
     python benchmarks/speed.py [--batch 64] [--repeats 5] [--precision fp32|bf16]
 
-Ratios of medians; the absolute times are this machine's. The precision is that of training;
-drawing and inverting are in float32.
+It prints ratios of medians; absolute times depend on the machine. The precision is that of
+training; drawing and inverting run in float32.
 """
 
 from __future__ import annotations

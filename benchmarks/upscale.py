@@ -3,14 +3,16 @@
     python benchmarks/upscale.py [--celeba FOLDER] [--utkface FOLDER] [--faces 200] [--drawn 64]
         [--rounds 5] [--magick COMMAND]
 
-Quality: of each folder the first ``--faces`` pictures that `tools/train_upscaler.py` keeps out of
-training and that have real detail by its rule (where these are fewer, also the first without that
-rule); each is shrunk 2 and 4 times by four kernels and enlarged again. PSNR and SSIM of the light,
-12 pixels of border cut, all in 8 bits.
-Drawn faces, 56x56 from the default weights and 4 times as large, have no original: how well they
-come back when shrunk by box averaging, and how steep they are next to cubic's.
-Speed, all of them once a round, medians: megapixels of a result of 2048x2048 a second, in colour;
-ImageMagick's own time is that of the whole command without that of reading the picture alone.
+Quality: PSNR and SSIM of the luma, in 8 bits, with 12 pixels of border cut. From each folder it
+takes the first ``--faces`` pictures that `tools/train_upscaler.py` keeps out of training and that
+have real detail by its rule; if there are fewer, also the first ones regardless of that rule. Each
+is shrunk 2 and 4 times by four kernels and enlarged again.
+
+Drawn faces, 56x56 from the default weights and enlarged 4 times, have no original. For them it
+prints how well they come back when shrunk by box averaging, and how steep they are next to cubic's.
+
+Speed: megapixels/s of a result of 2048x2048, in colour; medians of rounds that run each way once.
+ImageMagick's time is that of the whole command, less that of only reading the picture.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def compared(found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
 
 
 def quality(name: str, pictures: list[np.ndarray]) -> None:
-    """A table a factor: PSNR by kernel, then the means over kernels of PSNR and SSIM."""
+    """One table per factor: PSNR by kernel, then the means over kernels of PSNR and SSIM."""
     for factor in FACTORS:
         print(f"\n{name}, {len(pictures)} faces, x{factor}: PSNR, dB")
         print(f"{'':18}" + "".join(f"{kernel:>9}" for kernel in (*KERNELS, "mean", "SSIM")))
@@ -123,7 +125,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def speed(rounds: int, magick: str | None) -> None:
-    """Every way in turn, ``rounds`` times."""
+    """Run every way in turn, ``rounds`` times."""
     face = neuralid.sample(1, seed=0).images[0]
     large = np.asarray(Image.fromarray(face).resize((512, 512), Image.Resampling.BICUBIC))
     work: dict[str, Callable[[], object]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 # The tests run in two processes; torch's threads in both would slow each other up. Before torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner, Result
 
@@ -23,6 +25,15 @@ from neuralid.models.building import build_drawer
 from neuralid.models.drawing import Drawer
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+# A slow machine is not a failure; where CI says it is one, the same examples are tried every time.
+settings.register_profile(
+    "neuralid",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("neuralid")
+
 TINY: dict[str, Any] = {"size": 28, "latent_size": 16, "batch": 8}
 
 
@@ -130,10 +141,14 @@ def run(*arguments: object) -> Result:
 
 
 def fails(result: Result, code: int, *parts: str) -> None:
-    """Assert an exit code, no traceback, nothing on stdout, and what stderr says."""
+    """Assert an exit code, no traceback, nothing on stdout, and what stderr says.
+
+    Parameters, which the library writes in backticks, must have become flags.
+    """
     assert result.exit_code == code, result.output
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
+    assert not re.search(r"`\w+(=\S+)?`", result.stderr), result.stderr
     for part in parts:
         assert part in result.stderr

@@ -59,7 +59,7 @@ def test_what_says_nothing_is_refused(tmp_path: Path) -> None:
         read_attributes(str(broken), ["a.jpg"])
     with pytest.raises(DataError, match="is not a list of attributes"):
         read_attributes(str(tmp_path / "missing.txt"), ["a.jpg"])
-    with pytest.raises(DataError, match="says nothing of these pictures"):
+    with pytest.raises(DataError, match="says nothing usable about these pictures"):
         read_attributes("utkface", ["a.jpg"] * 40)
 
 

@@ -240,7 +240,7 @@ def test_weights_that_do_not_fit(command: str, photo: Path, tiny: Path, tmp_path
     weights.save_weights(other, weights.load_weights(tiny).generator, description)
     for path, words in [
         (damaged, "is damaged"),
-        (other, "another architecture"),
+        (other, "does not match its architecture"),
         (photo, "is damaged or not a safetensors file"),
         (Path("nobody"), "no weights 'nobody'"),
     ]:

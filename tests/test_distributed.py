@@ -79,7 +79,9 @@ def work(world: World) -> dict[str, Any]:
     found["alone"] = world.alone(lambda: world.rank)
     found["any"] = [world.any(world.rank == 1), world.any(False)]
     found["lowest"] = world.lowest(("bf16", "fp32")[world.rank])
-    found["equal"] = world.equal({"x": torch.tensor([world.rank + 1.0]), "step": world.rank + 1})
+    found["broadcast"] = world.broadcast(
+        {"x": torch.tensor([world.rank + 1.0]), "step": world.rank + 1}
+    )
     found["errors"] = [
         failure(lambda: world.first(lambda: fail(world.is_first))),
         failure(lambda: world.each(lambda: fail(world.rank == 1))),
@@ -230,7 +232,7 @@ def test_processes_agree(pair: Pair) -> None:
         assert found["first"] == "made by 0"
         assert found["any"] == [True, False]
         assert found["lowest"] == "fp32"
-        assert found["equal"] == {"x": torch.tensor([1.0]), "step": 1}
+        assert found["broadcast"] == {"x": torch.tensor([1.0]), "step": 1}
         assert found["stopped"] == 8
         assert found["errors"] == [
             "no data; get some",
@@ -271,7 +273,7 @@ def test_a_share_takes_its_rows_of_every_part(share: Share) -> None:
 
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
     check_shares(TrainConfig(batch=9), 3)
-    with pytest.raises(ConfigError, match="`batch` 64 cannot be shared out evenly among 3") as e:
+    with pytest.raises(ConfigError, match="`batch` 64 cannot be divided evenly among 3") as e:
         check_shares(TrainConfig(batch=64), 3)
     assert e.value.hint is not None and "multiple of 3" in e.value.hint
     with pytest.raises(ConfigError, match="`micro_batch` 3 cannot"):
@@ -316,7 +318,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     assert World().device("cuda:3") == "cuda:3"
     with pytest.raises(ConfigError, match="cuda:0 is one device for 2 processes"):
         second.device("cuda:0")
-    with pytest.raises(ConfigError, match="cpu or cuda, not on mps"):
+    with pytest.raises(ConfigError, match="2 processes can train on cpu or cuda, not on mps"):
         second.device("mps")
 
 

@@ -143,7 +143,7 @@ def test_ci_runs_the_readmes_commands() -> None:
 
 
 def test_there_is_one_version() -> None:
-    assert 'path = "src/neuralid/__init__.py"' in (ROOT / "pyproject.toml").read_text()
+    assert 'path = "src/neuralid/core/version.py"' in (ROOT / "pyproject.toml").read_text()
     asked = [sys.executable, "-m", "neuralid", "--version"]
     printed = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
     assert printed.strip() == neuralid.__version__

@@ -94,7 +94,7 @@ def test_an_encoder_of_another_shape_is_refused(trained: weights.Weights, tmp_pa
     path = tmp_path / "wrong.safetensors"
     other = Encoder(56, (16,))
     weights.save_weights(path, trained.generator, trained.description, trained.metric, other)
-    with pytest.raises(WeightsError, match="of another architecture"):
+    with pytest.raises(WeightsError, match="does not match its architecture"):
         weights.load_weights(path)
 
 

@@ -72,7 +72,7 @@ def test_one_weight_for_two_is_the_seconds_share() -> None:
     [
         ([1.5], 2, "from 0 to 1"),
         ([1.0, 2.0], 3, "2 weights for 3 inputs"),
-        ([0.0, 0.0], 2, "not all of them 0"),
+        ([0.0, 0.0], 2, "not all 0"),
         ([-1.0, 2.0], 2, "at least 0"),
         ([float("nan"), 1.0], 2, "at least 0"),
         ([float("inf"), 1.0], 2, "at least 0"),

@@ -172,7 +172,7 @@ def test_a_program_that_does_not_know_it_says_so(
 
 
 def test_a_size_it_does_not_have_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="size 56 is not one of 20, 40") as caught:
+    with pytest.raises(ConfigError, match="`size` 56 is not one of 20, 40") as caught:
         ModelConfig(architecture="toy")
     assert caught.value.hint == "the nearest that work are 40 and 20"
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from neuralid.core.errors import WeightsError
 from neuralid.latents.latent import from_text
 from neuralid.models.architecture import REGISTERED, architecture, register
 from neuralid.models.building import build_generator
+from neuralid.models.compact import from_bytes, to_bytes
 from neuralid.models.config import ModelConfig
 from neuralid.models.dcgan import Generator
 from neuralid.models.network import GeneratorNetwork
@@ -112,7 +117,7 @@ def not_finite(path: Path) -> None:
         (scramble, "is damaged"),
         (empty, "is damaged"),
         (foreign, "another program"),
-        (other_architecture, "another architecture"),
+        (other_architecture, "does not match its architecture"),
         (unknown_architecture, "no architecture 'x'"),
         (newer, "newer neuralid"),
         (not_finite, "not finite"),
@@ -149,3 +154,50 @@ def test_the_example_faces_carry_latents_of_the_weights_that_ship(name: str) -> 
     text = Photo.read(picture).text.get(LATENT_KEY)
     assert text is not None
     assert from_text(text)[1] == load_weights().id
+
+
+def test_compact_weights_hold_large_matrices_in_8_bits(tmp_path: Path) -> None:
+    model = ModelConfig(size=28, latent_size=64)
+    generator = build_generator(model, torch.Generator().manual_seed(0))
+    path, whole = tmp_path / "compact.safetensors", tmp_path / "whole.safetensors"
+    save_weights(path, generator, Description(model), compact=True)
+    save_weights(whole, generator, Description(model))
+    assert path.stat().st_size < 0.65 * whole.stat().st_size
+    stored = load_file(path)
+    assert stored["dense.weight_int8"].dtype == torch.int8
+    assert stored["conv.weight"].dtype == torch.float16
+    found = load_weights(path).generator.state_dict()["dense.weight"]
+    wanted = generator.state_dict()["dense.weight"]
+    largest = wanted.abs().amax(1, keepdim=True)
+    assert bool(((found - wanted).abs() <= largest * (0.5 / 127 + 1e-3)).all())
+
+
+@given(st.integers(1, 6), st.integers(1, 40), st.floats(1e-3, 1e3), st.integers(0, 2**31))
+def test_bytes_are_off_by_half_a_step_of_their_row(
+    rows: int, width: int, size: float, seed: int
+) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    matrix = torch.randn(rows, width, generator=rng) * size * torch.rand(rows, 1, generator=rng)
+    parts = to_bytes("m", matrix)
+    back = from_bytes({**parts, "other": torch.ones(2)})
+    assert back.keys() == {"m", "other"}
+    step = matrix.abs().amax(1, keepdim=True) / 127
+    assert bool(((back["m"] - matrix).abs() <= 0.51 * step + 1e-6 * size + 127 * 6e-8).all())
+
+
+def test_8_bits_without_their_scale_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    model = ModelConfig(size=28, latent_size=64)
+    save_weights(
+        path,
+        build_generator(model, torch.Generator().manual_seed(0)),
+        Description(model),
+        compact=True,
+    )
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        described = json.loads(file.metadata()["neuralid"])
+    del tensors["dense.weight_scale"]
+    save_file(tensors, path, {"neuralid": json.dumps({**described, "digest": ""})})
+    with pytest.raises(WeightsError, match=r"'dense.weight' has no scale"):
+        load_weights(path)

@@ -1,11 +1,11 @@
-"""Give the weights that ship their frame and directions, from UTKFace and CelebA together.
+"""Add the frame and directions to the weights that ship, from UTKFace and CelebA together.
 
     python tools/default_weights.py --weights faces-56 --utkface utkface --celeba celeba -o FILE
 
 The frame is measured on UTKFace's faces, which the generator was trained on. Directions come from
 both: age and gender are in UTKFace's file names, gender and smiling in CelebA's list; CelebA's
-faces are framed like the others, by the places where all of them have their eyes. Pictures kept for
-validation, a twentieth by hash of the file name, are left out.
+faces are framed like UTKFace's, by the fixed places of their eyes. Pictures kept for validation, a
+twentieth by hash of the file name, are left out.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ MEASURED = 1024
 
 
 def faces_of(folder: Path, size: int, eyes: Frame | None = None) -> tuple[np.ndarray, list[str]]:
-    """The pictures of a folder as uint8 ``(N, S, S, 3)`` but for those held out, and their names.
+    """The pictures of a folder as uint8 ``(N, S, S, 3)`` except those held out, and their names.
 
-    With ``eyes``, where all of them have their eyes, they are framed as UTKFace's are.
+    With ``eyes``, the places that all of them have their eyes at, they are framed like UTKFace's.
     """
     names = [e.name for e in list_pictures(folder) if not is_held_out(e.name)]
 
@@ -58,7 +58,7 @@ def faces_of(folder: Path, size: int, eyes: Frame | None = None) -> tuple[np.nda
 
 
 def values_of(folder: Path, names: list[str], source: str) -> np.ndarray:
-    """Age in years, gender and smiling 0 or 1, NaN where not known: ``(N, 3)``."""
+    """Age in years, gender and smiling 0 or 1, NaN where unknown: ``(N, 3)``."""
     known = read_attributes(source, names)
     columns = dict(zip(known.names, known.values.T, strict=True))
     nothing = np.full(len(names), np.nan, np.float32)
@@ -68,7 +68,7 @@ def values_of(folder: Path, names: list[str], source: str) -> np.ndarray:
 
 
 def both(utkface: Path, celeba: Path, size: int) -> tuple[np.ndarray, Attributes]:
-    """The faces of both folders, and what is known of them."""
+    """The faces of both folders, and what is known about them."""
     faces, names = faces_of(utkface, size)
     others, other_names = faces_of(celeba, size, CELEBA)
     values = [

@@ -1,7 +1,7 @@
-"""Framed faces moved at random on other pictures: what the networks that find faces learn from.
+"""Framed faces moved at random over other pictures: the networks that find faces learn from them.
 
-Every picture of a `Source` has its eyes at the same places. Samples are grey; their light,
-sharpness and noise are changed. Each sampler gives tensors ready for its network.
+Every picture of a `Source` has its eyes at the same places. Samples are grey, and vary in
+light, sharpness and noise. Each sampler gives tensors ready for its network.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from neuralid.models.finders import (
     WINDOW,
 )
 
-LONGEST = 128  # pictures are kept at most so large, pixels
-LOOSE = (12.0, 0.08, 0.14)  # spread of turns (degrees), shifts (sides) and log scales: a proposal's
-TIGHT = (4.0, 0.03, 0.05)  # and those after a first correction
+LONGEST = 128  # longer side to which larger pictures are shrunk, pixels
+LOOSE = (12.0, 0.08, 0.14)  # spread of turns (degrees), shifts (sides), log scales, of proposals
+TIGHT = (4.0, 0.03, 0.05)  # and of those corrected once
 CANVAS = 96  # side of the pictures for `FaceProposer`, pixels
 
 
@@ -41,15 +41,15 @@ class Source:
 
     pictures: list[np.ndarray]  # grey
     eyes: np.ndarray  # (2, 2), fractions of width and height
-    frame: int = 0  # which of the ways of framing a face this is
+    frame: int = 0  # number of its way to frame a face
 
     def eyes_in(self, picture: np.ndarray) -> np.ndarray:
-        """In the picture's pixels, counted from the centre of the first one."""
+        """The eyes in the picture's pixels, counted from the centre of the first one."""
         return self.eyes * picture.shape[::-1] - 0.5
 
 
 def load(folder: Path, eyes: str, frame: int = 0) -> Source:
-    """The pictures of a folder but for a twentieth, by hash of the file name."""
+    """The pictures of a folder, except a twentieth by hash of the file name."""
     places = np.array([float(part) for part in eyes.split(",")]).reshape(2, 2)
     names = [e.name for e in list_pictures(folder) if not is_held_out(e.name)]
     pictures = []
@@ -64,7 +64,7 @@ def load(folder: Path, eyes: str, frame: int = 0) -> Source:
 
 
 class Sampler:
-    """What all three have in common: pictures, backgrounds, changes of light."""
+    """What all three samplers share: pictures, backgrounds, changes of light."""
 
     def __init__(self, sources: list[Source], seed: int) -> None:
         self.sources, self.rng = sources, np.random.default_rng(seed)
@@ -90,7 +90,7 @@ class Sampler:
         return noise.clip(0, 255).astype(np.uint8)
 
     def finish(self, patch: np.ndarray, least: int) -> np.ndarray:
-        """Change sharpness (to at least so many pixels a side), light and noise."""
+        """Change sharpness (no blurrier than ``least`` pixels per side), light and noise."""
         rng, side = self.rng, patch.shape[0]
         if rng.random() < 0.4:
             small = int(rng.integers(least, side))
@@ -149,7 +149,7 @@ class Patches(Sampler):
         )
 
     def _away(self, source: Source, picture: np.ndarray) -> np.ndarray:
-        """A part of a face, or one far too small or upside down: no face."""
+        """Part of a face, or one far too small or upside down: not a face."""
         turn = self.rng.uniform(-180, 180)
         angle, far = self.rng.uniform(0, 2 * np.pi), self.rng.uniform(0.5, 1)
         scale = float(np.exp(self.rng.normal() * 0.7))
@@ -193,7 +193,7 @@ class Eyes(Sampler):
         return rng.normal() * 7, rng.uniform(-reach, reach, 2), float(np.exp(rng.normal() * 0.1))
 
     def _away(self) -> tuple[float, np.ndarray, float]:
-        """A brow, the nose, the temple: what could be taken for an eye."""
+        """A brow, the nose, the temple: what could be mistaken for an eye."""
         rng = self.rng
         far = rng.uniform(0.3, 0.9) * _unit(rng.uniform(0, 2 * np.pi))
         return rng.normal() * 15, far, float(np.exp(rng.normal() * 0.4))
@@ -233,14 +233,14 @@ class Canvases(Sampler):
         return even_light(grey), eyes, kinds
 
     def _side(self) -> float:
-        """Of a face, mostly one the network is there for."""
+        """The side of a face, mostly one that the network is meant for."""
         low, high = (16, 35) if self.rng.random() < 0.75 else (10, 80)
         return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
 
     def _with_face(
         self, canvas: np.ndarray, middle: np.ndarray, side: float
     ) -> tuple[np.ndarray, np.ndarray, bool]:
-        """The canvas with a face laid on it, hard at its edges or melting away."""
+        """The canvas with a face laid on it, with hard edges or fading out."""
         source, picture = self.any()
         rng = self.rng
         eyes = source.eyes_in(picture)
@@ -262,7 +262,7 @@ class Canvases(Sampler):
         return mixed.astype(np.uint8), _moved(eyes, matrix), upright
 
     def _mask(self, shape: tuple[int, ...], centre: np.ndarray, side: float) -> np.ndarray:
-        """1 on the picture, or on an oval about the face with soft edges."""
+        """1 on the picture, or on an oval around the face with soft edges."""
         if self.rng.random() < 0.4:
             return np.ones(shape, np.float32)
         y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)

@@ -1,14 +1,15 @@
-"""Teach a part of the network that enlarges faces to look sharp (`neuralid.models.upscaler`).
+"""Teach part of the network that enlarges faces to look sharp (`neuralid.models.upscaler`).
 
     python tools/sharpen_upscaler.py --faces celeba --faces utkface \
         -o src/neuralid/assets/upscaler-sharp.safetensors
 
-From the network that `train_upscaler.py` made, which gives the mean of all that may have been there
-and so is soft. The last blocks go on learning with two more losses: that edges be as steep as
-those of the original, and a light one against a discriminator of patches that compares enlarged
-and real ones (relativistic, Jolicoeur-Martineau 2018, arXiv:1807.00734). What is learned leaves a
-faint grid on skin; half way between both networks (Wang et al. 2018, arXiv:1809.00219, section 3.4)
-there is none. The file holds only what differs from the first one. Every third picture is used.
+It starts from the network of `train_upscaler.py`, which gives the mean of all that may have been
+there, and so looks soft. The last blocks are trained further with two more losses. One wants edges
+as steep as in the original; the other, a light one, comes from a discriminator that compares
+enlarged and real patches (relativistic, Jolicoeur-Martineau 2018, arXiv:1807.00734). The network
+this gives leaves a faint grid on skin; half way between both networks (Wang et al. 2018,
+arXiv:1809.00219, section 3.4) there is none. The file holds only what differs from the first
+network's. Every third picture is used.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SHARE = 0.5  # of the way from the first network to what is learned
 
 
 class Patches(nn.Module):
-    """Whether patches are real: light ``(N, 1, H, W)`` -> logits ``(N, 1, H / 4, W / 4)``."""
+    """Whether patches are real: luma ``(N, 1, H, W)`` -> logits ``(N, 1, H / 4, W / 4)``."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -4,9 +4,9 @@
         --faces celeba --eyes 0.393,0.516,0.610,0.516 -o src/neuralid/assets/finders.safetensors
 
 Each folder holds pictures whose eyes all lie at the given places (fractions of width and height);
-the first is the one whose frame the eyes' locator gives first.
-A twentieth of them, by hash of the file name, is never used. With ``--only`` one network is trained
-and the others in the file stay.
+the order of the folders is that of the eye locator's frames.
+A twentieth of the pictures, by hash of the file name, is never used. With ``--only`` one network is
+trained, and the others in the file stay.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ CPU = torch.device("cpu")
 def patch_loss(
     found: Tensor, logits: Tensor, places: Tensor, kinds: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Of `EyeLocator` and `EyeCentre`: the mean distance where there is a face, and the total.
+    """For `EyeLocator` and `EyeCentre`: the mean distance where there is a face, and the loss.
 
-    Places are NaN where there is none, or none is known.
+    Places are NaN where there is no face, or its place is unknown.
     """
     known = places.isfinite().all(-1)
     distance = (found[known] - places[known]).norm(dim=-1)
@@ -44,7 +44,7 @@ def patch_loss(
 def canvas_loss(
     logits: Tensor, found: Tensor, eyes: Tensor, kinds: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Of `FaceProposer`: its hardest cells without a face count as much as those with one."""
+    """For `FaceProposer`: the mean distance, and the loss, which takes the hardest non-faces."""
     yes, no = kinds == 1, kinds == 0
     error = (found - eyes).norm(dim=-1).mean(-1)[yes].mean()
     wrong = F.softplus(logits[no])
@@ -53,7 +53,7 @@ def canvas_loss(
 
 
 def train(network: nn.Module, sampler: Sampler, steps: int, batch: int) -> None:
-    """Descend for so many steps; the error printed is in the network's own units."""
+    """Train for ``steps`` steps; the errors printed are in the network's own units."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-3)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps)

@@ -3,11 +3,11 @@
     python tools/train_upscaler.py --faces utkface --faces celeba --steps 20000 \
         -o src/neuralid/assets/upscaler.safetensors
 
-Pictures that were enlarged before teach no detail: those are used whose luma OpenCV's cubic
-interpolation cannot bring back (below `DETAILED` dB) after shrinking them to half by averaging, and
-a tenth as many of the others, for soft pictures to stay as they are.
-Each is shrunk by 2 and 4 with four kernels, and once more with one of them after a light blur and
-before a light JPEG, so that what is no clean picture is no surprise. Of each folder 500
+Pictures that were enlarged before teach no detail. So it uses those whose luma OpenCV's cubic
+interpolation cannot restore (below `DETAILED` dB) after they are halved by averaging. A tenth as
+many of the others teach it to leave soft pictures as they are. Each picture is shrunk by 2 and 4
+with four kernels, and once more with one of them after a light blur and before light JPEG
+compression, so that the network also copes with pictures that are not clean. In each folder 500
 pictures, the first by the hash of their names, are never used.
 """
 
@@ -110,7 +110,7 @@ class Pairs:
         return [*(shrunk(large, factor, k) for k in KERNELS), self._worn(large, factor)]
 
     def _worn(self, large: np.ndarray, factor: int) -> np.ndarray:
-        """Shrunk with any of the kernels, blurred before, and saved as a JPEG after."""
+        """Shrunk with one of the kernels, after a blur and before JPEG compression."""
         blur = ImageFilter.GaussianBlur(self.rng.uniform(0, 0.35) * factor)
         soft = np.asarray(Image.fromarray(large).filter(blur))
         small = shrunk(soft, factor, str(self.rng.choice(list(KERNELS))))

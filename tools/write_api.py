@@ -28,13 +28,13 @@ PARTS = {
         *("LatentError", "OutputError", "TrainingError", "WeightsError"),
     ),
 }
-INHERITED = ("tune", "save", "draw", "enlarge")  # by `Studio`, and of use to its users
+INHERITED = ("tune", "save", "draw", "enlarge")  # by `Studio`, and useful there
 INTRODUCTION = """# The Python interface
 
-Generated from the docstrings by `python tools/write_api.py`; a test holds it against them, and the
+Generated from the docstrings by `python tools/write_api.py`; a test compares it with them, and the
 examples run with the tests.
 
-Errors a caller can mend are `neuralid.NeuralidError`: a message, a `hint`, and the `exit_code` of
+Errors a caller can fix are `neuralid.NeuralidError`: a message, a `hint`, and the `exit_code` of
 the command line. They name parameters in backticks. Anything else is a bug.
 """
 FIELD = re.compile(r"^    (\w+): ([^#=]+?)(?:\s*=\s*[^#]*)?(?:\s+#\s*(.*))?$")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files as package_files
@@ -26,7 +27,8 @@ from .latents.attributes import Direction
 from .latents.coordinates import Coordinates
 from .latents.whitening import Whitening
 from .models.architecture import architecture
-from .models.building import empty_encoder, empty_generator, empty_perceptual, fill
+from .models.building import AnyModule, empty_encoder, empty_generator, empty_perceptual, fill
+from .models.compact import compact_large, from_bytes
 from .models.config import ModelConfig
 from .models.encoder import Encoder, LayerEncoder
 from .models.network import GeneratorNetwork, PerceptualNetwork
@@ -34,28 +36,28 @@ from .models.network import GeneratorNetwork, PerceptualNetwork
 FORMAT = 1
 DEFAULT = "faces-56"  # ships with the package
 _METRIC = "latent_metric"  # name of the tensor
-_ENCODER = "encoder."  # the encoder's tensors are named so
-_PERCEPTUAL = "perceptual."
-_DIRECTION = "direction."
+_ENCODER = "encoder."  # prefix of the encoder's tensors
+_PERCEPTUAL = "perceptual."  # prefix of the perceptual network's
+_DIRECTION = "direction."  # prefix of the directions' vectors
 _KEY = "neuralid"  # of the JSON text in the file's metadata
 _HINT = "pass `model` a file or the name of a run you trained, or leave it out"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a weights file says of itself."""
+    """What a weights file says about itself."""
 
     model: ModelConfig
-    images_seen: int = 0  # real pictures the training had shown
-    dataset: str = ""  # name of what it was trained on
-    crop: dict[str, Any] = field(default_factory=dict)  # the paper's four numbers in training
-    frame: Frame | None = None  # where its faces have their eyes; None: not measured
+    images_seen: int = 0  # real pictures shown in training
+    dataset: str = ""  # name of the training data
+    crop: dict[str, Any] = field(default_factory=dict)  # the paper's four numbers, as in training
+    frame: Frame | None = None  # where the eyes are in its faces; None: not measured
     recipe: str = ""
     licence: str = ""  # terms the weights are offered under
     version: str = ""  # of the program that wrote the file
-    directions: dict[str, Any] = field(default_factory=dict)  # facts of each, by attribute
+    directions: dict[str, Any] = field(default_factory=dict)  # facts about each, by attribute
     scores: dict[str, float] = field(default_factory=dict)  # see docs/explanation/metrics.md
-    digest: str = ""  # SHA-256 of the tensors, so that damage inside them is noticed
+    digest: str = ""  # SHA-256 of the tensors, which shows damage inside them
     format: int = FORMAT
 
 
@@ -68,16 +70,17 @@ class Weights:
     id: str  # first 16 hex digits of the SHA-256 of the file's contents
     path: Path
     metric: Tensor | None = None  # (D, D), see latents.coordinates.latent_metric
-    encoder: Encoder | LayerEncoder | None = None  # inversion starts from it, else from the mean
+    encoder: Encoder | LayerEncoder | None = (
+        None  # guesses where inversion starts; None: at the mean
+    )
     directions: dict[str, Direction] = field(default_factory=dict)  # by attribute
     perceptual: PerceptualNetwork | None = None  # what inversion compares faces in beside pixels
 
     @cached_property
     def coordinates(self) -> Coordinates | Whitening | None:
-        """Where inversion searches.
+        """The coordinates inversion searches in: from the metric, None without one.
 
-        Whitened coordinates if the architecture's latents are searched for by layer, computed when
-        first wanted; else the metric's even ones, None without a metric.
+        Architectures that search by layer have whitened ones, computed when first needed.
         """
         if architecture(self.description.model.architecture).inverting.by_layer:
             return Whitening.of(self.generator)
@@ -92,10 +95,13 @@ def save_weights(
     encoder: Encoder | LayerEncoder | None = None,
     directions: dict[str, Direction] | None = None,
     perceptual: PerceptualNetwork | None = None,
+    *,
+    compact: bool = False,
 ) -> None:
     """Write the networks as safetensors, in half precision.
 
-    In full are the metric and what the architecture says needs it.
+    In full are the metric and what the architecture says needs it. With ``compact``, large
+    matrices are stored in 8 bits a number, with a scale for each row.
     """
     full = architecture(description.model.architecture).needs_full_precision
     tensors = {n: _stored(t, full(n)) for n, t in generator.state_dict().items()}
@@ -107,6 +113,8 @@ def save_weights(
     directions = directions or {}
     tensors |= {_DIRECTION + name: each.vector for name, each in directions.items()}
     facts = {name: each.facts() for name, each in directions.items()}
+    if compact:
+        tensors = compact_large(tensors)
     description = replace(description, digest=_digest(tensors), directions=facts)
     text = json.dumps({**asdict(description), "model": description.model.to_dict()})
     write_atomically(path, save(tensors, metadata={_KEY: text}))
@@ -115,20 +123,22 @@ def save_weights(
 def load_weights(name: str | Path | None = None) -> Weights:
     """Read weights by path, by name in the cache, or the ones that ship (None).
 
-    Raises `WeightsError` for a file that is missing, damaged, cut short, or of another program
-    or architecture.
+    Raises `WeightsError` for a file that is missing, damaged, cut short, or from another
+    program or architecture.
     """
     path = find_weights(name)
     tensors, text = _read(path)
     description = _describe(text, path)
     if description.digest and description.digest != _digest(tensors):
-        raise WeightsError(f"{path} is damaged: its numbers are not those written", hint=_HINT)
-    generator = empty_generator(description.model)
+        raise WeightsError(f"{path} is damaged: its checksum does not match", hint=_HINT)
+    tensors = _expand(tensors, path)
+    model = description.model
+    generator = empty_generator(model)
     shape = generator.latent_shape
     metric = tensors.pop(_METRIC, None)
-    encoder = _encoder(tensors, description.model, shape, path)
-    perceptual = _perceptual(tensors, description.model, path)
-    directions = _directions(tensors, description, shape, path)
+    encoder = _take_network(tensors, _ENCODER, lambda: empty_encoder(model, shape), path)
+    perceptual = _take_network(tensors, _PERCEPTUAL, lambda: empty_perceptual(model), path)
+    directions = _take_directions(tensors, description, shape, path)
     _fill(generator, tensors, path)
     _check_metric(metric, math.prod(shape), path)
     own = file_id(path)
@@ -140,7 +150,7 @@ def find_weights(name: str | Path | None = None) -> Path:
     shipped = Path(str(package_files("neuralid") / "assets" / f"{DEFAULT}.safetensors"))
     hint = _HINT
     if name is None:
-        path, hint = shipped, "the installation is damaged: install neuralid again"
+        path, hint = shipped, "the installation is damaged: reinstall neuralid"
     else:
         path = Path(name)
         cached = weights_folder() / f"{name}.safetensors"
@@ -164,7 +174,7 @@ def publish(
     directions: dict[str, Direction] | None = None,
     perceptual: PerceptualNetwork | None = None,
 ) -> Path:
-    """Save weights in the cache under ``name``, to be found by it; returns the path."""
+    """Save weights in the cache, where ``name`` finds them; returns the path."""
     folder = make_folder(weights_folder())
     path = folder / f"{name}.safetensors"
     with in_turn(folder / ".lock"):
@@ -199,6 +209,13 @@ def _stored(tensor: Tensor, full: bool = False) -> Tensor:
     return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
 
 
+def _expand(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    try:
+        return from_bytes(tensors)
+    except ValueError as error:
+        raise WeightsError(f"{path} is damaged: {error}", hint=_HINT) from error
+
+
 def _digest(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -220,7 +237,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
 
 def _describe(text: str, path: Path) -> Description:
     if not text:
-        raise WeightsError(f"{path} holds weights of another program", hint=_HINT)
+        raise WeightsError(f"{path} holds weights from another program", hint=_HINT)
     try:
         values = json.loads(text)
         if values["format"] > FORMAT:
@@ -234,7 +251,7 @@ def _describe(text: str, path: Path) -> Description:
     except (ValueError, KeyError, TypeError, NeuralidError) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{path} describes no model known here: {error}", hint=_HINT) from error
+        raise WeightsError(f"{path} describes an unknown model: {error}", hint=_HINT) from error
 
 
 def _check_metric(metric: Tensor | None, size: int, path: Path) -> None:
@@ -242,10 +259,10 @@ def _check_metric(metric: Tensor | None, size: int, path: Path) -> None:
         raise WeightsError(f"{path} is damaged: '{_METRIC}' is not a finite matrix", hint=_HINT)
 
 
-def _directions(
+def _take_directions(
     tensors: dict[str, Tensor], description: Description, shape: tuple[int, ...], path: Path
 ) -> dict[str, Direction]:
-    """Take the directions' vectors out of the other tensors."""
+    """Take the directions' vectors out of ``tensors``."""
     found = {}
     for name, facts in description.directions.items():
         vector = tensors.pop(_DIRECTION + name, None)
@@ -255,33 +272,16 @@ def _directions(
     return found
 
 
-def _encoder(
-    tensors: dict[str, Tensor], model: ModelConfig, shape: tuple[int, ...], path: Path
-) -> Encoder | LayerEncoder | None:
-    """Take the encoder's tensors out of the others."""
-    own = _take(tensors, _ENCODER)
-    if not own:
-        return None
-    encoder = empty_encoder(model, shape)
-    _fill(encoder, own, path)
-    return encoder
-
-
-def _perceptual(
-    tensors: dict[str, Tensor], model: ModelConfig, path: Path
-) -> PerceptualNetwork | None:
-    """Take the perceptual network's tensors out of the others."""
-    own = _take(tensors, _PERCEPTUAL)
-    network = empty_perceptual(model) if own else None
-    if network is not None:
-        _fill(network, own, path)
-    return network
-
-
-def _take(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Take those with a prefix out, and the prefix off."""
+def _take_network(
+    tensors: dict[str, Tensor], prefix: str, make: Callable[[], AnyModule], path: Path
+) -> AnyModule | None:
+    """Take the tensors with a prefix out and fill a network with them; None if there are none."""
     names = [name for name in tensors if name.startswith(prefix)]
-    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
+    if not names:
+        return None
+    network = make()
+    _fill(network, {name.removeprefix(prefix): tensors.pop(name) for name in names}, path)
+    return network
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -293,7 +293,9 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
         if name not in wanted or name not in tensors or wanted[name].shape != tensors[name].shape
     )
     if wrong:
-        raise WeightsError(f"{path} is of another architecture: '{wrong[0]}' differs", hint=_HINT)
+        raise WeightsError(
+            f"{path} does not match its architecture: '{wrong[0]}' differs", hint=_HINT
+        )
     broken = [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
     if broken:
         raise WeightsError(f"{path} is damaged: '{broken[0]}' is not finite", hint=_HINT)

@@ -22,8 +22,10 @@ from .results import Found
 
 SHOWN = 448  # height of the photo and of the crop in the picture of a frame, pixels
 CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-_MANUAL = (
-    "frame it by hand with `face_size`, `delta_i`, `delta_j` and `rotation`, or use `align=False`"
+_NUMBERS = "frame it by hand with `face_size`, `delta_i`, `delta_j` and `rotation`"
+_MIDDLE = "use `align=False` for the square in the middle"
+FRAME_FIRST = (
+    f"{_MIDDLE}, or invert it framed by hand and mix the latent"  # `mix` frames no other way
 )
 
 
@@ -35,6 +37,7 @@ class Framing:
     align: bool = True
     face: int | None = None  # which of several, from 1, left to right; None: the largest
     show: bool = False  # draw each frame on its photo
+    hint: str = f"{_NUMBERS}, or {_MIDDLE}"  # where no face is found
 
     def __post_init__(self) -> None:
         if self.face is not None:
@@ -113,16 +116,16 @@ def stack_frames(framed: Sequence[Framed]) -> np.ndarray | None:
     return images.vstack(shown)
 
 
-def _find_faces(photo: Photo) -> list[Face]:
+def _find_faces(photo: Photo, hint: str = "is it upright, and large enough?") -> list[Face]:
     faces = detect.find_faces(photo.pixels)
     if not faces:
-        raise ImageError(f"{photo.name}: no face found", hint=_MANUAL)
+        raise ImageError(f"{photo.name}: no face found", hint=hint)
     return faces
 
 
 def _choose_face(photo: Photo, framing: Framing, say: Say) -> Face:
     """The face asked for, or the largest."""
-    faces = _find_faces(photo)
+    faces = _find_faces(photo, framing.hint)
     if framing.face is None:
         if len(faces) > 1:
             say(f"{photo.name}: {len(faces)} faces; taking the largest (`face` takes another)")

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from .. import __version__
 from ..core.checks import check_range
+from ..core.version import __version__
 from ..faces.config import CropConfig
 from ..latents import latent
 from ..pictures import images

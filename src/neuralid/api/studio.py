@@ -12,7 +12,7 @@ from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
 from ..pictures.photo import Source, as_list, is_single
 from . import _invert, _mix, _sample, _upscale
-from ._framing import Framing, find_all
+from ._framing import FRAME_FIRST, Framing, find_all
 from ._mix import Layout
 from ._model import Failure, Model, Report, Say, quiet
 from ._options import InvertOptions, UpscaleOptions
@@ -193,7 +193,7 @@ class Studio(Model):
             blend,
             attributes or {},
             scale,
-            Framing(align=align, face=face, show=show_crop),
+            Framing(align=align, face=face, show=show_crop, hint=FRAME_FIRST),
             InvertConfig(fidelity),
             on_step,
         )

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__, console
+from .. import console
 from ..core.memory import keep_freed_memory
+from ..core.version import __version__
 from ._invert import invert
 from ._mix import mix
 from ._sample import sample

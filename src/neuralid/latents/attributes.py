@@ -1,4 +1,4 @@
-"""What is known of the training faces: attributes from CelebA's list or UTKFace's file names.
+"""What is known about the training faces: attributes from CelebA's list or UTKFace's file names.
 
 Letters in shapes: N faces, K attributes, L the latent's own shape.
 """
@@ -18,14 +18,14 @@ from torch import Tensor
 from ..core.errors import DataError
 
 UTKFACE = "utkface"
-FEWEST = 32  # faces with a value before anything can be said of an attribute
+FEWEST = 32  # an attribute known for fewer faces is not used
 _UTKFACE = re.compile(r"(\d+)_([01])_")
-_HINT = "give CelebA's list format: a count, a line of names, then FILE and 1 or -1 for each name"
+_HINT = "use CelebA's list format: a count, a line of names, then FILE and 1 or -1 for each name"
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """Values of K attributes; NaN where nothing is known of a face."""
+    """Values of K attributes; NaN where a face's value is unknown."""
 
     names: list[str]
     values: np.ndarray  # (N, K), float32
@@ -38,11 +38,11 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Direction:
-    """One attribute's way through latent space; its whole length moves the attribute by 1."""
+    """Where an attribute grows in latent space; adding the whole vector raises it by 1."""
 
     vector: Tensor  # (*L)
     unit: float  # what 1 means in the attribute's own values: its standard deviation
-    accuracy: float  # of its reader, on faces that never saw: correlation with the truth
+    accuracy: float  # of its reader, on faces new to it: correlation with the truth
     effects: dict[str, float]  # what the vector does to every attribute, in units
 
     def facts(self) -> dict[str, Any]:
@@ -53,9 +53,9 @@ class Direction:
 def read_attributes(source: str, files: Sequence[str]) -> Attributes:
     """The attributes of pictures by their file names, from CelebA's list or ``"utkface"``.
 
-    UTKFace's names hold the age in years and the gender (1: female). In a list, names are taken
-    in lower case. Attributes known of too few of the pictures, or the same for all, are left
-    out. Raises `DataError` if none is left.
+    UTKFace's names hold the age in years and the gender (1: female). The names in a list are read
+    as lower case. Attributes known for too few of the pictures, or the same in all, are left out.
+    Raises `DataError` if no attribute is left.
     """
     names, rows = _from_names(files) if source == UTKFACE else _from_list(Path(source))
     unknown = np.full(len(names), np.nan, np.float32)
@@ -65,7 +65,7 @@ def read_attributes(source: str, files: Sequence[str]) -> Attributes:
     varied = np.array([len(set(v[k].tolist())) > 1 for v, k in zip(values.T, known.T, strict=True)])
     kept = np.flatnonzero(enough & varied)
     if not len(kept):
-        raise DataError(f"{source} says nothing of these pictures", hint=_HINT)
+        raise DataError(f"{source} says nothing usable about these pictures", hint=_HINT)
     return Attributes([names[i] for i in kept], values[:, kept])
 
 

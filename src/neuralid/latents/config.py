@@ -16,7 +16,7 @@ class InvertConfig:
     """How a face's latent is searched for."""
 
     fidelity: str = "balanced"
-    steps: int | None = None  # evaluations a face; None: the fidelity's
+    steps: int | None = None  # evaluations per face; None: the fidelity's
     memory: int = 40  # steps L-BFGS remembers
     prior: float = 0.01  # weight of the latent's squared length; 0 is the paper's objective
 

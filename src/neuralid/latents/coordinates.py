@@ -1,6 +1,6 @@
 """Coordinates of latent space in which every direction moves the pixels about as much.
 
-Letters in shapes: N batch, L the latent's own shape, D how many numbers it holds, S side of a face.
+Letters in shapes: N batch, L the latent's own shape, D numbers in a latent, S side of a face.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..models.drawing import Drawer
 
 @dataclass(frozen=True)
 class Coordinates:
-    """The way there and back, for latents as rows of D numbers. Computed once for a metric."""
+    """A change of coordinates and its inverse, for latents as rows of D numbers."""
 
     to_latent: Tensor  # (D, D), symmetric, on the CPU: even coordinates @ to_latent are latents
     to_even: Tensor  # (D, D): its inverse
@@ -27,7 +27,8 @@ class Coordinates:
     def of(cls, metric: Tensor) -> Coordinates:
         """From the `latent_metric`, ``(D, D)``: its inverse square root, and the inverse of that.
 
-        Directions that do next to nothing are held back by a tenth of the mean effect.
+        A tenth of the mean effect is added to each, so that directions that do next to nothing
+        are not stretched too far.
         """
         effects, directions = torch.linalg.eigh(metric.cpu().double())
         lengths = (effects.clamp_min(0) + effects.mean() / 10).rsqrt()
@@ -36,7 +37,7 @@ class Coordinates:
 
     @classmethod
     def plain(cls, size: int) -> Coordinates:
-        """Latents themselves, of ``size`` numbers."""
+        """The latents themselves, of ``size`` numbers, as coordinates."""
         same = torch.eye(size)
         return cls(same, same)
 
@@ -47,8 +48,8 @@ class Coordinates:
 def latent_metric(drawer: Drawer, batch: int = 32) -> Tensor:
     """How much each direction of latent space moves the pixels: the mean of ``J^T J`` over draws.
 
-    J is the drawer's Jacobian at a latent; ``J^T v`` for random v gives samples of it, twice as
-    many as there are numbers in a latent. The same drawer always gives the same metric.
+    J is the drawer's Jacobian at a latent; ``J^T v`` for random v gives samples of the mean,
+    twice as many as a latent has numbers. The same drawer always gives the same metric.
 
     Shape: ``(D, D)``, on the CPU.
     """

@@ -1,6 +1,6 @@
 """Face -> latent: the paper's ``gan_reverse`` (section 3.3), for many faces at once.
 
-Letters in shapes: N faces, L the latent's own shape, D how many numbers it holds, S side of a face.
+Letters in shapes: N faces, L the latent's own shape, D numbers in a latent, S side of a face.
 """
 
 from __future__ import annotations

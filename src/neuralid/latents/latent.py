@@ -1,7 +1,7 @@
 """Latents: draw them from seeds, save, load, and check them against weights.
 
-Letters in shapes: N how many, Z random numbers of a seed, L the latent's own shape, D how many
-numbers it holds.
+Letters in shapes: N latents, Z random numbers of a seed, L the latent's own shape, D numbers in a
+latent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HINT = "make one with `neuralid invert`"
 
 
 def draw_noise(seeds: Sequence[int], config: ModelConfig) -> Tensor:
-    """The normal numbers of each seed, of the architecture's spread (the paper's: N(0, 0.5^2)).
+    """The normal numbers of each seed, with the architecture's spread (the paper's: N(0, 0.5^2)).
 
     Each seed has a counter-based generator of its own, so its numbers do not depend on the
     device, the batch or the order.
@@ -71,7 +71,9 @@ def parse_seeds(text: str) -> list[int]:
             raise ConfigError(f"'{text}' is not a list of seeds", hint="write it as 0,1,4-6")
         stop = int(last) if dash else int(first)
         if stop < int(first) or stop - int(first) >= 100_000:
-            raise ConfigError(f"'{part}' is not a range of seeds", hint="from small to large")
+            raise ConfigError(
+                f"'{part}' is not a range of seeds", hint="from small to large, at most 100,000"
+            )
         seeds += range(int(first), stop + 1)
     return seeds
 
@@ -97,7 +99,7 @@ def from_text(text: str, name: str = "the picture") -> tuple[Tensor, str]:
 
 @dataclass(frozen=True)
 class LatentFile:
-    """A latent on disk, and what is known of it."""
+    """A latent on disk, and what is known about it."""
 
     latent: Tensor  # (*L)
     weights_id: str  # of the weights it belongs to
@@ -121,7 +123,7 @@ def load_latent(path: Path) -> LatentFile:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise LatentError(f"{path} is not a latent file: {error}", hint=_HINT) from error
     if latent.ndim == 0 or not bool(latent.isfinite().all()):
-        raise LatentError(f"{path} is damaged: no finite vector in it", hint=_HINT)
+        raise LatentError(f"{path} is damaged: it holds no finite vector", hint=_HINT)
     return LatentFile(latent, weights_id, facts)
 
 

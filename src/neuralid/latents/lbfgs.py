@@ -2,7 +2,7 @@
 
 Each row of a batch is a problem of its own, with its own memory, step length and stop; they only
 share the evaluation of the function, which is where the time goes. Every round evaluates each
-running row once: at a new point if its last one was accepted, else nearer by.
+running row once: at a new point if its last one was accepted, else closer.
 
 Letters in shapes: N problems, Z unknowns each, M remembered steps.
 
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ARMIJO = 1e-4  # least decrease accepted, as a fraction of the slope's promise
+ARMIJO = 1e-4  # least decrease accepted, as a fraction of what the slope predicts
 SHRINK = (0.1, 0.5)  # a rejected step is cut to within these fractions of itself
-GIVE_UP = 12  # rejections in a row after which a row has converged as far as floats go
+GIVE_UP = 12  # consecutive rejections that show convergence, as far as floats go
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -47,11 +47,11 @@ def minimize(
 ) -> Minimum:
     """Minimise each row's loss from ``start``, in at most ``evaluations`` rounds.
 
-    ``objective`` takes ``(n, Z)`` points and the rows they belong to are fixed: it returns losses
-    ``(N,)`` and gradients ``(N, Z)`` for all rows. A row stops when a step lowers its loss by less
-    than ``tolerance`` of it, or no step lowers it. Losses and gradients that are not finite count
-    as rejected, so the result is finite if the start is. ``on_round(done, losses)`` is called
-    after each round.
+    ``objective`` is called with all N points ``(N, Z)``, in fixed order, and returns their losses
+    ``(N,)`` and gradients ``(N, Z)``. A row stops when a step lowers its loss by less than the
+    fraction ``tolerance``, or when no step lowers it. Steps to losses or gradients that are not
+    finite are rejected, so the result is finite if the start is. ``on_round(done, losses)`` is
+    called after each round.
 
     Shape:
         - start: ``(N, Z)``
@@ -110,7 +110,7 @@ class _Rows:
         self.rejections = torch.where(rows, torch.zeros_like(self.rejections), self.rejections)
 
     def _shorten(self, rows: Tensor, loss: Tensor, slope: Tensor, finite: Tensor) -> None:
-        """To the minimum of the parabola through what is known [1]_ (equation 3.58)."""
+        """Shorten steps to the minimum of a parabola through what is known [1]_ (equation 3.58)."""
         parabola = -slope * self.length / (2 * (loss - self.loss - slope * self.length))
         factor = torch.where(finite, parabola.nan_to_num(SHRINK[0]), self.length.new_zeros(()))
         shorter = self.length * factor.clamp(*SHRINK)
@@ -122,9 +122,9 @@ class _Rows:
         product = _dot(step, change)
         useful = rows & (product > 1e-10 * _dot(change, change).clamp_min(1e-30))
         inverse = torch.where(useful, 1 / product, torch.zeros_like(product))
-        self.steps = _shifted(self.steps, step, useful)
-        self.changes = _shifted(self.changes, change, useful)
-        self.curvature = _shifted(self.curvature, inverse, useful)
+        self.steps = _append(self.steps, step, useful)
+        self.changes = _append(self.changes, change, useful)
+        self.curvature = _append(self.curvature, inverse, useful)
         ratio = product / _dot(change, change)
         self.scale = torch.where(useful, ratio, self.scale)
 
@@ -148,7 +148,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(1)
 
 
-def _shifted(history: Tensor, newest: Tensor, rows: Tensor) -> Tensor:
+def _append(history: Tensor, newest: Tensor, rows: Tensor) -> Tensor:
     """Append to the history of ``rows``, dropping their oldest entry: ``(M, N, ...)``."""
     moved = torch.cat([history[1:], newest[None]])
     return torch.where(rows.view(1, -1, *[1] * (history.ndim - 2)), moved, history)

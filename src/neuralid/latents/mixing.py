@@ -28,10 +28,10 @@ def mix_latents(
 ) -> Tensor:
     """Blend N latents into one. Weights are normalised to a sum of 1; None means equal ones.
 
-    "mean" is the paper's arithmetic mean [1]_; "rescaled" is as long as the latents are on
-    average; "slerp" goes along the arc between latents, which keeps their length [3]_.
+    "mean" is the paper's arithmetic mean [1]_; "rescaled" is that mean, made as long as the
+    latents are on average; "slerp" follows the arc between them, which keeps their length [3]_.
 
-    Shape: ``(N, Z) -> (Z,)``; latents of several axes are blended as one long vector each.
+    Shape: ``(N, Z) -> (Z,)``; a latent with several axes is blended as one long vector.
     Raises `ConfigError`.
 
     >>> mix_latents(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), [3, 1])
@@ -68,17 +68,15 @@ def normalised(weights: Sequence[float] | None, count: int) -> Tensor:
         )
     values = torch.tensor(weights, dtype=torch.float64)
     if not bool((values >= 0).all()) or not 0 < values.sum() < float("inf"):
-        raise ConfigError(
-            "weights must be at least 0, and not all of them 0", hint="one for each input"
-        )
+        raise ConfigError("weights must be at least 0, and not all 0", hint="one for each input")
     return values / values.sum()
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """From ``a`` (t = 0) to ``b`` (t = 1) along the arc [2]_, the length going evenly too.
+    """From ``a`` (t = 0) to ``b`` (t = 1) along the arc [2]_, its length changing linearly.
 
-    Where there is no arc (a zero vector, the same or the opposite direction) the straight line
-    is taken.
+    Where there is no arc (a zero vector, the same or the opposite direction), it follows the
+    straight line.
 
     Shape: two of ``(Z,)`` -> ``(Z,)``.
     """
@@ -95,7 +93,7 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def along(latents: Tensor, count: int, blend: str = "mean") -> Tensor:
-    """``count`` latents at even distances on the way through N, the first and the last included.
+    """``count`` evenly spaced latents on the path through N, the first and the last included.
 
     Shape: ``(N, Z) -> (count, Z)``.
     """
@@ -104,9 +102,9 @@ def along(latents: Tensor, count: int, blend: str = "mean") -> Tensor:
 
 
 def loop(latents: Tensor, count: int, blend: str = "mean") -> Tensor:
-    """``count`` latents on the way from each of N to the next and back to the first, for a film.
+    """``count`` latents on the path through N and back to the first, for a film.
 
-    Slow at each of them, fast between (a cosine). With two it goes there and back.
+    Slow near each of the N, fast in between (a cosine). With two it goes there and back.
 
     Shape: ``(N, Z) -> (count, Z)``.
     """
@@ -118,14 +116,14 @@ def loop(latents: Tensor, count: int, blend: str = "mean") -> Tensor:
 
 
 def _at(latents: Tensor, place: float, share: float, blend: str) -> Tensor:
-    """Between the latent at a place in the list and the next one, which has the share."""
+    """Blend the latent at a place in the list with the next one, whose share is ``share``."""
     person = int(place)
     pair = latents[[person, (person + 1) % len(latents)]]
     return mix_latents(pair, [share], blend)
 
 
 def _rescaled(latents: Tensor, shares: Tensor) -> Tensor:
-    """The mean, as long as the latents on average; the mean itself where it has no direction."""
+    """The mean, made as long as the latents on average, unless it is about zero."""
     mean = (latents * shares[:, None]).sum(0)
     length = (latents.norm(dim=1) * shares).sum()
     return mean if mean.norm() < 1e-6 * length else mean * (length / mean.norm().clamp_min(1e-30))

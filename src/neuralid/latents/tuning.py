@@ -1,4 +1,4 @@
-"""Adapt a generator a little to a few faces around their latents: pivotal tuning.
+"""Adapt a generator slightly to a few faces, around their latents: pivotal tuning.
 
 Letters in shapes: N faces, L the latent's own shape, S side of a face.
 
@@ -24,7 +24,7 @@ from .distance import Distance
 from .layers import rise_and_fall
 
 RISE = 4  # steps over which a rate rises
-OTHERS = 4  # latents a step that are held so
+OTHERS = 4  # faces per step that are kept so
 
 
 def tune(
@@ -38,12 +38,12 @@ def tune(
     precision: str = "fp32",
     on_step: Callable[[int, int], None] | None = None,
 ) -> GeneratorNetwork:
-    """A copy of ``generator`` that draws ``targets`` from ``latents`` better, jointly for all.
+    """A copy of ``generator`` that draws all ``targets`` better from their ``latents``.
 
-    Descends on the weights, the latents being fixed (the pivots of [1]_); batch norms stay in
-    evaluation mode. If the architecture wants it, faces drawn from latents between the pivots and
-    random ones are held to what they were, so that mixes stay faces. Faces are compared as in the
-    search, see `Distance`. The original is not changed.
+    Only the weights change. The latents, the pivots of [1]_, are fixed, and batch norms stay in
+    evaluation mode. Faces are compared as in the search, see `Distance`. If the architecture asks
+    for it, faces drawn from latents between the pivots and random ones are kept as they were, so
+    that mixes still look like faces. ``generator`` itself is not changed.
 
     Shape:
         - latents: ``(N, *L)``
@@ -68,7 +68,7 @@ def tune(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = recipe.tuning_rate * _share(step, steps, recipe)
-        others = _between(generator, pivots, rng) if recipe.locality else pivots[:0]
+        others = _draw_between(generator, pivots, rng) if recipe.locality else pivots[:0]
         with torch.no_grad(), autocast(device, precision):
             held = generator.from_latents(others).float() if recipe.locality else None
         with autocast(device, precision):
@@ -92,8 +92,8 @@ def _share(step: int, steps: int, recipe: Inverting) -> float:
     return 1 - step / steps
 
 
-def _between(generator: GeneratorNetwork, pivots: Tensor, rng: torch.Generator) -> Tensor:
-    """Latents part of the way from pivots to drawn ones: ``(OTHERS, *L)``."""
+def _draw_between(generator: GeneratorNetwork, pivots: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw latents on the way from pivots to random ones: ``(OTHERS, *L)``."""
     config = generator.config
     chosen = torch.randint(len(pivots), (OTHERS,), generator=rng).to(pivots.device)
     noise = torch.randn(OTHERS, config.latent_size, generator=rng)

@@ -1,8 +1,8 @@
 """Build networks without drawing from torch's global generator of random numbers.
 
-PyTorch's layers fill themselves with random numbers as they are made, though the numbers are not
-wanted: weights are read, or drawn from a generator of the caller's own. So networks are made on the
-meta device, where tensors hold nothing.
+PyTorch's layers draw random weights when they are created. Those are not wanted: weights are read
+from a file or drawn from the caller's generator. So networks are created on the meta device, where
+tensors hold no numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import ConfigError
 from .architecture import architecture
 from .config import ModelConfig
 from .drawing import Drawer
@@ -39,7 +40,7 @@ def build_discriminator(
 
 
 def build_drawer(generator: GeneratorNetwork) -> Drawer:
-    """The inference form of a trained generator, on its device; the generator is left alone."""
+    """The inference form of a trained generator, on its device; the generator is not changed."""
     drawer: Drawer = architecture(generator.config.architecture).drawer(generator)
     return drawer
 
@@ -50,17 +51,22 @@ def empty_generator(config: ModelConfig, dropout: float = 0.0) -> GeneratorNetwo
     return empty(lambda: make(config, dropout))
 
 
-def empty_perceptual(config: ModelConfig) -> PerceptualNetwork | None:
-    """The perceptual network of ``config.architecture`` without weights; None if it has none."""
+def empty_perceptual(config: ModelConfig) -> PerceptualNetwork:
+    """The perceptual network of ``config.architecture`` without weights, for `fill`.
+
+    Raises `ConfigError` if the architecture has none.
+    """
     make = architecture(config.architecture).perceptual
-    return None if make is None else empty(lambda: make(config))
+    if make is None:
+        raise ConfigError(f"the architecture {config.architecture} has no perceptual network")
+    return empty(lambda: make(config))
 
 
 def build_perceptual(discriminator: DiscriminatorNetwork) -> PerceptualNetwork | None:
-    """The perceptual network that a discriminator has in it, as a copy on its device."""
-    bare = empty_perceptual(discriminator.config)
-    if bare is None:
+    """A copy of the perceptual network in a discriminator, on its device; None if it has none."""
+    if architecture(discriminator.config.architecture).perceptual is None:
         return None
+    bare = empty_perceptual(discriminator.config)
     tensors = discriminator.state_dict()
     return fill(bare, {name: tensors[name] for name in bare.state_dict()})
 
@@ -69,14 +75,12 @@ def empty_encoder(config: ModelConfig, shape: tuple[int, ...]) -> Encoder | Laye
     """The encoder of ``config.architecture`` without weights; ``shape`` is that of a latent."""
     if not architecture(config.architecture).inverting.by_layer:
         return empty(lambda: Encoder(config.size, shape, config.slope))
-    perceptual = empty_perceptual(config)
-    assert perceptual is not None  # searching by layer takes one
-    last = perceptual.last
+    last = empty_perceptual(config).last
     return empty(lambda: LayerEncoder(last, shape, config.slope))
 
 
 def empty(make: Callable[[], AnyModule]) -> AnyModule:
-    """What ``make()`` makes, on the meta device: shapes without numbers."""
+    """Call ``make()`` on the meta device: its tensors have shapes but hold no numbers."""
     with torch.device("meta"):
         return make()
 

@@ -18,8 +18,8 @@ class ModelConfig:
     """
 
     size: int = 56  # side of a face, pixels
-    latent_size: int = 400  # Z: how many random numbers a face is drawn from
-    slope: float = 0.2  # of the leaky ReLUs; the paper does not give its own
+    latent_size: int = 400  # Z: random numbers each face is drawn from
+    slope: float = 0.2  # of the leaky ReLUs; the paper does not state its own
     architecture: str = "dcgan"
 
     def __post_init__(self) -> None:
@@ -28,7 +28,7 @@ class ModelConfig:
             near = sorted(sizes, key=lambda size: abs(size - self.size))[:2]
             nearest = "nearest that work are" if len(near) > 1 else "one that works is"
             raise ConfigError(
-                f"size {self.size} is not one of {', '.join(map(str, sizes))}",
+                f"`size` {self.size} is not one of {', '.join(map(str, sizes))}",
                 hint=f"the {nearest} {' and '.join(map(str, near))}",
             )
         check_range("latent_size", self.latent_size, 1, 1 << 16)

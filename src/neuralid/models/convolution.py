@@ -1,17 +1,17 @@
 """Exact, faster forms of the paper's convolutions.
 
-Letters in shapes: N batch, C channels in, K channels out, H W map, T tiles a side, P products.
+Letters in shapes: N batch, C channels in, K channels out, H W map, T tiles per side, P products.
 
 Three forms of "nearest upsampling by 2, then a 5x5 convolution" live here, equal to rounding:
 
-- `plain_upsample_conv`: as the paper's table says it; 100 multiplications per pixel in.
+- `plain_upsample_conv`: as in the paper's table; 100 multiplications per input pixel.
 - `phase_upsample_conv`: each of the four output phases sees a 3x3 kernel on the small map;
   36 multiplications, one convolution, then a pixel shuffle.
 - `spectral_upsample_conv`: the phases as a cyclic convolution of 9x9 tiles, by real matrix
   products with the discrete Fourier transform; about 10 multiplications.
 
 The last form also serves the discriminator's widest layer (`spectral_conv7`), 5x5 on a 7x7 map.
-It is worth its transforms on a CPU with many faces a batch, and nowhere else.
+Its transforms pay off only on a CPU, and only with many faces per batch.
 
 References
 ----------
@@ -87,19 +87,19 @@ def spectral_conv(x: Tensor, spectra: Tensor, bias: Tensor | None) -> Tensor:
     t, s, k = h // STEP, w // STEP, spectra.shape[1] // 4
     tables = _tables(3, x)
 
-    tiles = _tiles(_tiles(x.permute(0, 2, 3, 1), 1), 3)  # (N, T, 9, S, 9, C)
+    tiles = _cut_tiles(_cut_tiles(x.permute(0, 2, 3, 1), 1), 3)  # (N, T, 9, S, 9, C)
     tiles = tiles.permute(2, 4, 0, 1, 3, 5).reshape(TILE * TILE, -1)
 
     y = _multiply(tables, tiles, spectra, n * t * s)  # (49, N*T*S*4*K)
     y = y.view(STEP, STEP, n, t, s, 2, 2, k)
     y = y.permute(2, 3, 0, 5, 4, 1, 6, 7).reshape(n, 2 * h, 2 * w, k)
-    return _with_bias(y, bias).permute(0, 3, 1, 2)
+    return _add_bias(y, bias).permute(0, 3, 1, 2)
 
 
 def spectral_conv7(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A "same" 5x5 convolution of a 7x7 map: ``(N, C, 7, 7) -> (N, K, 7, 7)``.
 
-    The map is extended by two zeros to nine points a side; they part its two ends, so a cyclic
+    Two zeros extend the map to nine points per side. They separate its two ends, so a cyclic
     convolution of nine points equals the zero-padded one.
 
     Shape:
@@ -112,7 +112,7 @@ def spectral_conv7(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     taps = weight.to(x.dtype).permute(2, 3, 0, 1).reshape(25, -1)  # (25, K*C)
     y = _multiply(tables, pixels, (tables.kernels @ taps).view(-1, k, c), n)
     y = y.view(STEP, STEP, n, k).permute(2, 0, 1, 3)
-    return _with_bias(y, bias).permute(0, 3, 1, 2)
+    return _add_bias(y, bias).permute(0, 3, 1, 2)
 
 
 class _Tables(NamedTuple):
@@ -129,8 +129,8 @@ def _multiply(tables: _Tables, x: Tensor, spectra: Tensor, rows: int) -> Tensor:
     return tables.outputs @ products.view(len(spectra), -1)
 
 
-def _tiles(x: Tensor, axis: int) -> Tensor:
-    """Cut an axis of 7 T points, with a zero beyond each end, into ``(T, 9)``: two points shared.
+def _cut_tiles(x: Tensor, axis: int) -> Tensor:
+    """Cut an axis of 7 T points, with a zero beyond each end, into ``(T, 9)``, two points shared.
 
     The same as ``unfold``, whose gradient is several times slower.
     """
@@ -144,7 +144,7 @@ def _tiles(x: Tensor, axis: int) -> Tensor:
 class _BatchedLinear(torch.autograd.Function):
     """``x @ w.transpose(1, 2)``, whose gradient for w comes out in w's own layout.
 
-    Autograd's own comes out transposed, and turning it costs more than the product.
+    Autograd's own comes out transposed, and transposing it back costs more than the product.
 
     Shape: x ``(P, N, C)``, w ``(P, K, C)`` -> ``(P, N, K)``.
     """
@@ -164,7 +164,7 @@ class _BatchedLinear(torch.autograd.Function):
         )
 
 
-def _with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
+def _add_bias(y: Tensor, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + bias.to(y.dtype)
 
 
@@ -179,13 +179,13 @@ def _phase_taps() -> Tensor:
 
 
 def _tables(taps: int, like: Tensor) -> _Tables:
-    """The matrices for kernels of so many taps a side, where and in what ``like`` is."""
+    """The matrices for kernels of ``taps`` by ``taps``, with the device and type of ``like``."""
     return _cached_tables(taps, like.device, like.dtype)
 
 
 @lru_cache(maxsize=8)
 def _cached_tables(taps: int, device: torch.device, dtype: torch.dtype) -> _Tables:
-    """Real matrices of a cyclic correlation of 9x9 points, `_rows` of them for each frequency.
+    """Real matrices of a cyclic correlation of 9x9 points; `_rows` gives the rows of one frequency.
 
     With 3 taps the tile comes with its border, so output o starts at input o; with 5 taps
     the 7x7 map comes alone, so output o starts two points before input o.

@@ -1,4 +1,4 @@
-"""The paper's two networks, layer for layer (section 3.2): all that knows their insides.
+"""The paper's two networks, layer for layer (section 3.2). No other file knows their insides.
 
 Letters in shapes: N batch, Z latent size, S side of a face.
 
@@ -36,7 +36,7 @@ LATENT_STD = 0.5  # the paper draws its latents from N(0, 0.5^2)
 STEM = 14  # side of the first map
 STEM_WIDTH = 256
 LAST_WIDTH = 32
-SPECTRAL_BATCH = 16  # from this many faces a batch the spectral forms are faster, on a CPU
+SPECTRAL_BATCH = 16  # faces per batch from which the spectral forms are faster, on a CPU
 
 
 class Generator(GeneratorNetwork):
@@ -46,7 +46,7 @@ class Generator(GeneratorNetwork):
     faster forms of `convolution`; the parameters are the table's.
 
     Shape:
-        - noise: ``(N, Z)``, drawn from N(0, 0.5^2), which is the latent
+        - noise: ``(N, Z)``, drawn from N(0, 0.5^2); it is the latent itself
         - returns: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``
 
     >>> generator = Generator(ModelConfig(size=28, latent_size=8)).eval()
@@ -83,7 +83,7 @@ class Generator(GeneratorNetwork):
 
 
 class UpConv(nn.ConvTranspose2d):
-    """Nearest upsampling by 2 and the table's 5x5 transposed convolution of stride 1 after it.
+    """Nearest upsampling by 2, then the table's 5x5 transposed convolution of stride 1.
 
     Shape: ``(N, C, H, W) -> (N, K, 2H, 2W)``.
     """
@@ -99,7 +99,7 @@ class UpConv(nn.ConvTranspose2d):
 
 
 class Discriminator(DiscriminatorNetwork):
-    """Tell faces of people from generated ones, as in the second table of [1]_.
+    """Tell photographs of faces from generated ones, as in the second table of [1]_.
 
     It returns logits; their sigmoid, the table's last line, is part of the loss.
 
@@ -129,7 +129,7 @@ class Discriminator(DiscriminatorNetwork):
         x = faces
         for conv in [*self.convs, self.wide]:
             x = self.dropout(F.leaky_relu(conv(x), self.config.slope), share)
-        # Keras flattens (7, 7, 1024) in this order; the map is laid out so already.
+        # Keras flattens (7, 7, 1024) in this order; the map already has that layout.
         return self.dense(x.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
 
 
@@ -146,11 +146,10 @@ class Conv7(nn.Conv2d):
 
 
 class Dropout(nn.Module):
-    """Dropout whose mask costs one random byte a value; the rate is rounded to 1/256.
+    """Dropout whose mask costs one random byte per value; the rate is rounded to 1/256.
 
-    ``nn.Dropout`` draws a full random number a value, 25 times slower on a CPU: a twelfth of
-    a training step. Of the masks of a batch that several processes share out, each takes its own
-    rows.
+    ``nn.Dropout`` draws a full random number per value, 25 times slower on a CPU: that is a twelfth
+    of a training step. When several processes share a batch, each uses its own rows of the mask.
     """
 
     def __init__(self, rate: float) -> None:
@@ -162,13 +161,13 @@ class Dropout(nn.Module):
             return x
         dice = random_bytes(x.numel() * share.size, x.device, share.rng)
         dice = share.of(dice.view(len(x) * share.size, -1))
-        # In x's own type: arithmetic on truth values is several times slower.
+        # In x's own type: arithmetic on booleans is several times slower.
         scale = dice.to(x.dtype).ge_(self.threshold).mul_(256 / (256 - self.threshold))
         return x * scale.view(x.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
 
 
 class FoldedGenerator(Drawer):
-    """A generator for inference: batch norms folded into the layers before them, phases ready.
+    """A generator for inference: batch norms folded into the layers before them, kernels ready.
 
     Equal to the trained generator in evaluation mode, to rounding. The original is not changed.
 
@@ -217,8 +216,8 @@ class FoldedGenerator(Drawer):
 
 
 def random_bytes(count: int, device: torch.device, rng: torch.Generator | None) -> Tensor:
-    """``(count,)``, uint8, from a generator on the device: eight from each of its words."""
-    if device.type == "mps":  # its kernel draws int32, and refuses the whole range of int64
+    """``(count,)``, uint8, from a generator on the device, eight per 64-bit word."""
+    if device.type == "mps":  # its kernel draws int32, and rejects the full range of int64
         return torch.empty(count, dtype=torch.uint8, device=device).random_(0, 256, generator=rng)
     words = torch.empty((count + 7) // 8, dtype=torch.int64, device=device)
     return words.random_(-(1 << 63), None, generator=rng).view(torch.uint8)[:count]
@@ -244,7 +243,7 @@ def _doublings(config: ModelConfig) -> int:
 
 
 def _init_weights(network: nn.Module, rng: torch.Generator) -> None:
-    """Normal(0, 0.02), as in section 4 of [2]_; biases 0, batch norms as if there were none."""
+    """Normal(0, 0.02), as in section 4 of [2]_; biases 0, batch norms as PyTorch resets them."""
     for layer in network.modules():
         if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(layer.weight, std=0.02, generator=rng)
@@ -255,7 +254,7 @@ def _init_weights(network: nn.Module, rng: torch.Generator) -> None:
 
 
 def _fold(weight: Tensor, bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """A layer and the batch norm after it as one layer; output channels lead ``weight``."""
+    """A layer and the batch norm after it as one layer; output channels first in ``weight``."""
     assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))
     assert norm.running_mean is not None and norm.running_var is not None and bias is not None
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()

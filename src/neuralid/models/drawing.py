@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from ..core.device import device_of
 from .network import GeneratorNetwork
 
-CHUNK = 8  # faces drawn at a time; rounding may differ between sizes, so there is one size
+CHUNK = 8  # faces drawn at a time; fixed, as rounding may depend on the batch size
 
 
 class Drawer(nn.Module):
-    """A trained generator in its inference form: what every architecture makes of its own.
+    """A trained generator in its inference form; every architecture has its own.
 
     Shape:
         - latents: ``(N, *L)`` -> ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, or a little beyond if the
@@ -30,14 +30,14 @@ class Drawer(nn.Module):
         self.latent_shape = generator.latent_shape  # L
 
     def latents(self, noise: Tensor) -> Tensor:
-        """What a seed's normal numbers are in the space faces are searched for and mixed in.
+        """Map a seed's normal numbers to the space in which faces are searched for and mixed.
 
-        Shape: ``(N, Z) -> (N, *L)``. By default they are the latents.
+        Shape: ``(N, Z) -> (N, *L)``. By default the noise is the latent.
         """
         return noise
 
     def truncate(self, latents: Tensor, t: float) -> Tensor:
-        """Latents moved towards their mean: 1 leaves them, 0 gives the mean. Of any device.
+        """Move latents towards their mean: 1 leaves them alone, 0 gives the mean. On any device.
 
         Shape: ``(N, *L)`` -> the same. By default the mean is zero.
         """
@@ -45,7 +45,7 @@ class Drawer(nn.Module):
 
 
 def draw_faces(drawer: Drawer, latents: Tensor) -> Tensor:
-    """Faces for latents, in chunks padded to one fixed size: a face does not depend on the others.
+    """Draw faces in chunks padded to one fixed size, so that no face depends on the others.
 
     Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, on the CPU.
     """

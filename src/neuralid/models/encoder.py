@@ -1,4 +1,4 @@
-"""The encoder: a face to a latent near the one that draws it, where inversion then starts.
+"""The encoder: it guesses a latent near the one that draws a face. Inversion starts there.
 
 The paper has none (its search starts from a random latent). Letters in shapes: N batch, S side of
 a face, L the shape of what is guessed.
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .network import Network
 
-LAST = 3  # the side is halved until it is no more than this
+LAST = 3  # the side is halved until it is at most this
 FIRST_WIDTH, MOST_WIDTH = 48, 256
 NARROW = 128  # maps that a `LayerEncoder` makes of the features
 RANK = 64  # of the layers' deviations
@@ -28,7 +28,7 @@ RANK = 64  # of the layers' deviations
 class Encoder(Network):
     """Guess the latent behind a face [1]_, or any other numbers.
 
-    ``size`` is the side of a face, at least 14 pixels; ``shape`` that of what is guessed.
+    ``size`` is the side of a face, at least 14 pixels; ``shape`` is that of each guess.
 
     Shape:
         - faces: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]`` -> ``(N, *L)``
@@ -64,9 +64,9 @@ class Encoder(Network):
 
     @torch.no_grad()
     def append(self, matrix: Tensor) -> None:
-        """Let the last layer do what it did and then multiply by a matrix, on its device.
+        """From now on multiply every guess by a matrix, which is built into the last layer.
 
-        Shape: ``(L, L)``, L what the guessed shape holds in all.
+        Shape: ``(D, D)``, on the encoder's device, D the numbers in a guess.
         """
         self.dense.weight.copy_(matrix.T @ self.dense.weight)
         self.dense.bias.copy_(self.dense.bias @ matrix)

@@ -14,12 +14,12 @@ WINDOW = 24  # side of the framed faces it is best at, pixels
 
 
 class FaceProposer(nn.Module):
-    """Whether a face is centred on each cell of a grey picture, and where its eyes then are.
+    """Tells whether a face is centred on each cell of a grey picture, and where its eyes are.
 
     Shape:
-        - pictures: ``(N, 1, H, W)``, of local mean 0 and spread 1
+        - pictures: ``(N, 1, H, W)``, with local mean 0 and spread 1
         - returns: logits ``(N, h, w)`` and eyes ``(N, h, w, 2, 2)``, the picture's left one
-          first, (x, y) from the cell's centre in windows; ``h = ceil(H / 4)``, ``w`` likewise
+          first, (x, y) from the cell's centre, in window sides; ``h = ceil(H / 4)``, ``w`` likewise
 
     >>> import torch
     >>> logits, eyes = FaceProposer()(torch.zeros(1, 1, 40, 31))
@@ -49,13 +49,13 @@ class FaceProposer(nn.Module):
 
 
 class EyeLocator(nn.Module):
-    """Where the eyes are in a grey patch, and whether it shows a face at all.
+    """Finds the eyes in a grey patch, and tells whether it shows a face at all.
 
-    Data sets frame faces each in a way of its own, so it gives one pair of eyes for each of
-    those it learned from.
+    Every data set frames faces in its own way, so the network gives one pair of eyes for each data
+    set it learned from.
 
     Shape:
-        - patches: ``(N, 1, P, P)``, each of mean 0 and spread 1
+        - patches: ``(N, 1, P, P)``, each with mean 0 and spread 1
         - returns: eyes ``(N, K, 2, 2)``, K the ``frames``, the picture's left one first, (x, y) as
           fractions of the side; and logits ``(N,)``, above 0 for a face
 
@@ -84,13 +84,13 @@ class EyeLocator(nn.Module):
 
 
 class EyeCentre(nn.Module):
-    """Where the centre of one eye is in a grey patch about it, and whether it is an eye.
+    """Finds the centre of an eye in a grey patch around it, and tells whether it is an eye.
 
     It sees little more than the eye, so it can't guess the place from the rest of the face. The
-    patch shows the eye on the picture's left; the other one is mirrored.
+    patch shows the eye on the picture's left; patches of the other eye are mirrored.
 
     Shape:
-        - patches: ``(N, 1, P, P)``, each of mean 0 and spread 1
+        - patches: ``(N, 1, P, P)``, each with mean 0 and spread 1
         - returns: centres ``(N, 2)``, (x, y) as fractions of the side; and logits ``(N,)``
 
     >>> import torch

@@ -2,9 +2,9 @@
 
 Letters in shapes: N batch, Z latent size, L the latent's own shape, S side of a face.
 
-Noise ``(N, Z)`` is the normal numbers that a seed gives. Latents ``(N, *L)`` are what is searched
-for behind a face, mixed, and moved. An architecture may map noise to latents; by default they are
-the same.
+Noise ``(N, Z)`` is the normal numbers that a seed gives. Latents ``(N, *L)`` are what inversion
+finds for a face, and what is mixed and moved. An architecture may map noise to latents; by default
+they are the same.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .share import WHOLE, Share
 class Network(nn.Module):
     """A network that is built without weights and then either filled or initialised.
 
-    All its tensors are parameters or buffers in its `state_dict`. Random numbers of a pass, such as
-    dropout's, come from ``share.rng``, never from torch's global generator.
+    All its tensors are parameters or buffers in its `state_dict`. Random numbers drawn in a pass,
+    such as dropout's, come from ``share.rng``, never from torch's global generator.
     """
 
     def init_weights(self, rng: torch.Generator) -> None:
@@ -29,7 +29,7 @@ class Network(nn.Module):
 
 
 class GeneratorNetwork(Network):
-    """Draws faces, in ``[-0.5, 0.5]``, and learns to. By default its latents are the noise."""
+    """Draws faces in ``[-0.5, 0.5]``, in the form that is trained. By default latents are noise."""
 
     def __init__(self, config: ModelConfig, latent_shape: tuple[int, ...] | None = None) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class GeneratorNetwork(Network):
         self.latent_shape = latent_shape or (config.latent_size,)  # L
 
     def forward(self, noise: Tensor, share: Share = WHOLE) -> Tensor:
-        """``(N, Z) -> (N, 3, S, S)``: what is trained."""
+        """``(N, Z) -> (N, 3, S, S)``: the pass that is trained."""
         raise NotImplementedError
 
     def latents(self, noise: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class GeneratorNetwork(Network):
         return noise
 
     def from_latents(self, latents: Tensor) -> Tensor:
-        """``(N, *L) -> (N, 3, S, S)``: what is tuned to single faces."""
+        """``(N, *L) -> (N, 3, S, S)``: the pass that is tuned to single faces."""
         return self(latents)
 
     def track(self, noise: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Which rows of a batch one process computes, where several train together.
+"""Which rows of a batch one process computes, when several train together.
 
 Letters in shapes: N rows of this process, P processes.
 """
@@ -15,9 +15,9 @@ from torch import Tensor
 class Share:
     """One process's rows of a batch.
 
-    Random numbers are drawn for all rows, by every process alike, and each takes its own: what a
-    picture gets does not depend on how many processes there are. A batch made of several ``parts``
-    one after another (real faces, then generated ones) is shared out part by part.
+    Every process draws the random numbers of all rows and uses those of its own, so what a picture
+    gets does not depend on the number of processes. A batch made of several ``parts`` one after
+    another (real faces, then generated ones) is divided part by part.
 
     The numbers come from ``rng``, a generator on the rows' device; None means torch's global one,
     which training never uses.

@@ -1,4 +1,4 @@
-"""A small network that enlarges the light of faces two or four times.
+"""A small network that enlarges the luma of faces two or four times.
 
 Letters in shapes: N batch, H and W sides of the small picture, F the factor.
 
@@ -24,7 +24,7 @@ REACH = 2 * BLOCKS + 4  # small pixels on each side that a large pixel can depen
 class FaceUpscaler(nn.Module):
     """Luma -> luma, larger by one of `FACTORS`.
 
-    The network adds to the bicubic enlargement what that misses [1]_ [2]_.
+    The network predicts what the bicubic enlargement misses, and adds it [1]_ [2]_.
 
     Shape:
         - small: ``(N, 1, H, W)`` in [0, 1]
@@ -43,7 +43,7 @@ class FaceUpscaler(nn.Module):
         self.tails = nn.ModuleDict({str(f): nn.Conv2d(WIDTH, f * f, 3, padding=1) for f in FACTORS})
 
     def forward(self, small: Tensor, factor: int) -> Tensor:
-        centred = (small - 0.5).to(self.join.weight.dtype)  # the network may be of bfloat16
+        centred = (small - 0.5).to(self.join.weight.dtype)  # the network may be in bfloat16
         shallow = self.heads[str(factor)](centred)  # (N, 64, H, W)
         deep = shallow + self.join(self.trunk(shallow))
         detail = F.pixel_shuffle(self.tails[str(factor)](deep), factor)
@@ -51,7 +51,7 @@ class FaceUpscaler(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions around a ReLU, added to what came in: ``(N, 64, H, W)`` -> the same."""
+    """Two convolutions around a ReLU, added to the input: ``(N, 64, H, W)`` -> the same."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Which pictures each step sees: a function of the seed and of how many were seen before.
 
-So a resumed run needs no random state to go on exactly where it stopped.
+So a resumed run needs no random state to continue exactly where it stopped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..pictures.images import to_tensor
 
 
 class Batches:
-    """Every picture once an epoch, in an order of that epoch's own; half of them mirrored.
+    """Every picture once per epoch, in a new order each epoch; half of them mirrored.
 
     ``images`` is uint8 ``(N, S, S, 3)``; ``indices`` says which of them to use.
     """

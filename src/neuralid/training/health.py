@@ -1,17 +1,17 @@
-"""Whether a run is well: a generator that draws the same face for every latent is not."""
+"""Whether a run is healthy: a generator that draws the same face for every latent is not."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-# Of the data's spread. On UTKFace the weights that ship have 0.95 of it, and a run at 28 pixels had
-# 0.51 after 31 steps, 0.73 after 62, 0.87 after 94; fresh weights have next to none.
+# Share of the data's spread. On UTKFace the weights that ship reach 0.95, and a run at 28 pixels
+# reached 0.51 after 31 steps, 0.73 after 62 and 0.87 after 94; fresh weights have almost none.
 COLLAPSED = 0.25
-SOONEST = 200  # steps
+SOONEST = 200  # steps before which a run is not judged
 
 
 def spread(faces: Tensor) -> float:
-    """How far faces differ: the standard deviation across them, averaged over pixels.
+    """How much faces differ: the standard deviation across them, averaged over pixels.
 
     Shape: ``(N, 3, S, S)``, N at least 2.
     """
@@ -19,5 +19,5 @@ def spread(faces: Tensor) -> float:
 
 
 def has_collapsed(drawn: float, real: float, steps: int) -> bool:
-    """Whether the `spread` of drawn faces says so, ``steps`` steps into the run."""
+    """Whether the `spread` of drawn faces shows a collapse, ``steps`` steps into the run."""
     return steps >= SOONEST and drawn < COLLAPSED * real

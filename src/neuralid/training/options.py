@@ -18,26 +18,26 @@ from ..models.config import ModelConfig
 from ..models.recipe import Recipe
 from .config import TrainConfig
 
-# What an option becomes part of: one of a plan's settings, the plan itself, or only where and how
-# a run goes.
+# What an option belongs to: one of a plan's settings, the plan itself, or only where and how a run
+# is started.
 Place = Literal["model", "crop", "train", "plan", "start"]
 SETTINGS = {"model": ModelConfig, "crop": CropConfig, "train": TrainConfig}
 
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of one option; the last three are filled in from `TrainOptions`."""
+    """What is known about one option; the last three are filled in from `TrainOptions`."""
 
     place: Place
     help: str  # without the default
     metavar: str | None = None
-    unsaid: str = ""  # in words, what holds where it is not said, if that is not one value
+    unsaid: str = ""  # the default in words, where it is not a single value
     flags: tuple[str, ...] = ()  # on the command line; none: ``--name``
     at_least: int | None = None
     may_change: bool = False  # on resume
     name: str = ""
     type: Any = None  # in Python
-    default: Any = None  # what holds where it is not said; None: see ``unsaid``, or nothing
+    default: Any = None  # where it is not given; None: see ``unsaid``, or nothing
 
     @property
     def kind(self) -> Any:
@@ -46,23 +46,23 @@ class Option:
 
     @property
     def full_help(self) -> str:
-        """The help, with the default where that is told in words."""
+        """The help, with the default if that is given in words."""
         return f"{self.help} Default: {self.unsaid}." if self.unsaid else self.help
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What `neuralid.train` and the command line are told.
+    """The options given to `neuralid.train` or the command line.
 
-    None means not said: then the default of `ModelConfig`, `CropConfig`, `TrainConfig` or the plan
-    holds, or on resume what the run has. Raises `ConfigError` for a number that is too small.
+    None means not given: then the default of `ModelConfig`, `CropConfig`, `TrainConfig` or the plan
+    applies, or on resume the run's own value. Raises `ConfigError` for a number that is too small.
     """
 
     data: Annotated[
         Path | str | None,
         Option("plan", "Folder or zip of face pictures.", "DIR|ZIP", may_change=True),
     ] = None
-    out: Annotated[Path | str, Option("start", "Folder in which runs get folders.", "DIR")] = "runs"
+    out: Annotated[Path | str, Option("start", "Folder in which runs are kept.", "DIR")] = "runs"
     name: Annotated[
         str | None,
         Option("plan", "Name of the run and its weights.", "NAME", unsaid="the data's"),
@@ -75,7 +75,7 @@ class TrainOptions:
         str | Path | None,
         Option(
             "plan",
-            "Find directions: a list like CelebA's, or UTKFace's file names.",
+            "Find directions, from a list like CelebA's or UTKFace's file names.",
             "FILE|utkface",
             may_change=True,
         ),
@@ -104,7 +104,7 @@ class TrainOptions:
         int | None,
         Option(
             "train",
-            "Pictures of them at once, to save memory.",
+            "Pictures per pass, to save memory.",
             "N",
             unsaid="the batch",
             may_change=True,
@@ -135,7 +135,7 @@ class TrainOptions:
         bool | None,
         Option("train", "Show half of the pictures flipped.", flags=("--mirror/--no-mirror",)),
     ] = None
-    resume: Annotated[str | None, Option("start", "Go on with a run.", "RUN|latest")] = None
+    resume: Annotated[str | None, Option("start", "Continue a run.", "RUN|latest")] = None
     snapshot: Annotated[
         float | None,
         Option("train", "Thousands of pictures between snapshots.", "X", may_change=True),
@@ -167,7 +167,7 @@ class TrainOptions:
                 check_range(name, value, least)
 
     def outcome(self) -> dict[str, Any]:
-        """By name, those that were said and decide the outcome of a run."""
+        """Those that were given and decide the outcome of a run, by name."""
         return {name: v for name, v in self._said() if OPTIONS[name].place != "start"}
 
     def _said(self) -> Iterator[tuple[str, Any]]:
@@ -214,7 +214,7 @@ def as_parameters() -> list[inspect.Parameter]:
 
 
 def as_text() -> str:
-    """The options, a line each, for a docstring."""
+    """The options, one line each, for a docstring."""
     lines = []
     for option in OPTIONS.values():
         default = "" if option.default in (None, "") or option.default is False else option.default

@@ -1,4 +1,4 @@
-"""Batch norm over the rows of all processes; PyTorch's own is for GPUs only.
+"""Batch norm over the rows of all processes; PyTorch's own works only on GPUs.
 
 Letters in shapes: N rows of this process, C channels, P processes.
 
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 
 def synchronise(network: nn.Module) -> None:
-    """Let every batch norm of a network take its statistics over all processes.
+    """Make every batch norm of a network compute its statistics over all processes.
 
-    The parameters and buffers stay the very same objects. Every process must have as many rows.
+    Parameters and buffers stay the same objects. All processes must have equally many rows.
     """
     for parent in network.modules():
         for name, norm in parent.named_children():
@@ -62,23 +62,23 @@ _SYNCED: dict[type[nn.Module], Any] = {
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Mean and (biased) variance ``(C,)`` over all processes, and over how many values."""
+    """Mean and (biased) variance ``(C,)`` over all processes, and the number of values."""
     size = dist.get_world_size()
     var, mean = torch.var_mean(x, _but_channels(x), correction=0)
     mine = torch.stack([mean, var])
     everyone = [torch.empty_like(mine) for _ in range(size)]
     dist.all_gather(everyone, mine)
     means, variances = torch.stack(everyone, 1)  # (P, C) each
-    # The mean of the variances and the variance of the means: no difference of large numbers.
+    # The mean of the variances plus the variance of the means: this subtracts no large numbers.
     var, mean = torch.var_mean(means, 0, correction=0)
     return mean, variances.mean(0) + var, size * x.numel() // x.shape[1]
 
 
 class _Normalise(torch.autograd.Function):
-    """``weight * (x - mean) / sqrt(var + eps) + bias``, and the gradient of it all [1]_.
+    """``weight * (x - mean) / sqrt(var + eps) + bias``, and its gradient [1]_.
 
-    ``mean`` and ``var`` are statistics of all processes' ``x``: the gradient by ``x`` therefore
-    sums over them. Those by ``weight`` and ``bias`` are this process's part.
+    ``mean`` and ``var`` are statistics of all processes' ``x``, so the gradient with respect to
+    ``x`` sums over them. Those with respect to ``weight`` and ``bias`` are this process's part.
     """
 
     @staticmethod

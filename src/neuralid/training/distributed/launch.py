@@ -1,4 +1,4 @@
-"""What ``torchrun`` tells a process it starts, and how the processes of a start find each other."""
+"""What ``torchrun`` tells a process it starts, and how its processes find one another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-_meetings = itertools.count()  # of this process; the others have had as many
+_meetings = itertools.count()  # of this process so far; the others have had as many
 
 
 def was_launched() -> bool:
@@ -22,23 +22,23 @@ def was_launched() -> bool:
 
 
 def launch_name() -> str | None:
-    """What names this start of torchrun, the same after restarts; None without torchrun."""
+    """The name of this launch of torchrun, the same after restarts; None without torchrun."""
     if not was_launched():
         return None
     name = os.environ["TORCHELASTIC_RUN_ID"]
-    # Some starts without --rdzv-id are all called "none"; torchrun itself is the parent.
+    # Without --rdzv-id launches may all be called "none"; the parent process is torchrun itself.
     return f"{socket.gethostname()}-{os.getppid()}" if name == "none" else name
 
 
 def launch_time() -> float:
-    """When torchrun was started, seconds since 1970; a run made later may be its own.
+    """When torchrun was launched, in seconds since 1970; a run created later may be its own.
 
-    It tells a restart from a new start of the same name: torchrun's own count of restarts is that
-    of one machine. Where the system does not say, the count has to do.
+    This tells a restart from a new launch of the same name: torchrun counts restarts only per
+    machine. Where the system does not tell the time, that count has to do.
     """
     try:
         facts = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
-        started = int(facts[19]) / os.sysconf("SC_CLK_TCK")  # since the machine was
+        started = int(facts[19]) / os.sysconf("SC_CLK_TCK")  # since boot
         return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - started)
     except (OSError, AttributeError):
         first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
@@ -52,9 +52,9 @@ def meet(patience: timedelta) -> None:
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         dist.init_process_group(backend, timeout=patience)
         return
-    # torchrun's store outlives a restart, and addresses of processes that died are still in it: a
-    # restarted group would wait for them for ever (pytorch issue 135712). So each start has a store
-    # of its own, and torchrun's tells only where.
+    # torchrun's store outlives a restart and still holds the addresses of processes that died. A
+    # restarted group would wait for them forever (pytorch issue 135712). So each start gets its own
+    # store, and torchrun's only tells where that is.
     key = f"neuralid/port/{next(_meetings)}"
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
@@ -64,13 +64,13 @@ def meet(patience: timedelta) -> None:
         store = store_at(host, 0, size, is_master=True, wait_for_workers=False)
         torchruns.set(key, str(store.port))
     else:
-        port = _open_port(host, torchruns, key)
+        port = _wait_for_port(host, torchruns, key)
         store = store_at(host, port, size, is_master=False)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
 
 
-def _open_port(host: str, torchruns: Any, key: str) -> int:
-    """Where the first process listens; until it does, there may be an earlier one's dead port."""
+def _wait_for_port(host: str, torchruns: Any, key: str) -> int:
+    """The port the first process listens on; before that, the key may hold an earlier, dead one."""
     while True:
         port = int(torchruns.get(key))
         try:

@@ -38,7 +38,7 @@ class World:
 
     rank: int = 0
     size: int = 1
-    local_rank: int = 0  # among those of its machine
+    local_rank: int = 0  # among the processes of its machine
 
     @property
     def is_first(self) -> bool:
@@ -49,7 +49,10 @@ class World:
         return Share(self.rank, self.size, rng=rng)
 
     def first(self, make: Callable[[], T]) -> T:
-        """What the first process makes, on all of them; the others wait. Its errors are all's."""
+        """What the first process makes, on all of them; the others wait.
+
+        If it fails, every process raises its error.
+        """
         if self.size == 1:
             return make()
         outcome: list[Any] = [_try(make) if self.is_first else None]
@@ -67,7 +70,7 @@ class World:
         return made[0] if made else None
 
     def each(self, make: Callable[[], T]) -> T:
-        """What this process makes; if one of them cannot, its error is raised on all."""
+        """What this process makes; if one process fails, every process raises its error."""
         if self.size == 1:
             return make()
         value, error = _try(make)
@@ -80,7 +83,7 @@ class World:
         return value
 
     def in_turn(self, make: Callable[[], T]) -> T:
-        """`each`, but one process of each machine goes first: the others find what it left."""
+        """`each`, but one process per machine goes first, so that the others find its files."""
         made: list[T] = []
         for turn in (True, False):
             goes = turn == (self.local_rank == 0)
@@ -102,24 +105,24 @@ class World:
         return values
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so on one of the processes; all get the same answer."""
+        """Whether ``flag`` is set on any process; all get the same answer."""
         return bool(self.mean(torch.tensor(float(flag))) > 0)
 
     def lowest(self, precision: str) -> str:
-        """``bf16`` only if every process has it."""
+        """``bf16`` only if every process can use it."""
         return "fp32" if self.any(precision == "fp32") else precision
 
-    def equal(self, values: dict[str, Any]) -> dict[str, Any]:
+    def broadcast(self, values: dict[str, Any]) -> dict[str, Any]:
         """The first process's values and tensors, on all of them; tensors on the CPU."""
         if self.size == 1:
             return values
 
-        def packed() -> bytes:
+        def pack() -> bytes:
             buffer = io.BytesIO()
             torch.save(values, buffer)
             return buffer.getvalue()
 
-        content = io.BytesIO(self.first(packed))
+        content = io.BytesIO(self.first(pack))
         return (
             values if self.is_first else torch.load(content, map_location="cpu", weights_only=True)
         )
@@ -130,14 +133,14 @@ class World:
             return network
         synchronise(network)
         with warnings.catch_warnings():
-            # Newer versions of torch have another name for it, older ones only this.
+            # Newer versions of torch have another name for it, and older ones know only this.
             warnings.simplefilter("ignore", FutureWarning)
             return DistributedDataParallel(network, broadcast_buffers=False)
 
     def device(self, name: str) -> str:
-        """The device of this process, where ``name`` does not say which: each has its own GPU.
+        """The device of this process; unless ``name`` says which, each process has its own GPU.
 
-        Raises `ConfigError` for one that several processes cannot train on.
+        Raises `ConfigError` for a device that several processes cannot train on.
         """
         if self.size == 1:
             return name
@@ -147,7 +150,7 @@ class World:
                 hint="leave `device` out: each process takes a GPU of its own",
             )
         if name == "mps":
-            raise ConfigError(f"{self.size} processes train on cpu or cuda, not on mps")
+            raise ConfigError(f"{self.size} processes can train on cpu or cuda, not on mps")
         if torch.cuda.is_available() and name in ("auto", "cuda"):
             return f"cuda:{self.local_rank}"
         return "cpu" if name == "auto" else name
@@ -155,7 +158,7 @@ class World:
 
 @contextmanager
 def join_world() -> Iterator[World]:
-    """Join this process's world: torchrun's, a process group that is there already, or its own.
+    """Join this process's world: torchrun's, an existing process group, or one of its own.
 
     Raises `TrainingError` if another process of it is lost.
     """
@@ -167,14 +170,16 @@ def join_world() -> Iterator[World]:
         meet(PATIENCE)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Grad strides do not match")  # of a single row
+            warnings.filterwarnings(
+                "ignore", "Grad strides do not match"
+            )  # harmless: from a single row
             yield _world()
     except RuntimeError as error:
         if not _is_lost(error):
             raise
         raise TrainingError(
             "another process of this run was lost",
-            hint="with torchrun --max-restarts N the run goes on from its last checkpoint",
+            hint="with torchrun --max-restarts N, a run continues from its last checkpoint",
         ) from error
     finally:
         if not theirs:
@@ -182,20 +187,20 @@ def join_world() -> Iterator[World]:
 
 
 def check_shares(config: TrainConfig, size: int, group: int = 1) -> None:
-    """Raise `ConfigError` if a pass's pictures cannot be shared out evenly, in whole groups."""
+    """Raise `ConfigError` unless the pictures of a pass divide evenly, in whole groups."""
     name, pictures = "batch", config.batch
     if config.micro_batch is not None:
         name, pictures = "micro_batch", config.micro_batch
     if pictures % size:
         raise ConfigError(
-            f"`{name}` {pictures} cannot be shared out evenly among {size} processes",
-            hint=f"it is for all processes together: take a multiple of {size * group}",
+            f"`{name}` {pictures} cannot be divided evenly among {size} processes",
+            hint=f"it counts the pictures of all processes: use a multiple of {size * group}",
         )
     if pictures // size % min(group, pictures):
         raise ConfigError(
             f"`{name}` {pictures} gives each process {pictures // size} pictures, "
             f"which are not groups of {group}",
-            hint=f"take a multiple of {size * group}",
+            hint=f"use a multiple of {size * group}",
         )
 
 

@@ -1,8 +1,8 @@
-"""Which way in latent space an attribute lies: found on real faces, measured on drawn ones.
+"""The direction of an attribute in latent space: found on real faces, measured on drawn ones.
 
-The paper leaves it open "which elements of the vector are responsible for particular features"
-(section 6). Letters in shapes: N faces, K attributes, L the latent's own shape, D how many
-numbers it holds, S side of a face.
+The paper leaves open "which elements of the vector are responsible for particular features"
+(section 6). Letters in shapes: N faces, K attributes, L the latent's own shape, D numbers
+in a latent, S side of a face.
 
 References
 ----------
@@ -36,8 +36,8 @@ from .reader import count_steps, read, train_reader
 
 INVERTED = 2048  # faces the linear model sees, at most
 TOGETHER = 32  # of them inverted at a time
-RIDGE = 0.03  # of the linear model, in the mean variance of its inputs
-MEASURED = 192  # drawn faces the effects are measured on
+RIDGE = 0.03  # of the linear model, in units of its inputs' mean variance
+MEASURED = 192  # drawn faces that effects are measured on
 FARTHEST = 1.2  # longest step tried, in distances of drawn latents from their mean
 
 Report = Callable[[int, int], None]
@@ -56,11 +56,11 @@ def find_directions(
     on_step: Report = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Direction] | None:
-    """A direction for each attribute, or None if ``should_stop()`` said so before the end.
+    """A direction for each attribute, or None if ``should_stop()`` became true before the end.
 
     A linear model of the attributes on the latents of real faces gives the directions [1]_, which
-    are made orthogonal to one another [2]_. Then a small network that reads attributes off faces,
-    trained on the real ones, says how far along a direction the attribute changes by one standard
+    are made orthogonal to one another [2]_. Then a small network, trained on the real faces to
+    read their attributes, tells how far along a direction the attribute changes by one standard
     deviation, and what else changes. A direction of a latent by layers is the same in each.
 
     Shape: faces uint8 ``(N, S, S, 3)``, those the generator was trained on.
@@ -71,7 +71,7 @@ def find_directions(
     work = _Work(-(-len(chosen) // TOGETHER), len(faces), on_step, should_stop)
 
     ways = (coordinates, encoder, perceptual)
-    latents = _latents(drawer, ways, faces[chosen], precision, work)
+    latents = _invert_faces(drawer, ways, faces[chosen], precision, work)
     if latents is None:
         return None
     trained = train_reader(
@@ -85,7 +85,7 @@ def find_directions(
     if trained is None:
         return None
     network, accuracy = trained
-    vectors = _orthonormal(_linear(latents, labels[chosen], coordinates))
+    vectors = _orthonormalise(_regress(latents, labels[chosen], coordinates))
     vectors = vectors.view(-1, *drawer.latent_shape)
     found = {}
     for index, name in enumerate(attributes.names):
@@ -98,7 +98,7 @@ def find_directions(
 
 @dataclass
 class _Work:
-    """How far all of it is, in batches; the reader's come after the inversions."""
+    """Progress of the whole, in batches; the reader's come after the inversions."""
 
     inversions: int
     faces: int
@@ -107,13 +107,13 @@ class _Work:
     done: int = 0
 
     def step(self) -> bool:
-        """Count one batch; whether to go on."""
+        """Count one batch; returns whether to go on."""
         self.done += 1
         self.on_step(self.done, self.inversions + count_steps(self.faces))
         return not self.should_stop()
 
 
-def _latents(
+def _invert_faces(
     drawer: Drawer,
     ways: tuple[Coordinates | Whitening, Encoder | LayerEncoder | None, PerceptualNetwork | None],
     faces: np.ndarray,
@@ -141,11 +141,11 @@ def _latents(
     return torch.cat(parts)
 
 
-def _linear(latents: Tensor, labels: Tensor, coordinates: Coordinates | Whitening) -> Tensor:
-    """Ridge regression of each attribute on the latents: the ways it grows.
+def _regress(latents: Tensor, labels: Tensor, coordinates: Coordinates | Whitening) -> Tensor:
+    """Ridge regression of each attribute on the latents: the direction in which it grows.
 
-    In coordinates in which every direction moves the pixels alike, so that what the eye does not
-    see weighs little; in whitened ones of what a latent's layers share.
+    It uses coordinates in which every direction moves the pixels about as much, so that what the
+    eye does not see has little weight, or whitened ones of what a latent's layers share.
 
     Shape: ``(N, *L)``, ``(N, K)`` -> ``(K, D)``.
     """
@@ -172,8 +172,8 @@ def _ridge(even: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def _orthonormal(vectors: Tensor) -> Tensor:
-    """The orthonormal vectors nearest to these, made of length 1: ``(K, D)`` [2]_."""
+def _orthonormalise(vectors: Tensor) -> Tensor:
+    """The orthonormal vectors nearest to these, once scaled to length 1: ``(K, D)`` [2]_."""
     units = F.normalize(vectors.double(), dim=1)
     left, _, right = torch.linalg.svd(units, full_matrices=False)
     return (left @ right).float()
@@ -183,9 +183,9 @@ def _orthonormal(vectors: Tensor) -> Tensor:
 def _measure(
     drawer: Drawer, reader: Encoder, vector: Tensor, index: int
 ) -> tuple[float, list[float]]:
-    """How long a step changes the attribute by 1, and what it does to all of them.
+    """The length of step that changes the attribute by 1, and what it does to all attributes.
 
-    Half the change between a step one way and the same step the other way, on drawn faces.
+    A step's effect is half the difference between the step forwards and backwards, on drawn faces.
     """
     z = draw_latents(drawer, range(MEASURED))
 

@@ -1,6 +1,6 @@
-"""Train the encoder of a finished generator: on faces it drew itself, then on real ones.
+"""Train the encoder of a finished generator: on faces the generator drew, then on real ones.
 
-Letters in shapes: N batch, D how many numbers a latent holds, S side of a face.
+Letters in shapes: N batch, D numbers in a latent, S side of a face.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ...models.network import PerceptualNetwork
 from ..batches import Batches
 from ..config import TrainConfig
 
-SHARE = 0.25  # of the pictures the generator was trained on
-DRAWN = 0.5  # of the steps on drawn faces, the rest on real ones
+SHARE = 0.25  # of the number of pictures the generator was trained on
+DRAWN = 0.5  # share of the steps on drawn faces; the rest are on real ones
 RATE = 1e-3
 WARMUP = 100  # steps
 
@@ -44,15 +44,15 @@ def train_encoder(
     on_step: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Encoder | LayerEncoder | None:
-    """An encoder for ``drawer``, or None if ``should_stop()`` said so before its end.
+    """An encoder for ``drawer``, or None if ``should_stop()`` became true before its end.
 
-    First the latents of drawn faces are to be found again, every direction counting by how much
-    it moves the pixels (the ``coordinates``). Then the drawer is to draw real faces
-    again from what the encoder says of them, by the same objective as inversion's. Shows
-    `SHARE` times as many pictures as the generator saw. A function of the seed.
+    First it learns to find the latents of drawn faces; every direction counts by how much it moves
+    the pixels (the ``coordinates``). Then it learns from real faces, which the drawer should draw
+    again from the encoder's guess; the objective is inversion's. It is shown `SHARE` times as many
+    pictures as the generator was. The result is a function of the seed.
 
-    With `Whitening` as coordinates, the encoder is one of layers, and takes a ``perceptual``
-    network on the drawer's device.
+    With `Whitening` as ``coordinates`` it is a `LayerEncoder`, which needs a ``perceptual`` network
+    on the drawer's device. Directions then count by how far drawn latents spread along them.
     """
     steps = max(1, round(config.kimg * 1000 * SHARE / config.batch))
     lessons = _make_lessons(drawer, coordinates, config.seed, precision, perceptual)
@@ -73,13 +73,13 @@ def train_encoder(
         optimizer.step()
         on_step(step + 1, steps)
 
-    lessons.finish()  # from now on it speaks of latents itself
+    lessons.finish()  # from now on it guesses latents, not coordinates
     encoder.eval().requires_grad_(False)
     return encoder
 
 
 class Lessons(Protocol):
-    """What an encoder is taught by; it speaks of coordinates until it is finished."""
+    """How an encoder is taught. It guesses coordinates until it is finished."""
 
     @property
     def encoder(self) -> Encoder | LayerEncoder: ...
@@ -93,13 +93,13 @@ class Lessons(Protocol):
         ...
 
     def finish(self) -> None:
-        """Let the encoder speak of latents."""
+        """Let the encoder guess latents."""
         ...
 
 
 @dataclass
 class EvenLessons:
-    """Of an encoder of whole latents, where every direction moves the pixels alike."""
+    """For an encoder of whole latents, where every direction moves the pixels about as much."""
 
     encoder: Encoder
     drawer: Drawer
@@ -129,7 +129,7 @@ class EvenLessons:
 
 @dataclass
 class LayerLessons:
-    """Of an encoder of layers, where drawn latents are about standard normal."""
+    """For an encoder of layers, where drawn latents are about standard normal."""
 
     encoder: LayerEncoder
     drawer: Drawer
@@ -140,8 +140,8 @@ class LayerLessons:
     def on_drawn(self, latents: Tensor) -> Tensor:
         with torch.no_grad(), autocast(latents.device, self.precision):
             faces = self.drawer(latents).float().clamp(-0.5, 0.5)
-        found = self._guess(faces)
-        return (found - self.way.whiten(latents)).square().mean(1).sum(1).mean()
+        found = self.way.latents(self._guess(faces))
+        return (found - latents).square().mean(1).sum(1).mean()
 
     def on_real(self, real: Tensor) -> Tensor:
         recipe = architecture(self.drawer.config.architecture).inverting
@@ -182,12 +182,12 @@ def _make_lessons(
 
 @torch.no_grad()
 def _draw(drawer: Drawer, config: TrainConfig, step: int) -> Tensor:
-    """Latents of drawn faces; none of those the generator was trained on."""
+    """Draw latents; the generator was trained on other ones."""
     noise = draw_noise_batch(config.batch, drawer.config, config.seed, (1 << 40) + step)
     return drawer.latents(noise.to(device_of(drawer)))
 
 
 def _rate(step: int, steps: int) -> float:
-    """Rises over the first steps, then falls along a cosine."""
+    """The rate of a step: it rises over the first ones, then falls along a cosine."""
     rise = min(1.0, (step + 1) / min(WARMUP, steps))
     return RATE * rise * (0.5 + 0.5 * math.cos(math.pi * step / steps))

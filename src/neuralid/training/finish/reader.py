@@ -1,4 +1,4 @@
-"""A small network that reads attributes off faces: what says what a direction does.
+"""A small network that reads attributes off faces, and so tells what a direction does.
 
 Letters in shapes: N faces, K attributes, S side of a face.
 """
@@ -31,9 +31,9 @@ def train_reader(
     precision: str = "fp32",
     go_on: Callable[[], bool] = lambda: True,
 ) -> tuple[Encoder, list[float]] | None:
-    """A reader, and its correlation with the truth on a tenth of the faces, which it never saw.
+    """A reader, and its correlation with the truth on a tenth of the faces, kept from it.
 
-    ``go_on()`` is asked after each step; None if it said no.
+    ``go_on()`` is called after each step; if it is false, the result is None.
 
     Shape: uint8 ``(N, S, S, 3)``, ``(N, K)`` of mean 0 and spread 1, NaN where not known.
     """
@@ -67,7 +67,7 @@ def train_reader(
 
 
 def count_steps(faces: int) -> int:
-    """How many steps training on so many faces takes."""
+    """The number of steps that training on ``faces`` faces takes."""
     return EPOCHS * (faces // BATCH)
 
 

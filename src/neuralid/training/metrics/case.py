@@ -14,7 +14,7 @@ from .sets import RealFaces
 class Case:
     """A generator, faces drawn by it, and the real faces they are compared with.
 
-    ``drawn`` and ``real.faces`` are of the same number.
+    ``drawn`` and ``real.faces`` hold equally many faces.
     """
 
     real: RealFaces
@@ -23,7 +23,7 @@ class Case:
     precision: str = "fp32"
 
     def part(self, count: int) -> Case:
-        """The same of the first ``count`` faces of every set."""
+        """The same with the first ``count`` faces of every set."""
         drawn = Faces(self.drawn.pictures[:count])
         return replace(self, real=self.real.part(count), drawn=drawn)
 
@@ -32,7 +32,7 @@ Measure = Callable[[Case], dict[str, float]]  # -> value by metric
 
 
 def count_faces(real: RealFaces) -> int:
-    """How many faces a metric compares that is measured on all of them."""
+    """The number of faces for a metric that is measured on all of them."""
     return len(real.faces.pictures)
 
 
@@ -42,8 +42,8 @@ class Group:
 
     ``measure`` returns a value for each metric of the group. ``floor`` returns what real faces
     score against real ones; if left out, ``measure`` finds it, with other real faces in place of
-    drawn ones. ``count`` says on how many faces the group is measured, by which its cost grows; 0
-    if it cannot be measured. ``least`` is the smallest number it can be tried on.
+    drawn ones. ``count`` gives the number of faces the group is measured on, to which its cost is
+    proportional; 0 if it cannot be measured. ``least`` is the smallest number that can be measured.
     """
 
     measure: Measure

@@ -1,4 +1,4 @@
-"""How alike drawn faces are among each other.
+"""How alike drawn faces are.
 
 References
 ----------
@@ -23,7 +23,7 @@ def measure_diversity(case: Case) -> dict[str, float]:
 def diversity(faces: Tensor) -> float:
     """Mean MS-SSIM of pairs of faces [1]_: 1 if all are the same, lower the less alike they are.
 
-    Each face is paired with the next one, in a set that has no order.
+    Each face is paired with the next one; the set should be in random order.
 
     Shape: ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, N at least 2.
     """

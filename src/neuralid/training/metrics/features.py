@@ -21,7 +21,7 @@ EVENNESS = 0.1  # share of the mean variance that is added to every direction in
 
 
 class Faces:
-    """A set of faces, and what several metrics need of it, each computed once.
+    """A set of faces, and what several metrics need from it, each computed once.
 
     Shape: ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, N at least 2.
     """

@@ -1,4 +1,4 @@
-"""How well a generator finds faces again that it was not trained on."""
+"""How well a generator reproduces faces that it was not trained on."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def count_inverted(real: RealFaces) -> int:
 
 
 def inversion_psnr(generator: Drawer, faces: Tensor, precision: str) -> float:
-    """Mean PSNR in dB of the first faces found again by a short search that starts from zero.
+    """Mean PSNR, in dB, of the first faces when inverted by a short search that starts from zero.
 
-    The search takes 20 evaluations and uses neither metric nor encoder: several dB below what
-    `neuralid invert` reaches, but it ranks generators alike, and is cheap.
+    The search takes 20 evaluations and uses neither metric nor encoder. It ends several dB below
+    `neuralid invert`, but ranks generators in the same order, and is cheap.
 
     Shape: ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, N at least 1.
     """
@@ -43,9 +43,9 @@ def inversion_psnr(generator: Drawer, faces: Tensor, precision: str) -> float:
 
 
 def memory_psnr(held_out: Tensor, others: Tensor) -> float:
-    """The floor of `inversion_psnr`: each face is answered by the most alike of the other faces.
+    """The floor of `inversion_psnr`: each face is answered by the most similar of the others.
 
-    A generator that had memorised ``others``, and nothing else, would score this.
+    A generator that had memorised ``others`` and nothing else would score this.
 
     Shape: ``(N, 3, S, S)`` and ``(M, 3, S, S)`` in ``[-0.5, 0.5]``, N and M at least 1.
     """

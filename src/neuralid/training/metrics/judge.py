@@ -18,7 +18,7 @@ from .sets import RealFaces
 from .table import BEST, METRICS, groups
 
 SHARE = 0.1  # of the run's time, at most, goes into metrics
-PROBE = 20  # what a part costs is first tried on one in this many faces
+PROBE = 20  # the cost of a part is first estimated on one in this many faces
 T = TypeVar("T")
 
 
@@ -35,9 +35,9 @@ class Judge:
     """Measures the generators of one run, always on the same latents and the same real faces.
 
     All metrics are measured if that keeps the time spent on metrics within a tenth of the run's. If
-    it doesn't, only the metric by which the best snapshot is kept is measured, so that time is left
-    for all of them later; if that is too slow as well, none is. The caller can ask for all of them
-    whatever the time. No random state is touched.
+    it doesn't, only the metric that picks the best snapshot is measured, which leaves time for all
+    of them later. If even that one is too slow, nothing is measured. The caller can ask for all of
+    them regardless of the time. No random state is touched.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Judge:
         if not must and not self._costs:
             self._probe(generator)
         if chosen := self._choose(must):
-            drawn = self._timed("drawing", self._draw, generator, first)
+            drawn = self._time("drawing", self._draw, generator, first)
             if drawn.pictures.isfinite().all():
                 values = self._compare(Case(self.real, drawn, generator, self.precision), chosen)
         skipped = [name for name in self._names() if name not in values]
@@ -91,23 +91,23 @@ class Judge:
         return [best] if self._affords("drawing", best) else []
 
     def _probe(self, generator: Drawer) -> None:
-        """Find out on a few faces what each part will cost, floors included where not known."""
+        """Estimate on a few faces what each part will cost, including floors not known yet."""
         total = count_faces(self.real)
         few = max(2, total // PROBE)
         z = draw_latents(generator, range(few))
-        self._timed("drawing", draw_faces, generator, z)
+        self._time("drawing", draw_faces, generator, z)
         self._costs["drawing"] *= total / few
         # Other real faces stand in for drawn ones, which are not all drawn yet.
         case = Case(self.real, self.real.others, generator, self.precision)
-        parts: dict[int, Case] = {}  # so that groups share what is computed once for a set
+        parts: dict[int, Case] = {}  # so that groups share what a set computes only once
         times = 1 if set(self._names()) <= self.floors.keys() else 2
         for group in self._groups():
             total = group.count(self.real)
             few = max(group.least, total // PROBE)
             if few not in parts:
                 parts[few] = case.part(few)
-            self._timed(group, group.measure, parts[few])
-            # A floor of its own is taken to cost next to nothing.
+            self._time(group, group.measure, parts[few])
+            # A floor function is assumed to cost next to nothing.
             self._costs[group] *= total / few * (times if group.floor is None else 1)
 
     def _draw(self, generator: Drawer, first: Tensor | None) -> Faces:
@@ -120,12 +120,12 @@ class Judge:
         return Faces(self.drawn.to(like.device))
 
     def _compare(self, case: Case, chosen: list[Group]) -> dict[str, float]:
-        """The metrics of some groups; and their floors, if not known yet."""
+        """Measure some groups, and their floors if not known yet; returns the metrics."""
         values: dict[str, float] = {}
         for group in chosen:
-            found = self._timed(group, group.measure, case)
+            found = self._time(group, group.measure, case)
             if not found.keys() <= self.floors.keys():
-                self.floors |= self._timed("floors", group.find_floor, case)
+                self.floors |= self._time("floors", group.find_floor, case)
             values |= found
         return values
 
@@ -133,7 +133,7 @@ class Judge:
         cost = sum(self._costs.get(part, 0.0) for part in parts)
         return self._spent + cost <= SHARE * (self._clock() - self._began)
 
-    def _timed(self, part: str | Group, work: Callable[..., T], *given: Any) -> T:
+    def _time(self, part: str | Group, work: Callable[..., T], *given: Any) -> T:
         started = self._clock()
         done = work(*given)
         self._costs[part] = self._clock() - started

@@ -18,7 +18,7 @@ from .features import random_features, whitening
 from .sets import MOST, shuffle_indices, take
 
 FEWEST = 100  # held-out faces; if fewer were kept, training faces make up the number
-SAMPLE = 10_000  # most training faces whose random features are computed, the slow part
+SAMPLE = 10_000  # most training faces compared by random features, which are slow to compute
 CHUNK = 2048  # training faces compared at a time
 K = 10
 SIDE = 28  # to which faces are shrunk where pixels are compared
@@ -78,9 +78,9 @@ class Study:
 def study(drawn: Tensor, images: np.ndarray, training: np.ndarray, validation: np.ndarray) -> Study:
     """Search the training faces for drawn and for held-out faces, in two ways.
 
-    ``drawn`` is ``(Q, 3, S, S)``, ``images`` uint8 ``(N, S, S, 3)``, the others indices of its two
-    parts. Shrunk pixels are compared with all training faces, random features with at most 10,000
-    of them, picked at random.
+    ``drawn`` is ``(Q, 3, S, S)``, ``images`` uint8 ``(N, S, S, 3)``, the others the indices of its
+    two parts. Shrunk pixels are compared with those of all training faces, random features with
+    those of at most 10,000, picked at random.
     """
     order = shuffle_indices(training, validation)
     count = min(max(len(validation), min(FEWEST, len(order) // 2)), MOST)
@@ -118,7 +118,7 @@ def find_nearest(
     among: np.ndarray,
     own: Tensor,
 ) -> Nearest:
-    """The nearest of ``images[among]`` to each face, by what ``describe`` makes of both.
+    """The nearest of ``images[among]`` to each face, as ``describe`` describes them.
 
     ``own`` is the index of each face in ``images``, or -1; a face is never its own neighbour.
 

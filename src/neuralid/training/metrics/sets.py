@@ -52,10 +52,10 @@ class RealFaces:
 
 
 def shuffle_indices(training: np.ndarray, validation: np.ndarray) -> np.ndarray:
-    """All indices, validation first; each part is in a random order that is always the same."""
+    """All indices, validation first; each part is in a fixed random order."""
     rng = np.random.default_rng(0)
     parts = [rng.permutation(part) for part in (validation, training)]
-    return np.concatenate(parts).astype(int)  # an empty list of indices is one of floats
+    return np.concatenate(parts).astype(int)  # an empty list becomes an array of floats
 
 
 def take(images: np.ndarray, indices: np.ndarray) -> Tensor:

@@ -1,6 +1,6 @@
-"""The metrics: what people are told of each, and what measures it.
+"""The metrics: how each is shown, and what measures it.
 
-Adding one is a file with its function, and an entry here.
+To add one, write a file with its function and add an entry here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .inversion import count_inverted, floor_of_inversion, measure_inversion
 from .manifolds import measure_manifolds
 from .wasserstein import measure_patches
 
-BEST = "fd_random"  # the metric by which the best snapshot is kept
+BEST = "fd_random"  # the metric that picks the best snapshot
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What people are told of a metric, and the group that it is measured with."""
+    """How a metric is shown, and the group that it is measured with."""
 
     label: str
     better: str  # "lower" or "higher"

@@ -18,18 +18,18 @@ from ...core.files import write_atomically
 KEPT = 3
 _NAME = re.compile(r"checkpoint-(\d{9,})\.pt")
 _SEAL = (
-    b"\nsha256 "  # then the hex digits of all before it; torch.load passes over the end of a file
+    b"\nsha256 "  # then the digest of all before it, in hex; torch.load ignores the end of a file
 )
 
 
 def save_checkpoint(folder: Path, images: int, values: dict[str, Any]) -> Path:
     """Write ``checkpoint-<images>.pt`` and delete all but the last three.
 
-    Those of more pictures go too: they are of a stretch that was left, being damaged or diverged.
-    Raises `OutputError`, and has deleted nothing then.
+    Checkpoints of more pictures go too: they belong to an abandoned stretch, or are damaged. If it
+    raises `OutputError`, nothing has been deleted.
     """
     path = folder / f"checkpoint-{images:09d}.pt"
-    # Through memory: torch.save tells of a full disk in words of its own.
+    # Through memory, as torch.save reports a full disk by an error of its own.
     buffer = io.BytesIO()
     torch.save(values, buffer)
     digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
@@ -57,12 +57,12 @@ def load_checkpoint(
 ) -> bool:
     """Give ``accept`` the newest checkpoint that can be read and that it takes without an error.
 
-    ``on_damaged`` hears of each that is no good. Returns False if there is none at all, and
-    raises `TrainingError` if there are some and none can be read.
+    ``on_damaged`` is called for each one that fails. Returns False if there are no checkpoints;
+    raises `TrainingError` if there are some but none can be read.
     """
     found = checkpoints(folder)
     for path in reversed(found):
-        # A damaged file makes torch raise nearly anything; so does one of another program.
+        # A damaged file makes torch raise almost anything; so does another program's.
         try:
             accept(read_checkpoint(path, device))
             return True
@@ -80,5 +80,5 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """What `save_checkpoint` was given. A damaged file raises `ValueError`, or what torch does."""
     values, seal, digest = path.read_bytes().rpartition(_SEAL)
     if not seal or hashlib.sha256(values).hexdigest().encode() != digest:
-        raise ValueError("the checksum is not that of the content")
+        raise ValueError("the checksum does not match the content")
     return dict(torch.load(io.BytesIO(values), map_location=device, weights_only=True))

@@ -32,7 +32,7 @@ class Run:
 
     @classmethod
     def create(cls, out: Path, name: str) -> Run:
-        """A new folder numbered one above the highest there is."""
+        """Create a folder whose number is one above the highest so far."""
         make_folder(out)
         while True:
             number = max((number for number, _ in _numbered(out)), default=-1) + 1
@@ -43,7 +43,9 @@ class Run:
                     sync_folder(out)
                 return cls(folder)
             except OutputError as error:
-                if not isinstance(error.__cause__, FileExistsError):  # else another was quicker
+                if not isinstance(
+                    error.__cause__, FileExistsError
+                ):  # else another process was quicker
                     raise
 
     @classmethod
@@ -66,7 +68,7 @@ class Run:
     def launched_by(
         cls, out: Path, name: str | None, since: float, options: dict[str, Any]
     ) -> Run | None:
-        """The newest run with these options that a start of torchrun made or went on with."""
+        """The newest run with these options that a launch of torchrun created or resumed."""
         wanted = json.loads(json.dumps(options))
         for _, folder in sorted(_numbered(out), reverse=True):
             try:
@@ -81,10 +83,10 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out of the folder; what a killed one left unfinished is removed.
+        """Keep other processes out of the folder, and remove what a killed one left unfinished.
 
-        The lock ends with this process, even if that is killed. Raises `TrainingError` if another
-        has it.
+        The lock ends with this process, even if it is killed. Raises `TrainingError` if another
+        process holds it.
         """
         with ExitStack() as stack:
             try:
@@ -92,7 +94,7 @@ class Run:
             except Held as error:
                 raise TrainingError(
                     f"{self.folder} is in use by another run ({error})",
-                    hint="wait for its end, or stop it; without `resume` a run gets its own folder",
+                    hint="wait until it ends, or stop it; without `resume` a run gets a new folder",
                 ) from error
             remove_unfinished(self.folder)
             yield
@@ -117,7 +119,7 @@ class Run:
     def log(self, record: Record) -> None:
         """Append one line to log.jsonl, then call the listeners with the record.
 
-        After a line that was cut short, by a kill or a full disk, it begins a new one.
+        It first ends a line that was cut short, by a kill or a full disk.
         """
         path = self.log_path
         line = json.dumps(record.to_json()).encode() + b"\n"
@@ -128,10 +130,10 @@ class Run:
 
 
 def snapshot_label(images: int, batch: int) -> str:
-    """How a snapshot's files are numbered, each in its own way: thousands of pictures, ``000020``.
+    """What tells a snapshot's files from those of others: thousands of pictures, ``000020``.
 
-    If the step before has those thousands too, as when a run is stopped, with the rest:
-    ``000020_512``.
+    If the previous step fell in the same thousand, as when a run is stopped, the remainder is
+    appended: ``000020_512``.
     """
     thousands, rest = divmod(images, 1000)
     begun = (images - batch) // 1000 != thousands
@@ -139,7 +141,7 @@ def snapshot_label(images: int, batch: int) -> str:
 
 
 def labelled_kimg(label: str) -> float | None:
-    """Thousands of pictures by a `snapshot_label`; None if it is none."""
+    """Thousands of pictures by a `snapshot_label`; None for any other text."""
     found = re.fullmatch(r"(\d+)(?:_(\d{3}))?", label)
     return int(found[1]) + int(found[2] or 0) / 1000 if found else None
 

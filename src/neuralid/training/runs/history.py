@@ -1,4 +1,4 @@
-"""What a run's log tells: the line the training took, how long it took, how long it will take."""
+"""What a run's log tells: how training went, how long it took, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .records import (
     read_records,
 )
 
-PAUSE = 600.0  # seconds between two lines, beyond what training took, in which nothing ran
-RECENT = 30  # lines from which the speed is taken to tell how long the rest will take
+PAUSE = 600.0  # seconds between two lines, beyond those of training, that count as a pause
+RECENT = 30  # lines from which the speed is taken, to estimate how long the rest will take
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class TimedTick(Tick):
 
 @dataclass
 class History:
-    """The log of a run, without the stretches that were left and trained again.
+    """The log of a run, without the stretches that were abandoned and trained again.
 
-    A resumed run goes back to its checkpoint, and one that diverged to its last good state: what
-    the log says of pictures beyond that point is not the past of the weights there are now.
+    A resumed run goes back to its checkpoint, and one that diverged to its last good state. What
+    the log says beyond that point did not lead to the present weights.
     """
 
     ticks: list[TimedTick] = field(default_factory=list)  # one per thousand pictures
@@ -43,12 +43,12 @@ class History:
     events: list[Event] = field(default_factory=list)  # all that ever happened
     skipped: int = 0  # pictures that could not be read
     kimg: float = 0.0  # thousands of pictures shown, as far as the log goes
-    seconds: float = 0.0  # spent on training in all, pauses left out
+    seconds: float = 0.0  # spent on training in total, without pauses
     judging: float = 0.0  # seconds of them that went into metrics
 
     @classmethod
     def read(cls, path: Path) -> History:
-        """From a log.jsonl; lines that are damaged are passed over, and so is a missing file."""
+        """From a log.jsonl; damaged lines are skipped, and a missing file counts as empty."""
         history, last = cls(), None
         for record in read_records(path):
             history._add(record, last)
@@ -56,7 +56,7 @@ class History:
         return history
 
     def _add(self, record: Record, last: Tick | None) -> None:
-        """Take a record in; ``last`` is the tick before it."""
+        """Take in a record; ``last`` is the tick before it."""
         match record:
             case Event():
                 self._add_event(record)
@@ -65,7 +65,7 @@ class History:
             case Measured():
                 self.judging += record.seconds or 0.0
                 if record.metrics:
-                    _leave(self.measured, record.kimg)
+                    _drop(self.measured, record.kimg)
                     self.measured.append(record)
             case Tick():
                 self._add_tick(record, last)
@@ -77,15 +77,15 @@ class History:
     def _add_event(self, event: Event) -> None:
         self.events.append(event if event.kimg is not None else replace(event, kimg=self.kimg))
         if event.name == RESUMED and event.kimg is not None:
-            _leave(self.ticks, event.kimg, beyond=True)
-            _leave(self.measured, event.kimg, beyond=True)
+            _drop(self.ticks, event.kimg, beyond=True)
+            _drop(self.measured, event.kimg, beyond=True)
             self.kimg = event.kimg
 
     def _add_tick(self, tick: Tick, last: Tick | None) -> None:
         took = _seconds(tick, last)
         self.seconds += took
-        _leave(self.ticks, tick.kimg)
-        _leave(self.measured, tick.kimg)
+        _drop(self.ticks, tick.kimg)
+        _drop(self.measured, tick.kimg)
         self.ticks.append(TimedTick(**vars(tick), seconds=took))
         self.kimg = tick.kimg
 
@@ -98,7 +98,7 @@ class History:
         return (recent[-1].kimg - before) * 1000 / seconds if seconds > 0 else None
 
     def seconds_left(self, total: float) -> float | None:
-        """How long what is left of ``total`` thousand pictures will take; None if not known."""
+        """How long the rest of ``total`` thousand pictures will take; None if not known yet."""
         return max(total - self.kimg, 0) * 1000 / self.speed if self.speed else None
 
     def line(self, total: float) -> str:
@@ -118,7 +118,7 @@ class History:
 
     def _measured_now(self) -> Iterator[str]:
         if self.measured and self.measured[-1].kimg > self.kimg - 0.0005:
-            # The first is the one the best snapshot is kept by; all would not fit in a line.
+            # The first one picks the best snapshot; all of them would not fit in a line.
             for name, value in list(self.measured[-1].metrics.items())[:1]:
                 if value is not None:
                     yield f"{name} {value:.3g}"
@@ -136,14 +136,14 @@ def in_words(seconds: float) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
-def _leave(records: list[TimedTick] | list[Measured], kimg: float, beyond: bool = False) -> None:
+def _drop(records: list[TimedTick] | list[Measured], kimg: float, beyond: bool = False) -> None:
     """Drop those from ``kimg`` on, or those ``beyond`` it."""
     while records and (records[-1].kimg > kimg or (records[-1].kimg == kimg and not beyond)):
         records.pop()
 
 
 def _seconds(tick: Tick, last: Tick | None) -> float:
-    """How long a tick took: by the clock if training went on from the one before it."""
+    """How long a tick took: by the clock if training continued from the one before it."""
     before = last.kimg if last else 0.0
     covered = tick.kimg - before if tick.kimg > before else min(1.0, tick.kimg)
     speed = tick.images_per_second

@@ -1,6 +1,6 @@
 """``neighbours.html``: the nearest training faces of drawn ones, in one offline file.
 
-It shows training pictures, so it is for those who may see them.
+It shows training pictures, so it is only for those who may see them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def write_neighbours(
 ) -> Path:
     """Write the page into ``folder``; returns its path. Raises `OutputError`.
 
-    ``pictures`` is uint8 ``(N, S, S, 3)``, all that the study searched in, and ``names`` theirs.
+    ``pictures`` is uint8 ``(N, S, S, 3)``, all that were searched, and ``names`` are theirs.
     """
     assets = package_files("neuralid") / "assets" / "report"
     pixels = found.comparisons[0]
@@ -68,22 +68,20 @@ def _summary(found: Study) -> str:
     shares = [share for each in found.comparisons for share in (each.near(), each.alone())]
     if found.held_out < FEWEST:
         verdict = (
-            "Too few photographs were held out to tell whether any are copies: look at the pairs."
+            "Too few photographs were held out to tell whether faces are copied: look at the pairs."
         )
     elif max(shares) <= _by_chance(found):
         verdict = "Nothing here looks like copying."
     else:
-        verdict = (
-            "More drawn faces are near a training face than photographs are: look at the pairs."
-        )
+        verdict = "More drawn faces than photographs are near a training face: look at the pairs."
     return (
         f"{len(found.drawn)} drawn faces, and {len(found.real)} photographs kept for comparison, "
-        f"looked for among {found.comparisons[0].searched:,} training faces. {verdict}"
+        f"were looked for among {found.comparisons[0].searched:,} training faces. {verdict}"
     )
 
 
 def _by_chance(found: Study) -> float:
-    """The largest share that is no sign of copying: four standard errors above 0.01."""
+    """The largest share that is not a sign of copying: four standard errors above 0.01."""
     return 0.01 + 4 * (0.01 / len(found.drawn) + 0.01 / len(found.real)) ** 0.5
 
 
@@ -113,23 +111,24 @@ def _row(cells: Sequence[str], tag: str) -> str:
 def _notes(found: Study) -> str:
     lines = [
         "Pixels: root mean square difference of faces shrunk to 28 pixels and slightly blurred, "
-        "of a range of 1. Random features: those of FD-random, made evenly wide."
+        "where pixels range from 0 to 1. Random features: those of FD-random, whitened."
     ]
     lines += [
-        f"By {each.name}, a random {each.searched:,} of the training faces were searched."
+        f"By {each.name}, only {each.searched:,} random training faces were searched."
         for each in found.comparisons
         if each.searched < found.comparisons[0].searched
     ]
     if found.held_out < len(found.real):
         lines.append(
-            f"Only {found.held_out} faces were held out: training faces, each left out of its own "
-            f"search, make up {len(found.real)}. With so few the shares mean little."
+            f"Only {found.held_out} faces were held out. Training faces, each left out of its own "
+            f"search, make up the rest of the {len(found.real)}. "
+            "With so few, the shares mean little."
         )
     return " ".join(lines)
 
 
 def _chart(each: Comparison) -> str:
-    """Two histograms over each other, as SVG."""
+    """Two overlaid histograms, as SVG."""
     both = (each.drawn.nearest, each.real.nearest)
     top = max(float(torch.cat(both).quantile(0.995)), 1e-9) * 1.05
     counts = [_shares(values, top) for values in both]

@@ -24,7 +24,7 @@ _NAME = re.compile(r"\w[\w .-]{0,99}")
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run is made of, apart from where and how fast it runs."""
+    """Everything that defines a run, apart from where and how fast it runs."""
 
     data: Path
     model: ModelConfig
@@ -64,12 +64,12 @@ class Plan:
 
 
 def new_plan(options: TrainOptions) -> Plan:
-    """A plan from options; what is not said takes its default. Raises `ConfigError`."""
+    """A plan from options; what is not given takes its default. Raises `ConfigError`."""
     given = _given(options)
     if "data" not in given:
         raise ConfigError("no data to train on", hint="give `data` a folder or zip of faces")
     model = _model(given)
-    own = architecture(model.architecture).recipe  # unless another is said
+    own = architecture(model.architecture).recipe  # unless another is given
     settings = {
         "model": model,
         "crop": CropConfig(**_of("crop", given)),
@@ -80,7 +80,7 @@ def new_plan(options: TrainOptions) -> Plan:
 
 
 def resumed_plan(run: Run, options: TrainOptions) -> Plan:
-    """The run's own plan, with what may change taken from ``options``; what may not is named."""
+    """The run's own plan, changed by ``options``; `ConfigError` names one that may not change."""
     try:
         stored = Plan.from_dict(run.read_options()).to_dict()
     except (KeyError, TypeError, NeuralidError) as error:
@@ -123,7 +123,7 @@ def _check_architecture(plan: Plan) -> None:
 
 
 def _given(options: TrainOptions) -> dict[str, Any]:
-    """What was said, as a plan holds it: whole paths, so that a run can be resumed anywhere."""
+    """What was given, as a plan holds it: absolute paths, to resume a run from anywhere."""
     given = options.outcome()
     if "data" in given:
         given["data"] = str(Path(given["data"]).resolve())

@@ -1,7 +1,7 @@
-"""The lines of a run's log: one small type for each kind, and the one reader of the file.
+"""The lines of a run's log: one small type for each kind, and the only reader of the file.
 
-A line is a JSON object, whose keys stand in each type's `to_json`. A line that is damaged or of
-another shape is passed over, and a value of the wrong type counts as unknown.
+A line is a JSON object, whose keys each type's `to_json` shows. Lines that are damaged or of
+another shape are skipped, and a value of the wrong type counts as unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 # Names of events.
-RESUMED = "resumed"  # the run went on from its checkpoint of that many pictures
+RESUMED = "resumed"  # the run continued from its checkpoint of that many pictures
 ROLLBACK = "rollback"  # it diverged, and went back to its last good state
 COLLAPSED = "collapsed"  # the generator draws the same face for every latent
 
@@ -52,7 +52,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A snapshot was written; all that is known of it stands before this line."""
+    """A snapshot was written; everything known about it precedes this line."""
 
     kimg: float
     grid: str  # file name of its sample grid
@@ -69,7 +69,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the metrics say of a snapshot, as far as there was time for them."""
+    """The metrics of a snapshot, as far as there was time for them."""
 
     kimg: float
     metrics: dict[str, float | None]  # by name; None: not a finite number
@@ -115,7 +115,7 @@ class Floors:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to the run, and what is known of it."""
+    """Something that happened to the run, and what is known about it."""
 
     name: str
     kimg: float | None = None
@@ -154,7 +154,7 @@ class Skipped:
 
 
 Record: TypeAlias = Tick | Snapshot | Measured | Floors | Event | Skipped
-# In the order in which a line's keys decide.
+# The first one that knows a line's keys decides what it is.
 _READERS: tuple[Callable[[dict[str, Any]], Record | None], ...] = (
     Event.from_json,
     Floors.from_json,
@@ -168,7 +168,7 @@ _READERS: tuple[Callable[[dict[str, Any]], Record | None], ...] = (
 def read_records(path: Path) -> Iterator[Record]:
     """The records of a log.jsonl, in order.
 
-    Lines that are damaged or of no known kind are passed over; a missing file has none.
+    Lines that are damaged or of no known kind are skipped; a missing file has none.
     """
     try:
         content = path.read_text(encoding="utf-8", errors="replace")
@@ -191,12 +191,12 @@ def parse(line: str) -> Record | None:
 
 
 def number(value: Any) -> float | None:
-    """A number that can be drawn, or None: for null, NaN, an infinity, or no number at all."""
+    """A finite number, or None for null, NaN, an infinity, and what is not a number at all."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         known = float(value)
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # an integer with hundreds of digits
         return None
     return known if math.isfinite(known) else None
 

@@ -1,6 +1,6 @@
-"""``report.html``: one file that shows how a run goes, offline, made from what lies in its folder.
+"""``report.html``: one offline file that shows how a run is going, made from the run's folder.
 
-The page, its style and its script lie in ``assets/report/``; the figures go into it as JSON.
+The page, its style and its script are in ``assets/report/``; the figures go into it as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .history import History, TimedTick, in_words
 from .records import Event, number
 
 NAME = "report.html"
-POINTS = 1000  # of a curve, at most: a long run's are averaged
+POINTS = 1000  # per curve, at most; those of a long run are averaged
 GRIDS = 60  # sample grids in the page, at most
 CURVES = ("loss_d", "loss_g", "d_real", "d_fake", "augment_p", "real_sign", "images_per_second")
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
@@ -42,7 +42,7 @@ def write_report(folder: Path, history: History) -> Path:
 
 
 def gather(folder: Path, history: History) -> dict[str, Any]:
-    """All that the page shows, as JSON has it; numbers that are not finite are null."""
+    """All that the page shows, ready for JSON; numbers that are not finite become null."""
     options = _options(folder)
     total = number(_inside(options, "train").get("kimg"))
     left = history.seconds_left(total) if total else None
@@ -66,7 +66,7 @@ def gather(folder: Path, history: History) -> dict[str, Any]:
 
 
 def _page(data: dict[str, Any]) -> str:
-    """The page with style, script and data put in; data cannot end their own element."""
+    """The page with style, script and data put in; the data cannot end their element."""
     assets = package_files("neuralid") / "assets" / "report"
     parts = {
         "title": html.escape(f"{data['title']} · neuralid"),
@@ -111,9 +111,9 @@ def _event(event: Event) -> dict[str, Any]:
 
 
 def _grids(folder: Path) -> Iterator[dict[str, Any]]:
-    """The sample grids, oldest first, as data URIs; each is compressed once in a run's life."""
-    before = _grids_before(folder / NAME)
-    for path in _thinned(sorted(folder.glob("fakes*.png"))):
+    """The sample grids, oldest first, as data URIs; each is compressed only once per run."""
+    before = _read_grids(folder / NAME)
+    for path in _thin(sorted(folder.glob("fakes*.png"))):
         try:
             stat = path.stat()
             stamp = f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
@@ -123,8 +123,8 @@ def _grids(folder: Path) -> Iterator[dict[str, Any]]:
         yield {"kimg": labelled_kimg(path.stem[5:]), "stamp": stamp, "source": source}
 
 
-def _thinned(paths: list[Path]) -> list[Path]:
-    """Every path, or every second, fourth, ...: so that those taken once stay; always the last."""
+def _thin(paths: list[Path]) -> list[Path]:
+    """Every path, or every second, fourth, ...: all of them were taken before; always the last."""
     paths = [path for path in paths if labelled_kimg(path.stem[5:]) is not None]
     step = 1
     while -(-len(paths) // step) >= GRIDS:
@@ -137,8 +137,8 @@ def _data_uri(path: Path) -> str:
     return "data:image/webp;base64," + base64.b64encode(small).decode()
 
 
-def _grids_before(report: Path) -> dict[str, str]:
-    """The pictures in the report as it is, by stamp; none if it is missing or damaged."""
+def _read_grids(report: Path) -> dict[str, str]:
+    """The pictures in the existing report, by stamp; none if it is missing or damaged."""
     try:
         (text,) = _DATA.findall(report.read_text(encoding="utf-8"))
         return {grid["stamp"]: grid["source"] for grid in json.loads(text)["grids"]}
@@ -160,7 +160,7 @@ def _inside(options: dict[str, Any], part: str) -> dict[str, Any]:
 
 
 def _tables(title: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A table of the options, and one of each group in them: rows of name and value."""
+    """A table of the options, and one for each group in them: rows of name and value."""
     plain = {key: value for key, value in options.items() if not isinstance(value, dict)}
     rows = [[key.replace("_", " "), _shown(value)] for key, value in plain.items()]
     if rows:

@@ -28,7 +28,7 @@ _TAGS = {
 
 
 def check_installed(wanted: bool) -> None:
-    """Raises `ConfigError`, before anything long begins, if it is ``wanted`` and not there."""
+    """Raise `ConfigError`, before any long work, if TensorBoard is ``wanted`` but missing."""
     if wanted and find_spec("tensorboard") is None:
         raise ConfigError(
             "`tensorboard` needs the package tensorboard, which is not installed",
@@ -38,7 +38,7 @@ def check_installed(wanted: bool) -> None:
 
 @contextmanager
 def event_files(run: Run) -> Iterator[None]:
-    """While open, what is written to the run's log goes into event files in its folder too."""
+    """While open, records of the run's log also go into event files in its folder."""
     events = EventFiles(run.folder)
     run.listeners.append(events)
     try:
@@ -51,8 +51,8 @@ def event_files(run: Run) -> Iterator[None]:
 class EventFiles:
     """A listener to a run's log; the step of every value is the number of pictures shown.
 
-    A run that goes back, on resume or after it diverged, begins a new file, which tells
-    TensorBoard to forget what the earlier ones say of that step and later ones.
+    A run that goes back, on resume or after it diverged, starts a new file. That tells TensorBoard
+    to discard what earlier files say from that step on.
     """
 
     def __init__(self, folder: Path) -> None:

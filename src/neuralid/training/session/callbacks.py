@@ -1,4 +1,4 @@
-"""Who hears how a run goes."""
+"""Who is told how a run is going."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..loop import Step
 
 
 def _ignore(*_: object) -> None:
-    """What happens to news nobody asked for."""
+    """What a callback does that was not given."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Callbacks:
     should_stop: Callable[[], bool] = lambda: False
 
     def silent(self) -> Callbacks:
-        """Those of a process that is not the first: it can be told to stop, and says nothing."""
+        """Those of the other processes, which can be told to stop but report nothing."""
         return Callbacks(should_stop=self.should_stop)
 
     def loading(self, done: int, total: int) -> None:
-        """Pass on that pictures were read. Raises `KeyboardInterrupt` if it is to stop."""
+        """Pass on how many pictures are read. Raises `KeyboardInterrupt` if told to stop."""
         if self.should_stop():
             raise KeyboardInterrupt
         self.on_load(done, total)

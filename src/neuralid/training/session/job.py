@@ -1,4 +1,4 @@
-"""What all parts of one stretch of training work with."""
+"""What all parts of one stretch of training share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .callbacks import Callbacks
 
 @dataclass(frozen=True)
 class Job:
-    """One process's part in one stretch of training; of its processes the first alone writes."""
+    """One process's part in one stretch of training; only the first process writes."""
 
     plan: Plan
     run: Run

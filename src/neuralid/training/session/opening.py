@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ... import __version__
 from ...core.errors import OutputError
 from ...core.files import check_writable
+from ...core.version import __version__
 from ...data.dataset import Dataset
 from ..distributed.launch import launch_name, launch_time, was_launched
 from ..options import TrainOptions
@@ -21,7 +21,7 @@ from ..runs.records import Skipped
 
 
 def find_run(options: TrainOptions) -> Run | None:
-    """The run to go on with: the one asked for, or that of this torchrun before a restart."""
+    """The run to resume: the one asked for, or this torchrun's own, after a restart."""
     out = Path(options.out)
     if options.resume is not None:
         return Run.find(out, options.resume)
@@ -31,7 +31,7 @@ def find_run(options: TrainOptions) -> Run | None:
 
 
 def lock_run(resumed: Run | None, out: Path, held: ExitStack) -> None:
-    """Keep other processes out of a run that is gone on with; for a new one, check ``out``."""
+    """Keep other processes out of a resumed run; for a new one, check that ``out`` is writable."""
     if resumed is None:
         check_writable(_nearest_folder(out) / "run")
     else:
@@ -58,7 +58,7 @@ def open_run(
 
 @contextmanager
 def hint_at_resume(run: Run) -> Iterator[None]:
-    """A file that cannot be written ends a run and loses nothing: the hint says so."""
+    """If a file cannot be written, add to the hint how to resume the run: nothing is lost."""
     try:
         yield
     except OutputError as error:
@@ -78,7 +78,7 @@ def _create_run(out: Path, plan: Plan, faces: Dataset, held: ExitStack) -> Run:
 def _identify_pictures(
     resumed: Run | None, faces: Dataset, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """What tells one set of pictures from another; says so if the run began with others."""
+    """What tells one set of pictures from another; warns if the run began with others."""
     names = "\0".join(faces.names).encode("utf-8", "surrogateescape")
     now = {"count": len(faces.names), "names": hashlib.sha256(names).hexdigest()[:16]}
     before = resumed.read_options().get("pictures", now) if resumed else now
@@ -88,5 +88,5 @@ def _identify_pictures(
 
 
 def _nearest_folder(path: Path) -> Path:
-    """The folder itself, or the nearest above it that exists: where it will be made."""
+    """The folder itself, or the nearest existing one above it, in which it will be made."""
     return next(p for p in (path, *path.absolute().parents) if p.exists())

@@ -30,7 +30,7 @@ def finish_and_publish(
 ) -> Path | None:
     """Measure latent space, train the encoder, find the directions, and publish the weights.
 
-    Returns their path in the cache; None if it was stopped, and then a resumed run begins here
+    Returns their path in the cache, or None if it was stopped; a resumed run then starts here
     again. Only the first process does this.
     """
     if job.world.size > 1:

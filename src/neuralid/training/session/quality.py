@@ -1,4 +1,4 @@
-"""What a run says of its own faces: metrics at snapshots, the best weights, the nearest faces."""
+"""How a run judges its own faces: metrics at snapshots, the best weights, the nearest faces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FEW = 100  # held-out faces below which metrics tell little
 
 
 class Quality:
-    """Measures the averaged generator of one run; what it finds is in the run's folder."""
+    """Measures the averaged generator of one run, and keeps what it finds in the run's folder."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Quality:
         known = {k: v for k, v in before.floors.items() if k in METRICS and v is not None}
         self.judge = Judge(real, precision, known, ran=before.seconds, spent=before.judging)
         self.scores: dict[str, float] = {}  # of the last snapshot, as far as they were measured
-        self.best = self._best_before()  # its score, and pictures shown
+        self.best = self._read_best()  # its score, and pictures shown
         if (kept := len(faces.validation())) < FEW:
             say(f"only {kept} faces are kept for validation: the metrics will tell little")
 
@@ -64,7 +64,7 @@ class Quality:
         known = len(self.judge.floors)
         found = self.judge.measure(build_drawer(generator), first, must)
         self.scores = _rounded(found.values)
-        self._keep_best(generator, description)  # first: the log tells of nothing that is not there
+        self._keep_best(generator, description)  # first, so that the log names no missing file
         if len(self.judge.floors) > known:
             self.run.log(Floors({**_rounded(self.judge.floors)}))
         kimg, seconds = description.images_seen / 1000, round(found.seconds, 2)
@@ -89,8 +89,8 @@ class Quality:
         path = write_neighbours(self.run.folder, found, faces.images, faces.names, images / 1000)
         self.say(f"nearest training faces: {path}")
 
-    def _best_before(self) -> tuple[float, int] | None:
-        """Of the run that is resumed: what its best weights say of themselves."""
+    def _read_best(self) -> tuple[float, int] | None:
+        """The score in a resumed run's best weights, and the pictures shown; None without them."""
         try:
             before = weights.load_weights(self.run.folder / BEST_NAME).description
             return before.scores[BEST], before.images_seen

@@ -1,4 +1,4 @@
-"""A run that went wrong: back to a good state, and told of."""
+"""When a run goes wrong: put a good state back, and report it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..state import TrainState
 
 @dataclass(frozen=True)
 class Recovery:
-    """Puts the state of one run back, on all its processes; the first one reads and tells."""
+    """Puts back the state of one run, on all its processes; the first reads and reports."""
 
     plan: Plan
     run: Run
@@ -32,9 +32,9 @@ class Recovery:
     say: Callable[[str], None]
 
     def restore(self) -> bool:
-        """Put the newest checkpoint back that can be read; False if there is none yet.
+        """Put back the newest checkpoint that can be read; False if there are no checkpoints yet.
 
-        Raises `TrainingError` if none of those there are can be read.
+        Raises `TrainingError` if there are some but none can be read.
         """
 
         def load() -> bool:
@@ -47,7 +47,7 @@ class Recovery:
 
         found = self.world.first(load)
         if self.world.size > 1:
-            self.state.unpack(self.world.equal(self.state.pack()))
+            self.state.unpack(self.world.broadcast(self.state.pack()))
         return found
 
     def begin(self) -> None:
@@ -60,7 +60,7 @@ class Recovery:
             self.state.unpack(fresh.pack())
             return
         self.world.alone(lambda: self._start_from(fresh, Path(self.plan.from_weights)))
-        self.state.unpack(self.world.equal(fresh.pack()))
+        self.state.unpack(self.world.broadcast(fresh.pack()))
 
     def _start_from(self, state: TrainState, path: Path) -> None:
         origin = read_origin(path)
@@ -70,10 +70,10 @@ class Recovery:
             self.say(f"{path.name} comes without its discriminator: {alone}")
 
     def go_back(self) -> None:
-        """After a loss that was not finite: the last checkpoint, else the start, at half the rates.
+        """After a loss that was not finite, put back the last checkpoint and halve the rates.
 
-        Checkpoints are written only of states that are sound. The rates are part of the state, so
-        a run that is resumed keeps them.
+        Without a checkpoint, the run starts over. Only sound states are written as checkpoints. The
+        rates are part of the state, so a resumed run keeps them.
         """
         diverged, times = self.state.images / 1000, self.state.rollbacks + 1
         if not self.restore():
@@ -90,7 +90,7 @@ class Recovery:
         )
 
     def watch(self, drawn: float, real: float) -> None:
-        """Tell, once, of a generator that has collapsed, by the `spread` of its faces."""
+        """Report, once, a generator that has collapsed, judged by the `spread` of its faces."""
         if not has_collapsed(drawn, real, self.state.step):
             return
         history = History.read(self.run.log_path)
@@ -100,6 +100,6 @@ class Recovery:
         facts = {"share_of_real_spread": share}
         self.run.log(Event(COLLAPSED, self.state.images / 1000, facts, now()))
         self.say(
-            f"the generator has collapsed: its faces differ {share:.0%} as much as real "
-            "ones; start again with another seed or recipe, or a larger batch"
+            f"the generator has collapsed: its faces vary only {share:.0%} as much as "
+            "real ones; start again with another seed or recipe, or a larger batch"
         )

@@ -27,7 +27,7 @@ class Trained:
     """Where the run is, and the averaged generator's weights (None for a dry run)."""
 
     run: Path | None
-    weights: Path | None  # None too for a run that was stopped: its folder has its own
+    weights: Path | None  # None also for a stopped run, whose folder has its own
     images: int  # real pictures shown
     finished: bool = True
 
@@ -64,7 +64,7 @@ class Session:
         if self.job.world.is_first:
             self.job.run.log(Event(RESUMED, kimg, time=now()))
         self.job.say(
-            f"resumed after {kimg:g} kimg" if found else "no checkpoint yet: starting anew"
+            f"resumed after {kimg:g} kimg" if found else "no checkpoint yet: starting over"
         )
         return found
 
@@ -102,14 +102,14 @@ class Session:
 
 
 class Ticks:
-    """Logs the mean of the steps of each `TICK` pictures, and of what is left at the end."""
+    """Logs the mean of the steps over each `TICK` pictures, and over the rest at the end."""
 
     def __init__(self, run: Run, device: torch.device) -> None:
         self.run, self.device = run, device
         self._steps: list[Step] = []
 
     def add(self, step: Step) -> None:
-        """Take a step in; a line is written at the first one of the next `TICK` pictures."""
+        """Take in a step; the one that reaches the next `TICK` pictures writes a line."""
         self._steps.append(step)
         before = step.images - step.new
         if step.images // TICK == before // TICK and step.images < step.total:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ... import __version__, weights
+from ... import weights
+from ...core.version import __version__
 from ...faces.align import measure_frame
 from ...latents.latent import draw_latents
 from ...models.building import build_drawer
@@ -24,11 +25,11 @@ from .quality import Quality
 from .recovery import Recovery
 
 SHOWN = 64  # faces in a snapshot's grid
-MEASURED = 256  # faces in which the places of the eyes are measured
+MEASURED = 256  # faces on which the places of the eyes are measured
 
 
 class Snapshots:
-    """Writes the snapshots of one stretch of training, and keeps what is known of the faces."""
+    """Writes the snapshots of one stretch of training, and keeps what is known about the faces."""
 
     def __init__(self, job: Job, recovery: Recovery) -> None:
         self.job, self.recovery = job, recovery
@@ -38,7 +39,7 @@ class Snapshots:
         self.quality = Quality(job.run, job.faces, job.device, job.precision, job.say)
 
     def write(self, state: TrainState) -> None:
-        """Write a grid of the same latents as ever, the weights, and a checkpoint; then measure."""
+        """Write a grid, always of the same latents, the weights and a checkpoint; then measure."""
         plan, folder = self.job.plan, self.job.run.folder
         label = snapshot_label(state.images, plan.train.batch)
         drawer = build_drawer(state.average)
@@ -49,7 +50,7 @@ class Snapshots:
         weights.save_weights(path, state.average, self.describe(state))
         save_checkpoint(folder, state.images, state.pack())
         self.recovery.watch(spread(faces), self.real_spread)
-        self._measure(state, faces)  # after all that must not be lost
+        self._measure(state, faces)  # last: by now all that must not be lost is written
         self._report(state, grid)
 
     def describe(self, state: TrainState) -> weights.Description:
@@ -67,13 +68,13 @@ class Snapshots:
         )
 
     def _measure(self, state: TrainState, faces: Tensor) -> None:
-        """Measure the averaged generator, but not where somebody waits for the run to stop."""
+        """Measure the averaged generator, unless someone is waiting for the run to stop."""
         finished = state.images >= self.job.plan.train.kimg * 1000
         if finished or not self.job.callbacks.should_stop():
             self.quality.measure(state.average, faces, self.describe(state), must=finished)
 
     def _report(self, state: TrainState, grid: Path) -> None:
-        """Log the snapshot, write the report, and say in one line how the run stands."""
+        """Log the snapshot, write the report, and summarise the run in one line."""
         run = self.job.run
         run.log(Snapshot(state.images / 1000, grid.name))
         history = History.read(run.log_path)

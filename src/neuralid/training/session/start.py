@@ -1,4 +1,4 @@
-"""From options to a run: the order in which it is found, planned, read for, and trained."""
+"""From options to a run: find it, make a plan, read the pictures, train."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .job import Job
 from .opening import find_run, hint_at_resume, lock_run, open_run
 from .session import Session, Trained
 
-SIZES_NAMED = 4  # face sizes that are named one by one
+SIZES_NAMED = 4  # up to this many face sizes are listed one by one
 
 
 def start_training(options: TrainOptions, callbacks: Callbacks) -> Trained:
-    """Begin or resume the run that ``options`` say, and train it to its end; see `neuralid.train`.
+    """Start or resume the run that ``options`` describe, and train it; see `neuralid.train`.
 
-    Every process of a run calls this alike; the callbacks of the first are the ones that hear.
+    Every process of a run calls this in the same way; only the first one's callbacks report.
     """
     check_installed(options.tensorboard)
     with join_world() as world:
@@ -99,7 +99,7 @@ def _name_sizes(counts: dict[str, int]) -> str:
 
 
 def _read_attributes(plan: Plan, faces: Dataset, say: Callable[[str], None]) -> Attributes | None:
-    """Those of all faces, read before anything long begins."""
+    """The attributes of all faces, read before any long work."""
     if not plan.attributes:
         return None
     known = read_attributes(plan.attributes, faces.names)
