@@ -14,7 +14,6 @@ from torch import Tensor
 from ..core.device import pick_precision
 from ..latents.config import InvertConfig
 from ..latents.inversion import invert as search
-from ..models.drawing import draw_faces
 from ..pictures import images
 from ..pictures.photo import Photo, Source
 from ..pictures.quality import psnr, ssim
@@ -142,7 +141,8 @@ def _tune(
     targets = images.to_tensor(np.stack([item.target for item in found]))
     inside = _inside(model, framed)
     tuned = model.tune(latents, targets, steps, inside, on_step)
-    faces = draw_faces(tuned.generator, latents)
+    with torch.no_grad():
+        faces = tuned.generator(latents.to(tuned.device)).cpu()
     seconds = (time.perf_counter() - started) / len(found)
     figures = zip(
         found,
