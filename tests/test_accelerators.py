@@ -25,6 +25,7 @@ from neuralid.latents.tuning import tune
 from neuralid.models.building import build_drawer
 from neuralid.models.config import ModelConfig
 from neuralid.models.dcgan import Dropout, random_bytes
+from neuralid.models.encoder import Encoder
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.models.share import Share
 from neuralid.training.augment import POLICIES, diff_augment
@@ -206,7 +207,7 @@ def test_the_encoders_training_takes_no_float64(
         "fp32",
         on_step=lambda done, total: heard.append(done),
     )
-    assert heard == list(range(1, 9)) and encoder is not None
+    assert heard == list(range(1, 9)) and isinstance(encoder, Encoder)
     assert encoder.dense.weight.device == stand_in
 
 

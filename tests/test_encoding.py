@@ -18,6 +18,7 @@ from neuralid.latents.coordinates import Coordinates, latent_metric
 from neuralid.latents.inversion import invert
 from neuralid.models.drawing import Drawer
 from neuralid.models.encoder import Encoder
+from neuralid.models.inverting import Inverting
 from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
 from neuralid.training.finish.encoding import train_encoder
@@ -35,7 +36,7 @@ def encoder_of(generator: Drawer, kimg: float, seed: int = 0) -> Encoder:
     config = TrainConfig(kimg=kimg, batch=16, seed=seed)
     coordinates = Coordinates.of(latent_metric(generator))
     encoder = train_encoder(generator, coordinates, batches(generator), config, "fp32")
-    assert encoder is not None
+    assert isinstance(encoder, Encoder)
     return encoder
 
 
@@ -79,12 +80,12 @@ def test_it_stops_when_asked(generator: Drawer) -> None:
 
 
 def test_weights_bring_it_along(trained: weights.Weights, tmp_path: Path) -> None:
-    assert trained.encoder is not None
+    assert isinstance(trained.encoder, Encoder)
     path = tmp_path / "copy.safetensors"
     arguments = (trained.generator, trained.description, trained.metric, trained.encoder)
     weights.save_weights(path, *arguments)
     again = weights.load_weights(path).encoder
-    assert again is not None and again.dense.weight.equal(trained.encoder.dense.weight)
+    assert isinstance(again, Encoder) and again.dense.weight.equal(trained.encoder.dense.weight)
     weights.save_weights(path, trained.generator, trained.description, trained.metric)
     assert weights.load_weights(path).encoder is None
 
@@ -118,7 +119,7 @@ def test_a_good_start_saves_evaluations(
     helped = invert(generator, targets, few, coordinates=trained.coordinates, encoder=taught)
     alone = invert(generator, targets, few, coordinates=trained.coordinates)
     assert float(helped.psnr.mean()) > float(alone.psnr.mean()) + 1
-    assert int(helped.evaluations.max()) <= few.evaluations
+    assert int(helped.evaluations.max()) <= few.effort(Inverting()).steps
 
 
 def test_coordinates_of_even_effect(generator: Drawer) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -124,6 +124,7 @@ def test_all_layers_have_the_unit_variance_equalised_weights_are_for() -> None:
         assert 0.4 < float(features.detach().square().mean().sqrt()) < 2
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(3, 9), st.integers(3, 9))
 def test_doubling_in_phases_is_bilinear_doubling_inside(seed: int, h: int, w: int) -> None:
     rng = torch.Generator().manual_seed(seed)

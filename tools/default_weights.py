@@ -99,6 +99,7 @@ def main() -> None:
         loaded.encoder,
         faces,
         known,
+        perceptual=loaded.perceptual,
         precision=pick_precision("auto", torch.device("cpu")),
         on_step=lambda done, total: print(done, total, flush=True) if done % 50 == 0 else None,
     )
@@ -112,6 +113,7 @@ def main() -> None:
         loaded.metric,
         loaded.encoder,
         found,
+        loaded.perceptual,
     )
 
 

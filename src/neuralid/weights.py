@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files as package_files
@@ -24,18 +25,19 @@ from .core.locks import in_turn
 from .faces.config import Frame
 from .latents.attributes import Direction
 from .latents.coordinates import Coordinates
+from .latents.whitening import Whitening
 from .models.architecture import architecture
-from .models.building import empty, empty_generator, fill
-from .models.compact import from_bytes, to_bytes
+from .models.building import AnyModule, empty_encoder, empty_generator, empty_perceptual, fill
+from .models.compact import compact_large, from_bytes
 from .models.config import ModelConfig
-from .models.encoder import Encoder
-from .models.network import GeneratorNetwork
+from .models.encoder import Encoder, LayerEncoder
+from .models.network import GeneratorNetwork, PerceptualNetwork
 
 FORMAT = 1
-LARGE = 500_000  # numbers in a matrix that is worth storing in 8 bits
 DEFAULT = "faces-56"  # ships with the package
 _METRIC = "latent_metric"  # name of the tensor
 _ENCODER = "encoder."  # prefix of the encoder's tensors
+_PERCEPTUAL = "perceptual."  # prefix of the perceptual network's
 _DIRECTION = "direction."  # prefix of the directions' vectors
 _KEY = "neuralid"  # of the JSON text in the file's metadata
 _HINT = "pass `model` a file or the name of a run you trained, or leave it out"
@@ -68,12 +70,20 @@ class Weights:
     id: str  # first 16 hex digits of the SHA-256 of the file's contents
     path: Path
     metric: Tensor | None = None  # (D, D), see latents.coordinates.latent_metric
-    encoder: Encoder | None = None  # guesses where inversion starts; None: at zero
+    encoder: Encoder | LayerEncoder | None = (
+        None  # guesses where inversion starts; None: at the mean
+    )
     directions: dict[str, Direction] = field(default_factory=dict)  # by attribute
+    perceptual: PerceptualNetwork | None = None  # what inversion compares faces in beside pixels
 
     @cached_property
-    def coordinates(self) -> Coordinates | None:
-        """The coordinates inversion searches in, from the metric; None without one."""
+    def coordinates(self) -> Coordinates | Whitening | None:
+        """The coordinates inversion searches in: from the metric, None without one.
+
+        Architectures that search by layer have whitened ones, computed when first needed.
+        """
+        if architecture(self.description.model.architecture).inverting.by_layer:
+            return Whitening.of(self.generator)
         return None if self.metric is None else Coordinates.of(self.metric)
 
 
@@ -82,8 +92,9 @@ def save_weights(
     generator: GeneratorNetwork,
     description: Description,
     metric: Tensor | None = None,
-    encoder: Encoder | None = None,
+    encoder: Encoder | LayerEncoder | None = None,
     directions: dict[str, Direction] | None = None,
+    perceptual: PerceptualNetwork | None = None,
     *,
     compact: bool = False,
 ) -> None:
@@ -96,13 +107,14 @@ def save_weights(
     tensors = {n: _stored(t, full(n)) for n, t in generator.state_dict().items()}
     if metric is not None:
         tensors[_METRIC] = metric
-    if encoder is not None:
-        tensors |= {_ENCODER + name: _stored(t) for name, t in encoder.state_dict().items()}
+    for prefix, network in ((_ENCODER, encoder), (_PERCEPTUAL, perceptual)):
+        if network is not None:
+            tensors |= {prefix + name: _stored(t) for name, t in network.state_dict().items()}
     directions = directions or {}
     tensors |= {_DIRECTION + name: each.vector for name, each in directions.items()}
     facts = {name: each.facts() for name, each in directions.items()}
     if compact:
-        tensors = _compact(tensors)
+        tensors = compact_large(tensors)
     description = replace(description, digest=_digest(tensors), directions=facts)
     text = json.dumps({**asdict(description), "model": description.model.to_dict()})
     write_atomically(path, save(tensors, metadata={_KEY: text}))
@@ -120,14 +132,17 @@ def load_weights(name: str | Path | None = None) -> Weights:
     if description.digest and description.digest != _digest(tensors):
         raise WeightsError(f"{path} is damaged: its checksum does not match", hint=_HINT)
     tensors = _expand(tensors, path)
-    generator = empty_generator(description.model)
+    model = description.model
+    generator = empty_generator(model)
     shape = generator.latent_shape
     metric = tensors.pop(_METRIC, None)
-    encoder = _take_encoder(tensors, description.model, shape, path)
+    encoder = _take_network(tensors, _ENCODER, lambda: empty_encoder(model, shape), path)
+    perceptual = _take_network(tensors, _PERCEPTUAL, lambda: empty_perceptual(model), path)
     directions = _take_directions(tensors, description, shape, path)
     _fill(generator, tensors, path)
     _check_metric(metric, math.prod(shape), path)
-    return Weights(generator, description, file_id(path), path, metric, encoder, directions)
+    own = file_id(path)
+    return Weights(generator, description, own, path, metric, encoder, directions, perceptual)
 
 
 def find_weights(name: str | Path | None = None) -> Path:
@@ -155,15 +170,16 @@ def publish(
     generator: GeneratorNetwork,
     description: Description,
     metric: Tensor | None = None,
-    encoder: Encoder | None = None,
+    encoder: Encoder | LayerEncoder | None = None,
     directions: dict[str, Direction] | None = None,
+    perceptual: PerceptualNetwork | None = None,
 ) -> Path:
     """Save weights in the cache, where ``name`` finds them; returns the path."""
     folder = make_folder(weights_folder())
     path = folder / f"{name}.safetensors"
     with in_turn(folder / ".lock"):
         remove_unfinished(folder)
-        save_weights(path, generator, description, metric, encoder, directions)
+        save_weights(path, generator, description, metric, encoder, directions, perceptual)
     return path
 
 
@@ -191,15 +207,6 @@ def file_id(path: Path) -> str:
 def _stored(tensor: Tensor, full: bool = False) -> Tensor:
     full = full or not tensor.is_floating_point()
     return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
-
-
-def _compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The large ones of half precision in 8 bits."""
-    parts: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        is_large = tensor.ndim > 1 and tensor.numel() >= LARGE and tensor.dtype == torch.float16
-        parts |= to_bytes(name, tensor) if is_large else {name: tensor}
-    return parts
 
 
 def _expand(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -265,17 +272,16 @@ def _take_directions(
     return found
 
 
-def _take_encoder(
-    tensors: dict[str, Tensor], model: ModelConfig, shape: tuple[int, ...], path: Path
-) -> Encoder | None:
-    """Take the encoder's tensors out of ``tensors``; None if there are none."""
-    names = [name for name in tensors if name.startswith(_ENCODER)]
-    own = {name.removeprefix(_ENCODER): tensors.pop(name) for name in names}
-    if not own:
+def _take_network(
+    tensors: dict[str, Tensor], prefix: str, make: Callable[[], AnyModule], path: Path
+) -> AnyModule | None:
+    """Take the tensors with a prefix out and fill a network with them; None if there are none."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    if not names:
         return None
-    encoder = empty(lambda: Encoder(model.size, shape, model.slope))
-    _fill(encoder, own, path)
-    return encoder
+    network = make()
+    _fill(network, {name.removeprefix(prefix): tensors.pop(name) for name in names}, path)
+    return network
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

@@ -13,7 +13,7 @@ from ..core.errors import ImageError, NeuralidError
 from ..faces import detect
 from ..faces.align import frame_crop, in_photo
 from ..faces.config import CropConfig, Frame
-from ..faces.crop import crop_face, default_face_size
+from ..faces.crop import crop_face, default_face_size, find_photo
 from ..faces.eyes import Face
 from ..pictures import images
 from ..pictures.photo import Photo, Source, name_of
@@ -57,6 +57,7 @@ class Framed:
     face: np.ndarray  # uint8 (S, S, 3)
     crop: CropConfig
     shown: np.ndarray | None = None  # uint8 (H, W, 3): the photo with its frame, and the crop
+    inside: np.ndarray | None = None  # float32 (S, S): how much of a pixel is photo; None: all is
 
 
 def frame_photo(photo: Photo, size: int, frame: Frame, framing: Framing, say: Say) -> Framed:
@@ -74,7 +75,9 @@ def frame_photo(photo: Photo, size: int, frame: Frame, framing: Framing, say: Sa
         crop = replace(framing.crop, face_size=side)
     cut = crop_face(image, size, crop, extend=face is not None)
     shown = _draw_frame(image, face, crop, cut) if framing.show else None
-    return Framed(photo.name, cut, crop, shown)
+    width, height = image.shape[1], image.shape[0]
+    inside = find_photo(width, height, size, crop, extend=face is not None)
+    return Framed(photo.name, cut, crop, shown, inside)
 
 
 def find_all(sources: Sequence[Source], frame: Frame, on_failure: Failure | None) -> list[Found]:

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..core.device import pick_precision
 from ..latents.config import InvertConfig
 from ..latents.inversion import invert as search
-from ..models.drawing import draw_faces
 from ..pictures import images
 from ..pictures.photo import Photo, Source
 from ..pictures.quality import psnr, ssim
@@ -21,7 +21,6 @@ from ._framing import Framed, Framing, each_photo, frame_photo
 from ._model import Failure, Model, Report
 from .results import Inverted
 
-CHUNK = 32  # photos inverted together
 M = TypeVar("M", bound=Model)
 
 
@@ -52,26 +51,27 @@ def invert_framed(
     *,
     joint: bool,
 ) -> tuple[list[Inverted], M]:
-    """Invert cropped photos in batches; at high fidelity, tune the generator to them too.
+    """Invert cropped photos in batches; then tune the generator to them, if the fidelity does.
 
     Returns the results, and the model to draw with: if ``joint``, one tuned to all photos.
     """
-    parts = [framed[start : start + CHUNK] for start in range(0, len(framed), CHUNK)]
-    groups = 0 if not config.tunes else min(1, len(framed)) if joint else len(framed)
-    progress = _Progress(config.evaluations * len(parts) + config.tuning * groups, on_step)
+    chunk, effort = model.inverting.together, config.effort(model.inverting)
+    parts = [framed[start : start + chunk] for start in range(0, len(framed), chunk)]
+    groups = 0 if not effort.tuning else min(1, len(framed)) if joint else len(framed)
+    progress = _Progress(effort.steps * len(parts) + effort.tuning * groups, on_step)
     found: list[Inverted] = []
     for part in parts:
         found += _invert_batch(model, part, config, progress)
-        progress.before += config.evaluations
+        progress.before += effort.steps
     if not groups:
         return found, model
     if joint:
-        tuned, drawn = _tune(model, found, config, progress)
+        tuned, drawn = _tune(model, found, framed, effort.tuning, progress)
         return [replace(item, model=tuned) for item in drawn], tuned
     alone = []
-    for item in found:
-        alone += _tune(model, [item], config, progress)[1]
-        progress.before += config.tuning
+    for item, photo in zip(found, framed, strict=True):
+        alone += _tune(model, [item], [photo], effort.tuning, progress)[1]
+        progress.before += effort.tuning
     return alone, model
 
 
@@ -99,6 +99,8 @@ def _invert_batch(
         config,
         coordinates=own.coordinates,
         encoder=own.encoder,
+        perceptual=own.perceptual,
+        inside=_inside(model, framed),
         precision=pick_precision("auto", model.device),
         on_step=on_step,
     )
@@ -121,18 +123,33 @@ def _invert_batch(
     ]
 
 
+def _inside(model: Model, framed: Sequence[Framed]) -> Tensor | None:
+    """What of the crops is photo, ``(N, 1, S, S)``; None if all is, or the search doesn't ask."""
+    if not model.inverting.by_layer or all(item.inside is None for item in framed):
+        return None
+    whole = np.ones((model.size, model.size), np.float32)
+    known = [whole if item.inside is None else item.inside for item in framed]
+    return torch.from_numpy(np.stack(known)[:, None])
+
+
 def _tune(
-    model: M, found: Sequence[Inverted], config: InvertConfig, on_step: _Progress
+    model: M, found: Sequence[Inverted], framed: Sequence[Framed], steps: int, on_step: _Progress
 ) -> tuple[M, list[Inverted]]:
     """Tune a generator to some latents together; returns it and the results redrawn with it."""
     started = time.perf_counter()
     latents = torch.stack([item.latent for item in found])
     targets = images.to_tensor(np.stack([item.target for item in found]))
-    tuned = model.tune(latents, targets, config.tuning, on_step)
-    faces = draw_faces(tuned.generator, latents)
+    inside = _inside(model, framed)
+    tuned = model.tune(latents, targets, steps, inside, on_step)
+    with torch.no_grad():
+        faces = tuned.generator(latents.to(tuned.device)).cpu()
     seconds = (time.perf_counter() - started) / len(found)
     figures = zip(
-        found, images.to_uint8(faces), psnr(faces, targets), ssim(faces, targets), strict=True
+        found,
+        images.to_uint8(faces),
+        psnr(faces, targets, inside),
+        ssim(faces, targets),
+        strict=True,
     )
     return tuned, [
         replace(

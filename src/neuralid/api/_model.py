@@ -14,8 +14,10 @@ from torch import Tensor
 from ..core.device import describe, pick_device, pick_precision
 from ..faces.config import Frame
 from ..latents.tuning import tune
+from ..models.architecture import architecture
 from ..models.building import build_drawer
 from ..models.drawing import Drawer, draw_faces
+from ..models.inverting import Inverting
 from ..pictures import images
 from ..upscaling.enlarge import upscale_array
 from ..weights import Weights, file_id, load_weights, save_weights
@@ -62,13 +64,29 @@ class Model:
         """Where the training faces have their eyes; UTKFace's places if the weights don't say."""
         return self.weights.description.frame or Frame()
 
+    @property
+    def inverting(self) -> Inverting:
+        """How latents are searched for behind photos."""
+        return architecture(self.weights.description.model.architecture).inverting
+
     def tune(
-        self, latents: Tensor, targets: Tensor, steps: int, on_step: Report | None = None
+        self,
+        latents: Tensor,
+        targets: Tensor,
+        steps: int,
+        inside: Tensor | None = None,
+        on_step: Report | None = None,
     ) -> Self:
         """Tune a copy whose generator draws the targets better; see `latents.tuning.tune`."""
-        precision = pick_precision("auto", self.device)
         generator = tune(
-            self.weights.generator, latents, targets, steps, precision=precision, on_step=on_step
+            self.weights.generator,
+            latents,
+            targets,
+            steps,
+            perceptual=self.weights.perceptual,
+            inside=inside,
+            precision=pick_precision("auto", self.device),
+            on_step=on_step,
         )
         own = replace(self.weights, generator=generator)
         return replace(self, generator=build_drawer(generator), weights=own, is_tuned=True)
@@ -79,7 +97,15 @@ class Model:
         Raises `OutputError`.
         """
         own, place = self.weights, Path(path)
-        save_weights(place, own.generator, own.description, own.metric, own.encoder, own.directions)
+        save_weights(
+            place,
+            own.generator,
+            own.description,
+            own.metric,
+            own.encoder,
+            own.directions,
+            own.perceptual,
+        )
         weights = replace(own, id=file_id(place), path=place)
         return replace(self, weights=weights, is_tuned=False)
 

@@ -123,16 +123,16 @@ class Studio(Model):
         crop in the photo.
 
         ``fidelity`` is "fast" (the encoder's guess and a few steps), "balanced", or "high". The
-        last also tunes the generator to each photo, or with ``together``, one generator to all of
-        them, which is then the results' ``model``. ``steps`` overrides the fidelity's number of
-        evaluations per face. ``prior`` is the weight of the latent's squared length, 0 for the
-        paper's own objective.
+        last, and for weights of the style architecture "balanced", too, also tunes the generator to
+        each photo, or with ``together``, one generator to all of them, which is then the results'
+        ``model``. ``steps`` overrides the fidelity's number of evaluations per face. ``prior`` is
+        the weight of the latent's squared length, 0 for the paper's own objective.
 
         A photo that fails raises, or, with ``on_failure(name, error)``, is left out of the list.
         Raises `ImageError` or `ConfigError`.
         """
         config = InvertConfig(fidelity, steps, prior=prior)
-        if together and not config.tunes:
+        if together and not config.effort(self.inverting).tuning:
             raise ConfigError("`together` is for tuning", hint="add `fidelity='high'`")
         crop = CropConfig(face_size, delta_i, delta_j, rotation)
         framing = Framing(crop, align, face, show_crop)
@@ -182,8 +182,8 @@ class Studio(Model):
         Instead of one face, ``strip`` draws N faces on the way through the inputs; ``matrix``
         crosses the first N inputs, as rows, with the rest, as columns; ``frames`` makes a film of
         N frames; ``keep``, one of the photos or its index, puts the mix back into that photo.
-        ``scale`` enlarges the faces. ``fidelity`` is as in `invert`; at "high" the generator is
-        tuned to all photos together, and draws the mix.
+        ``scale`` enlarges the faces. ``fidelity`` is as in `invert`; where the generator is tuned,
+        it is tuned to all photos together, and draws the mix.
 
         Raises `ConfigError`, `ImageError` or `LatentError`.
         """

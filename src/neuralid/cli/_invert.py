@@ -85,7 +85,6 @@ def invert(
     check_one(output, outdir, len(photos))
     places = _places(photos, output, outdir)
     check_picture(show_crop)
-    check_tuned(save_weights, fidelity)
     from ..api._framing import Framing
     from ..api.studio import open_studio
 
@@ -94,6 +93,7 @@ def invert(
     Framing(CropConfig(face_size, delta_i, delta_j, rotation), align, face)
     failures = console.Failures()
     studio = open_studio(model, device=device, on_message=console.say)
+    check_tuned(studio, save_weights, fidelity)
     with console.counting("inverting") as on_step:
         found = studio.invert(
             photos,

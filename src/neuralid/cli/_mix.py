@@ -106,8 +106,8 @@ def mix(
     check_request(inputs, Layout(strip, matrix, frames, keep), weights or None, blend, moves, scale)
     place = _place(output, frames is not None)
     check_picture(show_crop)
-    check_tuned(save_weights, fidelity)
     studio = open_studio(model, device=device, on_message=console.say)
+    check_tuned(studio, save_weights, fidelity)
     with console.counting("inverting") as on_step:
         result = studio.mix(
             inputs,

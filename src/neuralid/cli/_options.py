@@ -55,7 +55,7 @@ Fidelity = Annotated[
     typer.Option(
         "--fidelity",
         metavar="NAME",
-        help="fast, balanced or high; high also tunes the generator.",
+        help="fast, balanced or high; high, and for style weights balanced, tunes the generator.",
     ),
 ]
 SaveWeights = Annotated[
@@ -63,6 +63,6 @@ SaveWeights = Annotated[
     typer.Option(
         "--save-weights",
         metavar="FILE",
-        help="Save the weights tuned by --fidelity high.",
+        help="Save the weights tuned to the photos.",
     ),
 ]

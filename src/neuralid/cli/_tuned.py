@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from ..api._model import Model
 
 
-def check_tuned(save_weights: Path | None, fidelity: str) -> None:
+def check_tuned(model: Model, save_weights: Path | None, fidelity: str) -> None:
     """Raise now if there will be no tuned weights, or they cannot be written."""
     if save_weights is None:
         return
-    if not InvertConfig(fidelity).tunes:
+    if not InvertConfig(fidelity).effort(model.inverting).tuning:
         raise ConfigError("--save-weights is for tuned weights", hint="add --fidelity high")
     check_writable(save_weights)
 

@@ -36,6 +36,25 @@ def crop_face(
         image = _extend_edges(image, face_size, crop)
     picture = Image.fromarray(image)
     _check_inside(picture, face_size, crop)
+    return _cut(picture, size, face_size, crop)
+
+
+def find_photo(
+    width: int, height: int, size: int, crop: CropConfig, *, extend: bool = False
+) -> np.ndarray | None:
+    """How much of each pixel that `crop_face` gives is photo, and not beyond its edges.
+
+    Shape: float32 ``(size, size)``, from 0 to 1; None if all of it is photo.
+    """
+    face_size = crop.face_size or default_face_size(width, height)
+    beyond = _reach(width, height, face_size, crop)
+    if not beyond:
+        return None
+    photo = np.pad(np.full((height, width), 255, np.uint8), beyond if extend else 0)
+    return _cut(Image.fromarray(photo), size, face_size, crop) / np.float32(255)
+
+
+def _cut(picture: Image.Image, size: int, face_size: int, crop: CropConfig) -> np.ndarray:
     j = (picture.width - face_size) // 2 + crop.delta_j
     i = (picture.height - face_size) // 2 + crop.delta_i
     face = (
@@ -61,13 +80,18 @@ def _extend_edges(image: np.ndarray, face_size: int, crop: CropConfig) -> np.nda
 
     All sides get the same padding, so the centre stays, and with it what the four numbers mean.
     """
-    height, width = image.shape[:2]
+    beyond = _reach(image.shape[1], image.shape[0], face_size, crop)
+    if not beyond:
+        return image
+    return np.pad(image, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge")
+
+
+def _reach(width: int, height: int, face_size: int, crop: CropConfig) -> int:
+    """How many pixels the square reaches beyond the picture, and two; 0 if it does not."""
     x = crop.delta_j + np.array([-1, 1, -1, 1]) * face_size / 2  # corners, from the centre
     y = crop.delta_i + np.array([-1, -1, 1, 1]) * face_size / 2
     cos, sin = np.cos(np.radians(crop.rotation)), np.sin(np.radians(crop.rotation))
     across = np.abs([x, cos * x - sin * y]).max() - width / 2  # rotated, and as they are
     down = np.abs([y, sin * x + cos * y]).max() - height / 2
     beyond = int(np.ceil(max(across, down))) + 2
-    if beyond <= 2:
-        return image
-    return np.pad(image, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge")
+    return beyond if beyond > 2 else 0

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.checks import check_range
 from ..core.errors import ConfigError
+from ..models.inverting import Effort, Inverting
 
-# Evaluations of the generator per face; the paper has 50 rounds of up to 20.
-FIDELITIES = {"fast": 7, "balanced": 50, "high": 80}
+FIDELITIES = ("fast", "balanced", "high")  # what each spends is the architecture's to say
 
 
 @dataclass(frozen=True)
 class InvertConfig:
     """How a face's latent is searched for."""
 
-    fidelity: str = "balanced"  # "high" also tunes the generator to the faces
+    fidelity: str = "balanced"
     steps: int | None = None  # evaluations per face; None: the fidelity's
     memory: int = 40  # steps L-BFGS remembers
     prior: float = 0.01  # weight of the latent's squared length; 0 is the paper's objective
-    tuning: int = 60  # steps in which the generator is tuned, at high fidelity
 
     def __post_init__(self) -> None:
         if self.fidelity not in FIDELITIES:
@@ -30,13 +29,8 @@ class InvertConfig:
             check_range("steps", self.steps, 1, 100_000)
         check_range("memory", self.memory, 1, 1000)
         check_range("prior", self.prior, 0, 1000)
-        check_range("tuning", self.tuning, 1, 100_000)
 
-    @property
-    def evaluations(self) -> int:
-        """The most evaluations of the generator per face."""
-        return self.steps or FIDELITIES[self.fidelity]
-
-    @property
-    def tunes(self) -> bool:
-        return self.fidelity == "high"
+    def effort(self, recipe: Inverting) -> Effort:
+        """What is spent on a face, by an architecture's recipe."""
+        usual: Effort = getattr(recipe, self.fidelity)
+        return replace(usual, steps=self.steps or usual.steps)

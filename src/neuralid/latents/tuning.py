@@ -18,10 +18,12 @@ from torch import Tensor
 
 from ..core.device import autocast, device_of
 from ..models.architecture import architecture
-from ..models.network import GeneratorNetwork
+from ..models.inverting import Inverting
+from ..models.network import GeneratorNetwork, PerceptualNetwork
+from .distance import Distance
+from .layers import rise_and_fall
 
-RATE = 5e-5  # of Adam
-LOCALITY = 0.1  # weight of keeping other faces as they are
+RISE = 4  # steps over which a rate rises
 OTHERS = 4  # faces per step that are kept so
 
 
@@ -31,40 +33,63 @@ def tune(
     targets: Tensor,
     steps: int,
     *,
+    perceptual: PerceptualNetwork | None = None,
+    inside: Tensor | None = None,
     precision: str = "fp32",
     on_step: Callable[[int, int], None] | None = None,
 ) -> GeneratorNetwork:
     """A copy of ``generator`` that draws all ``targets`` better from their ``latents``.
 
     Only the weights change. The latents, the pivots of [1]_, are fixed, and batch norms stay in
-    evaluation mode. Faces drawn from latents between the pivots and random ones are kept as they
-    were, so that mixes still look like faces. ``generator`` itself is not changed.
+    evaluation mode. Faces are compared as in the search, see `Distance`. If the architecture asks
+    for it, faces drawn from latents between the pivots and random ones are kept as they were, so
+    that mixes still look like faces. ``generator`` itself is not changed.
 
     Shape:
         - latents: ``(N, *L)``
-        - targets: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``
+        - targets: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``; inside: ``(N, 1, S, S)``
     """
+    recipe = architecture(generator.config.architecture).inverting
     device = device_of(generator)
-    tuned = copy.deepcopy(generator).eval().requires_grad_(True)
-    optimizer = torch.optim.Adam(tuned.parameters(), lr=RATE, betas=(0.9, 0.99), fused=True)
-    pivots, wanted = latents.to(device), targets.to(device)
+    tuned = copy.deepcopy(generator).eval()
+    for name, parameter in tuned.named_parameters():
+        parameter.requires_grad_(name.partition(".")[0] not in recipe.fixed)
+    moving = [parameter for parameter in tuned.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(moving, lr=recipe.tuning_rate, betas=(0.9, 0.99), fused=True)
+    pivots = latents.to(device)
+    distance = Distance(
+        targets.to(device),
+        recipe,
+        None if perceptual is None else perceptual.to(device),
+        None if inside is None else inside.to(device),
+        precision,
+    )
     rng = torch.Generator().manual_seed(0)
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = RATE * (1 - step / steps)
-        others = _draw_between(generator, pivots, rng)
+            group["lr"] = recipe.tuning_rate * _share(step, steps, recipe)
+        others = _draw_between(generator, pivots, rng) if recipe.locality else pivots[:0]
         with torch.no_grad(), autocast(device, precision):
-            held = generator.from_latents(others).float()
+            held = generator.from_latents(others).float() if recipe.locality else None
         with autocast(device, precision):
             drawn = tuned.from_latents(torch.cat([pivots, others])).float()
-        error = (drawn[: len(pivots)] - wanted).square().flatten(1).sum(1).mean()
-        moved = (drawn[len(pivots) :] - held).square().flatten(1).sum(1).mean()
+        loss = distance(drawn[: len(pivots)]).mean()
+        if held is not None:
+            moved = (drawn[len(pivots) :] - held).square().flatten(1).sum(1).mean()
+            loss = loss + recipe.locality * moved
         optimizer.zero_grad(set_to_none=True)
-        (error + LOCALITY * moved).backward()
+        loss.backward()
         optimizer.step()
         if on_step is not None:
             on_step(step + 1, steps)
     return tuned.requires_grad_(False)
+
+
+def _share(step: int, steps: int, recipe: Inverting) -> float:
+    """The share of the rate at a step."""
+    if recipe.tuning_falls_late:
+        return rise_and_fall(step, steps, RISE)
+    return 1 - step / steps
 
 
 def _draw_between(generator: GeneratorNetwork, pivots: Tensor, rng: torch.Generator) -> Tensor:

@@ -7,11 +7,12 @@ imports neither torch nor an architecture before one is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from ..core.errors import ConfigError
+from .inverting import Inverting
 
 BUILT_IN = {
     "dcgan": "dcgan",
@@ -38,8 +39,9 @@ class Architecture:
     truncation: float = 1.0  # of `sample`, if nobody asks for another
     group: int = 1  # pictures the discriminator compares: a process's share is a multiple of it
     has_dropout: bool = True  # else its recipe must have none
-    can_invert: bool = True  # whether a metric, an encoder and directions are made for its weights
     needs_full_precision: Callable[[str], bool] = lambda tensor: False  # by name, in a weights file
+    inverting: Inverting = field(default_factory=Inverting)  # faces' latents are found so
+    perceptual: Callable[[Any], Any] | None = None  # ModelConfig -> PerceptualNetwork
 
 
 def register(new: Architecture) -> None:

@@ -13,10 +13,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import ConfigError
 from .architecture import architecture
 from .config import ModelConfig
 from .drawing import Drawer
-from .network import DiscriminatorNetwork, GeneratorNetwork, Network
+from .encoder import Encoder, LayerEncoder
+from .network import DiscriminatorNetwork, GeneratorNetwork, Network, PerceptualNetwork
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
@@ -47,6 +49,34 @@ def empty_generator(config: ModelConfig, dropout: float = 0.0) -> GeneratorNetwo
     """The generator of ``config.architecture`` without weights, for `fill`."""
     make = architecture(config.architecture).generator
     return empty(lambda: make(config, dropout))
+
+
+def empty_perceptual(config: ModelConfig) -> PerceptualNetwork:
+    """The perceptual network of ``config.architecture`` without weights, for `fill`.
+
+    Raises `ConfigError` if the architecture has none.
+    """
+    make = architecture(config.architecture).perceptual
+    if make is None:
+        raise ConfigError(f"the architecture {config.architecture} has no perceptual network")
+    return empty(lambda: make(config))
+
+
+def build_perceptual(discriminator: DiscriminatorNetwork) -> PerceptualNetwork | None:
+    """A copy of the perceptual network in a discriminator, on its device; None if it has none."""
+    if architecture(discriminator.config.architecture).perceptual is None:
+        return None
+    bare = empty_perceptual(discriminator.config)
+    tensors = discriminator.state_dict()
+    return fill(bare, {name: tensors[name] for name in bare.state_dict()})
+
+
+def empty_encoder(config: ModelConfig, shape: tuple[int, ...]) -> Encoder | LayerEncoder:
+    """The encoder of ``config.architecture`` without weights; ``shape`` is that of a latent."""
+    if not architecture(config.architecture).inverting.by_layer:
+        return empty(lambda: Encoder(config.size, shape, config.slope))
+    last = empty_perceptual(config).last
+    return empty(lambda: LayerEncoder(last, shape, config.slope))
 
 
 def empty(make: Callable[[], AnyModule]) -> AnyModule:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+LARGE = 500_000  # numbers in a matrix that is worth storing in 8 bits
 STEPS = 127  # from zero to the largest number of a row
 _WHOLE, _SCALE = "_int8", "_scale"  # what a tensor's name ends with, in two parts
 
@@ -30,6 +31,15 @@ def to_bytes(name: str, tensor: Tensor) -> dict[str, Tensor]:
     ]  # a row of next to nothing is zero
     whole = (rows / divisor).round().clamp(-STEPS, STEPS).to(torch.int8)
     return {name + _WHOLE: whole.view(tensor.shape), name + _SCALE: scale}
+
+
+def compact_large(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Large matrices of half precision in 8 bits, the rest as it is."""
+    parts: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        is_large = tensor.ndim > 1 and tensor.numel() >= LARGE and tensor.dtype == torch.float16
+        parts |= to_bytes(name, tensor) if is_large else {name: tensor}
+    return parts
 
 
 def from_bytes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

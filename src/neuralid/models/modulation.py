@@ -71,6 +71,7 @@ class EqualConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(k, c, taps, taps))
         self.bias = nn.Parameter(torch.empty(k)) if bias else None
         self.gain, self.pool, self.padding = gain / math.sqrt(c * taps**2), pool, taps // 2
+        self.stride = 2 if pool else 1
 
     def init_weights(self, rng: torch.Generator) -> None:
         nn.init.normal_(self.weight, generator=rng)
@@ -78,11 +79,12 @@ class EqualConv(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = self.weight * self.gain
-        if self.pool:
-            kernel = pooled_kernels(kernel)
-        stride = 2 if self.pool else 1
-        return F.conv2d(x, kernel, self.bias, stride=stride, padding=self.padding)
+        return F.conv2d(x, self.kernels(), self.bias, stride=self.stride, padding=self.padding)
+
+    def kernels(self) -> Tensor:
+        """``(K, C, T, T)``, T one more where they pool."""
+        kernels = self.weight * self.gain
+        return pooled_kernels(kernels) if self.pool else kernels
 
 
 class StyledConv(nn.Module):
@@ -181,6 +183,23 @@ class ReadyConv(nn.Module):
         return convolve_styled(x, style, self.kernel, self.squares, self.bias, self.slope)
 
 
+class ReadyEqualConv(nn.Module):
+    """An `EqualConv` whose kernels are scaled, and pooled, already."""
+
+    kernel: Tensor
+    bias: Tensor | None
+
+    def __init__(self, source: EqualConv) -> None:
+        super().__init__()
+        kernel = source.kernels().detach().contiguous(memory_format=torch.channels_last)
+        self.register_buffer("kernel", kernel)
+        self.register_buffer("bias", None if source.bias is None else source.bias.detach().clone())
+        self.stride, self.padding = source.stride, source.padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel, self.bias, stride=self.stride, padding=self.padding)
+
+
 class ReadyRgb(nn.Module):
     """A `ToRgb` whose kernel is ready."""
 
@@ -207,6 +226,8 @@ def make_ready(layer: nn.Module) -> nn.Module:
         return ReadyLinear(layer)
     if isinstance(layer, StyledConv):
         return ReadyConv(layer)
+    if isinstance(layer, EqualConv):
+        return ReadyEqualConv(layer)
     assert isinstance(layer, ToRgb)
     return ReadyRgb(layer)
 

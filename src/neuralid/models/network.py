@@ -65,3 +65,21 @@ class DiscriminatorNetwork(Network):
     def forward(self, faces: Tensor, share: Share = WHOLE) -> Tensor:
         """``(N, 3, S, S) -> (N,)``, logits."""
         raise NotImplementedError
+
+
+class PerceptualNetwork(Network):
+    """Maps of features in which faces that look alike are near each other.
+
+    Its tensors are some of the discriminator's, under the same names. ``last`` is the shape
+    ``(C, H)`` of its last map, which an encoder reads.
+    """
+
+    last: tuple[int, int]
+
+    def forward(self, faces: Tensor) -> list[Tensor]:
+        """``(N, 3, S, S) -> (N, C, H, H)`` each, float32, of length 1 along C."""
+        raise NotImplementedError
+
+    def ready(self) -> PerceptualNetwork:
+        """A copy in its form for inference: fast while the weights stand still, and not saved."""
+        return self

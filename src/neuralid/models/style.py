@@ -27,6 +27,7 @@ from ..core.device import device_of
 from .architecture import Architecture, register
 from .config import ModelConfig
 from .drawing import Drawer
+from .inverting import Effort, Inverting
 from .modulation import (
     EPSILON,
     ROOT2,
@@ -39,6 +40,7 @@ from .modulation import (
     without_autocast,
 )
 from .network import DiscriminatorNetwork, GeneratorNetwork
+from .residual import ResidualFeatures, ResidualNetwork
 from .share import WHOLE, Share
 
 SIZES = (28, 56, 112, 224)
@@ -46,6 +48,7 @@ STEM = 7  # side of the learned map that drawing starts from
 MAPPING_LAYERS = 3
 MAPPING_RATE = 0.01  # of the other layers' learning rate
 MEAN_STEP = 0.005  # how far the mean of w moves towards that of a batch
+BLOCKS = 3  # of the discriminator that make the perceptual distance
 GROUP = 4  # pictures whose deviation the discriminator sees
 
 
@@ -99,7 +102,7 @@ class Generator(GeneratorNetwork):
         self.w_mean.lerp_(w.mean(0), MEAN_STEP)
 
 
-class Discriminator(DiscriminatorNetwork):
+class Discriminator(ResidualNetwork, DiscriminatorNetwork):
     """Tell real faces from drawn ones: residual blocks, then a look at how far neighbours differ.
 
     Shape:
@@ -111,13 +114,7 @@ class Discriminator(DiscriminatorNetwork):
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
         super().__init__(config)
         widths = _widths(config)[::-1]
-        self.from_rgb = EqualConv(3, widths[0], 1)
-        steps = list(pairwise(widths))
-        self.firsts = nn.ModuleList(EqualConv(c, c, 3) for c, _ in steps)
-        self.seconds = nn.ModuleList(EqualConv(c, k, 3, pool=True) for c, k in steps)
-        self.skips = nn.ModuleList(
-            EqualConv(c, k, 1, pool=True, bias=False, gain=1.0) for c, k in steps
-        )
+        self.add_blocks(widths, config.slope)
         self.last = EqualConv(widths[-1] + 1, widths[-1], 3)
         self.dense = EqualLinear(widths[-1] * STEM**2, widths[-1])
         self.out = EqualLinear(widths[-1], 1)
@@ -133,22 +130,6 @@ class Discriminator(DiscriminatorNetwork):
         with without_autocast(x):
             x = F.leaky_relu(self.dense(x.flatten(1)), slope) * ROOT2
             return self.out(x).squeeze(1)
-
-    def features(self, faces: Tensor, blocks: int | None = None) -> list[Tensor]:
-        """The maps that the first ``blocks`` blocks give; None: all.
-
-        Shape: ``(N, 3, S, S)`` -> ``(N, K, H, H)`` each, H from S / 2 down to 7.
-        """
-        slope, maps = self.config.slope, []
-        pixels = (2 * faces).contiguous(memory_format=torch.channels_last)  # to [-1, 1]
-        x = F.leaky_relu(self.from_rgb(pixels), slope)
-        blocks = len(self.firsts) if blocks is None else blocks
-        for i in range(blocks):
-            y = F.leaky_relu(self.firsts[i](x), slope)
-            y = F.leaky_relu(self.seconds[i](y), slope)
-            x = (y + self.skips[i](x)) / ROOT2
-            maps.append(x)
-        return maps
 
 
 class StyleDrawer(Drawer):
@@ -241,6 +222,11 @@ def _widths(config: ModelConfig) -> list[int]:
     return [max(8, 8 * round(width / 8)) for width in wanted]
 
 
+def _features(config: ModelConfig) -> ResidualFeatures:
+    widths = _widths(config)[::-1]
+    return ResidualFeatures(config.size, widths[: BLOCKS + 1], config.slope)
+
+
 def _init_weights(network: nn.Module, rng: torch.Generator) -> None:
     for layer in network.modules():
         if isinstance(layer, (EqualLinear, EqualConv, StyledConv, ToRgb)):
@@ -258,6 +244,21 @@ register(
         truncation=0.7,
         group=GROUP,
         has_dropout=False,
-        can_invert=False,
+        inverting=Inverting(
+            fast=Effort(12),
+            balanced=Effort(16, tuning=20),
+            high=Effort(40, tuning=60),
+            by_layer=True,
+            rate=0.3,
+            deviation=0.02,
+            features=1000.0,
+            background=0.2,
+            tuning_rate=4e-3,
+            tuning_falls_late=True,
+            locality=0.0,
+            fixed=("mapping",),
+            together=8,
+        ),
+        perceptual=_features,
     )
 )

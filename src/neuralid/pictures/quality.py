@@ -22,12 +22,17 @@ C1, C2 = 0.01**2, 0.03**2  # its constants, for pixels that span 1
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of [2]_, finest scale first
 
 
-def psnr(faces: Tensor, targets: Tensor) -> Tensor:
+def psnr(faces: Tensor, targets: Tensor, inside: Tensor | None = None) -> Tensor:
     """Peak signal-to-noise ratio of each face, dB; the peak is 1, the whole range of a pixel.
 
-    Shape: two of ``(N, 3, S, S)`` -> ``(N,)``.
+    With ``inside``, the weight of each pixel.
+
+    Shape: two of ``(N, 3, S, S)``, and ``(N, 1, S, S)`` -> ``(N,)``.
     """
-    error = (faces - targets).double().square().flatten(1).mean(1)
+    error = (faces - targets).double().square()
+    if inside is not None:
+        error = error * (inside / inside.mean((1, 2, 3), keepdim=True).clamp_min(1e-6))
+    error = error.flatten(1).mean(1)
     return (-10 * error.clamp_min(1e-10).log10()).float()
 
 

@@ -27,8 +27,10 @@ from ...latents.config import InvertConfig
 from ...latents.coordinates import Coordinates
 from ...latents.inversion import invert
 from ...latents.latent import draw_latents
+from ...latents.whitening import Whitening
 from ...models.drawing import Drawer, draw_faces
-from ...models.encoder import Encoder
+from ...models.encoder import Encoder, LayerEncoder
+from ...models.network import PerceptualNetwork
 from ...pictures.images import to_tensor
 from .reader import count_steps, read, train_reader
 
@@ -36,18 +38,19 @@ INVERTED = 2048  # faces the linear model sees, at most
 TOGETHER = 32  # of them inverted at a time
 RIDGE = 0.03  # of the linear model, in units of its inputs' mean variance
 MEASURED = 192  # drawn faces that effects are measured on
-FARTHEST = 12.0  # longest step tried; a drawn latent is 10 long
+FARTHEST = 1.2  # longest step tried, in distances of drawn latents from their mean
 
 Report = Callable[[int, int], None]
 
 
 def find_directions(
     drawer: Drawer,
-    coordinates: Coordinates,
-    encoder: Encoder | None,
+    coordinates: Coordinates | Whitening,
+    encoder: Encoder | LayerEncoder | None,
     faces: np.ndarray,
     attributes: Attributes,
     *,
+    perceptual: PerceptualNetwork | None = None,
     seed: int = 0,
     precision: str = "fp32",
     on_step: Report = lambda done, total: None,
@@ -58,7 +61,7 @@ def find_directions(
     A linear model of the attributes on the latents of real faces gives the directions [1]_, which
     are made orthogonal to one another [2]_. Then a small network, trained on the real faces to
     read their attributes, tells how far along a direction the attribute changes by one standard
-    deviation, and what else changes.
+    deviation, and what else changes. A direction of a latent by layers is the same in each.
 
     Shape: faces uint8 ``(N, S, S, 3)``, those the generator was trained on.
     """
@@ -67,7 +70,8 @@ def find_directions(
     chosen = order[: min(INVERTED, len(faces))]
     work = _Work(-(-len(chosen) // TOGETHER), len(faces), on_step, should_stop)
 
-    latents = _invert_faces(drawer, coordinates, encoder, faces[chosen], precision, work)
+    ways = (coordinates, encoder, perceptual)
+    latents = _invert_faces(drawer, ways, faces[chosen], precision, work)
     if latents is None:
         return None
     trained = train_reader(
@@ -81,7 +85,7 @@ def find_directions(
     if trained is None:
         return None
     network, accuracy = trained
-    vectors = _orthonormalise(_regress(latents.flatten(1), labels[chosen], coordinates))
+    vectors = _orthonormalise(_regress(latents, labels[chosen], coordinates))
     vectors = vectors.view(-1, *drawer.latent_shape)
     found = {}
     for index, name in enumerate(attributes.names):
@@ -111,19 +115,25 @@ class _Work:
 
 def _invert_faces(
     drawer: Drawer,
-    coordinates: Coordinates,
-    encoder: Encoder | None,
+    ways: tuple[Coordinates | Whitening, Encoder | LayerEncoder | None, PerceptualNetwork | None],
     faces: np.ndarray,
     precision: str,
     work: _Work,
 ) -> Tensor | None:
     """The faces' latents: ``(n, *L)``."""
+    coordinates, encoder, perceptual = ways
     config = InvertConfig("fast") if encoder is not None else InvertConfig(steps=20)
     parts = []
     for start in range(0, len(faces), TOGETHER):
         targets = to_tensor(faces[start : start + TOGETHER])
         found = invert(
-            drawer, targets, config, coordinates=coordinates, encoder=encoder, precision=precision
+            drawer,
+            targets,
+            config,
+            coordinates=coordinates,
+            encoder=encoder,
+            perceptual=perceptual,
+            precision=precision,
         )
         parts.append(found.latents)
         if not work.step():
@@ -131,15 +141,25 @@ def _invert_faces(
     return torch.cat(parts)
 
 
-def _regress(latents: Tensor, labels: Tensor, coordinates: Coordinates) -> Tensor:
+def _regress(latents: Tensor, labels: Tensor, coordinates: Coordinates | Whitening) -> Tensor:
     """Ridge regression of each attribute on the latents: the direction in which it grows.
 
     It uses coordinates in which every direction moves the pixels about as much, so that what the
-    eye does not see has little weight.
+    eye does not see has little weight, or whitened ones of what a latent's layers share.
 
-    Shape: ``(N, D)``, ``(N, K)`` -> ``(K, D)``.
+    Shape: ``(N, *L)``, ``(N, K)`` -> ``(K, D)``.
     """
-    even = latents.double() @ coordinates.to_even.double()
+    if isinstance(coordinates, Coordinates):
+        even = latents.flatten(1).double() @ coordinates.to_even.double()
+        return (_ridge(even, labels) @ coordinates.to_latent.double()).float()
+    way = coordinates.to(latents.device)
+    shared = way.whiten(latents).mean(1).double()
+    one = (_ridge(shared, labels) @ way.to_latent.double()).float()
+    return one.repeat(1, latents.shape[1])
+
+
+def _ridge(even: Tensor, labels: Tensor) -> Tensor:
+    """Regression coefficients of each attribute: ``(N, D)``, ``(N, K)`` -> ``(K, D)``, float64."""
     rows = []
     for label in labels.double().T:
         known = label.isfinite()
@@ -149,7 +169,7 @@ def _regress(latents: Tensor, labels: Tensor, coordinates: Coordinates) -> Tenso
         ridge = RIDGE * covariance.diagonal().mean()
         held = covariance + ridge * torch.eye(len(covariance), dtype=torch.float64)
         rows.append(torch.linalg.solve(held, x.T @ y / len(x)))
-    return (torch.stack(rows) @ coordinates.to_latent.double()).float()
+    return torch.stack(rows)
 
 
 def _orthonormalise(vectors: Tensor) -> Tensor:
@@ -174,7 +194,8 @@ def _measure(
         forth, back = (read(reader, faces).mean(0) for faces in ends)
         return (forth - back) / 2
 
-    short, long = 0.0, FARTHEST
+    far = (z - drawer.truncate(z, 0.0)).flatten(1).square().sum(1).mean().sqrt()
+    short, long = 0.0, FARTHEST * float(far)
     for _ in range(8):
         middle = (short + long) / 2
         if float(changes(middle)[index]) < 1:

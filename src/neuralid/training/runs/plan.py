@@ -120,8 +120,6 @@ def _check_architecture(plan: Plan) -> None:
             f"`recipe` {recipe.name} has dropout, and the architecture {own.name} has none",
             hint=f"its own recipe is {own.recipe}",
         )
-    if plan.attributes and not own.can_invert:
-        raise ConfigError(f"`attributes` are not found for the architecture {own.name}")
 
 
 def _given(options: TrainOptions) -> dict[str, Any]:

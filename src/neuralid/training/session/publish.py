@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -10,10 +10,12 @@ from torch import Tensor
 from ... import weights
 from ...latents.attributes import Attributes, Direction
 from ...latents.coordinates import Coordinates, latent_metric
+from ...latents.whitening import Whitening
 from ...models.architecture import architecture
-from ...models.building import build_drawer
+from ...models.building import build_drawer, build_perceptual
 from ...models.drawing import Drawer
-from ...models.encoder import Encoder
+from ...models.encoder import Encoder, LayerEncoder
+from ...models.network import PerceptualNetwork
 from ..batches import Batches
 from ..finish.directions import find_directions
 from ..finish.encoding import train_encoder
@@ -28,24 +30,20 @@ def finish_and_publish(
 ) -> Path | None:
     """Measure latent space, train the encoder, find the directions, and publish the weights.
 
-    Architectures that can't be inverted have none of the first three.
-
     Returns their path in the cache, or None if it was stopped; a resumed run then starts here
     again. Only the first process does this.
     """
     if job.world.size > 1:
         job.callbacks.on_alone()
     snapshots.quality.finish(state.images)
-    found: _Finish | None = _Finish()
-    if architecture(job.plan.model.architecture).can_invert:
-        found = _finish(job, build_drawer(state.average), batches)
+    found = _finish(job, state, batches)
     if found is None:
         return None
     name = job.plan.name
     if weights.is_published(name):
         job.say(f"replacing the weights '{name}' in the cache")
     described = replace(snapshots.describe(state), scores=snapshots.quality.scores)
-    parts = (found.metric, found.encoder, found.directions)
+    parts = (found.metric, found.encoder, found.directions, found.perceptual)
     path = weights.publish(name, state.average, described, *parts)
     save_discriminator(path, state.discriminator.state_dict())
     return path
@@ -55,41 +53,46 @@ def finish_and_publish(
 class _Finish:
     """What goes into weights beside the generator."""
 
-    metric: Tensor | None = None
-    encoder: Encoder | None = None
-    directions: dict[str, Direction] = field(default_factory=dict)
+    metric: Tensor | None
+    encoder: Encoder | LayerEncoder
+    directions: dict[str, Direction]
+    perceptual: PerceptualNetwork | None
 
 
-def _finish(job: Job, drawer: Drawer, batches: Batches) -> _Finish | None:
-    """Metric, encoder and directions; None if it was stopped."""
+def _finish(job: Job, state: TrainState, batches: Batches) -> _Finish | None:
+    """All of it; None if it was stopped."""
+    drawer, metric = build_drawer(state.average), None
+    perceptual = build_perceptual(state.discriminator)
     job.say("measuring the directions of latent space")
-    metric = latent_metric(drawer)
-    coordinates = Coordinates.of(metric)
-    encoder = _train_encoder(job, drawer, coordinates, batches)
-    if encoder is None:
-        return None
-    directions = _find_directions(job, drawer, coordinates, encoder)
-    return None if directions is None else _Finish(metric, encoder, directions)
-
-
-def _train_encoder(
-    job: Job, drawer: Drawer, coordinates: Coordinates, batches: Batches
-) -> Encoder | None:
-    """The encoder; None if it was stopped."""
+    coordinates: Coordinates | Whitening
+    if architecture(job.plan.model.architecture).inverting.by_layer:
+        coordinates = Whitening.of(state.average)
+    else:
+        metric = latent_metric(drawer)
+        coordinates = Coordinates.of(metric)
     job.say("training the encoder")
-    return train_encoder(
+    encoder = train_encoder(
         drawer,
         coordinates,
         batches,
         job.plan.train,
         job.precision,
+        perceptual=perceptual,
         on_step=job.callbacks.on_encoder,
         should_stop=job.callbacks.should_stop,
     )
+    if encoder is None:
+        return None
+    directions = _find_directions(job, drawer, coordinates, encoder, perceptual)
+    return None if directions is None else _Finish(metric, encoder, directions, perceptual)
 
 
 def _find_directions(
-    job: Job, drawer: Drawer, coordinates: Coordinates, encoder: Encoder
+    job: Job,
+    drawer: Drawer,
+    coordinates: Coordinates | Whitening,
+    encoder: Encoder | LayerEncoder,
+    perceptual: PerceptualNetwork | None,
 ) -> dict[str, Direction] | None:
     """The directions of the attributes asked for; None if it was stopped."""
     if job.attributes is None:
@@ -103,6 +106,7 @@ def _find_directions(
         encoder,
         job.faces.images[chosen],
         known,
+        perceptual=perceptual,
         seed=job.plan.train.seed,
         precision=job.precision,
         on_step=job.callbacks.on_encoder,
