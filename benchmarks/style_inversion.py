@@ -1,4 +1,4 @@
-"""Crops and reconstructions of photos for a judge of likeness, with seconds a photo.
+"""Crops and reconstructions of photos for a judge of likeness, with seconds per photo.
 
     python benchmarks/style_inversion.py FOLDER OUT [--framed] [--count 40] [--weights W]
         [--fidelity NAME ...] [--alone 4]
