@@ -23,7 +23,7 @@ class Inverting:
     # Whether each layer's row of a latent is searched for by itself, in whitened coordinates, by
     # Adam; else the whole latent is, where all directions move the pixels alike, by L-BFGS.
     by_layer: bool = False
-    rate: float = 0.3  # of Adam's search
+    rate: float = 0.2  # of Adam's search
     deviation: float = 0.02  # cost of a layer's squared distance from what the layers share
     features: float = 0.0  # weight of a perceptual network's squared differences beside the pixels'
     background: float = 1.0  # weight of what lies outside the face's oval
