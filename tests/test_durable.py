@@ -314,7 +314,9 @@ def test_publishing_removes_what_a_killed_run_left_in_the_cache(
     folder.mkdir(parents=True)
     left = folder / ".t.safetensors.abc.neuralid-tmp"
     left.touch()
-    weights.publish("t", trained.generator, trained.description)
+    weights.publish(
+        "t", lambda path: weights.save_weights(path, trained.generator, trained.description)
+    )
     assert not left.exists() and weights.is_published("t")
 
 

@@ -67,7 +67,7 @@ def test_the_id_is_that_of_the_contents(file: Path, tmp_path: Path) -> None:
 
 
 def test_published_weights_are_found_by_name() -> None:
-    path = publish("mine", fresh(), Description(SMALL))
+    path = publish("mine", lambda path: save_weights(path, fresh(), Description(SMALL)))
     assert find_weights("mine") == path
     assert load_weights("mine").path == path
 

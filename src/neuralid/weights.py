@@ -70,9 +70,7 @@ class Weights:
     id: str  # first 16 hex digits of the SHA-256 of the file's contents
     path: Path
     metric: Tensor | None = None  # (D, D), see latents.coordinates.latent_metric
-    encoder: Encoder | LayerEncoder | None = (
-        None  # guesses where inversion starts; None: at the mean
-    )
+    encoder: Encoder | LayerEncoder | None = None  # guesses inversion's start; None: the mean
     directions: dict[str, Direction] = field(default_factory=dict)  # by attribute
     perceptual: PerceptualNetwork | None = None  # what inversion compares faces in beside pixels
 
@@ -165,21 +163,16 @@ def find_weights(name: str | Path | None = None) -> Path:
     return path
 
 
-def publish(
-    name: str,
-    generator: GeneratorNetwork,
-    description: Description,
-    metric: Tensor | None = None,
-    encoder: Encoder | LayerEncoder | None = None,
-    directions: dict[str, Direction] | None = None,
-    perceptual: PerceptualNetwork | None = None,
-) -> Path:
-    """Save weights in the cache, where ``name`` finds them; returns the path."""
+def publish(name: str, save_to: Callable[[Path], None]) -> Path:
+    """Have weights saved in the cache, where ``name`` finds them; returns the path.
+
+    No other process publishes meanwhile, so ``save_to`` may write files beside the path, too.
+    """
     folder = make_folder(weights_folder())
     path = folder / f"{name}.safetensors"
     with in_turn(folder / ".lock"):
         remove_unfinished(folder)
-        save_weights(path, generator, description, metric, encoder, directions, perceptual)
+        save_to(path)
     return path
 
 

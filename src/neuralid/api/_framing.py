@@ -24,9 +24,8 @@ SHOWN = 448  # height of the photo and of the crop in the picture of a frame, pi
 CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
 _NUMBERS = "frame it by hand with `face_size`, `delta_i`, `delta_j` and `rotation`"
 _MIDDLE = "use `align=False` for the square in the middle"
-FRAME_FIRST = (
-    f"{_MIDDLE}, or invert it framed by hand and mix the latent"  # `mix` frames no other way
-)
+# For `mix`, which has no options to frame by hand.
+FRAME_FIRST = f"{_MIDDLE}, or invert it framed by hand and mix the latent"
 
 
 @dataclass(frozen=True)

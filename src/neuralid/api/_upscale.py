@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from ..core.checks import check_range
 from ..core.device import describe, pick_device
 from ..core.errors import ConfigError, ImageError
 from ..pictures.animation import read_film
-from ..pictures.photo import Photo, Source
+from ..pictures.photo import Photo, Source, as_list, is_single
 from ..upscaling import enlarge as methods
 from ..upscaling.auto import resolve
 from ..upscaling.compare import sheet
@@ -156,18 +157,21 @@ def _like(photo: Photo) -> Image.Image:
 
 
 def upscale(
-    pictures: Sequence[Source],
-    enlarge: Enlarger,
-    on_step: Report | None,
-    on_failure: Failure | None,
-) -> list[Upscaled]:
-    """See `Studio.upscale`."""
+    pictures: Source | Sequence[Source],
+    *,
+    on_step: Report | None = None,
+    on_failure: Failure | None = None,
+    **options: Any,
+) -> Upscaled | list[Upscaled]:
+    """See `Studio.upscale`; the other options are those of `enlarger`."""
+    enlarge = enlarger(**options)
+    listed, failed = as_list(pictures), None if is_single(pictures) else on_failure
     results: list[Upscaled] = []
-    for done, picture in enumerate(pictures, start=1):
-        each_photo([picture], lambda photo: results.append(enlarge(photo)), on_failure)
+    for done, picture in enumerate(listed, start=1):
+        each_photo([picture], lambda photo: results.append(enlarge(photo)), failed)
         if on_step is not None:
-            on_step(done, len(pictures))
-    return results
+            on_step(done, len(listed))
+    return results[0] if is_single(pictures) else results
 
 
 def _parse_size(size: Size) -> tuple[int, int]:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Unpack, overload
 
 from ..faces.config import Frame
-from ..pictures.photo import Source, as_list, is_single
+from ..pictures.photo import Source, as_list
 from ..weights import load_weights
 from . import _upscale
 from ._framing import find_all
 from ._model import Failure, Say, quiet
 from ._options import InvertOptions, MixOptions, SampleOptions, UpscaleOptions
 from ._people import Inputs
-from ._upscale import enlarger
 from .results import Found, Inverted, Mixed, Sampled, Upscaled
 from .studio import open_studio
 
@@ -138,8 +137,4 @@ def upscale(
 
     ``device`` and ``on_message`` are those of `open`.
     """
-    on_step, on_failure = options.pop("on_step", None), options.pop("on_failure", None)
-    enlarge = enlarger(device=device, on_message=on_message, **options)  # type: ignore[misc]
-    failed = None if is_single(pictures) else on_failure
-    large = _upscale.upscale(as_list(pictures), enlarge, on_step, failed)
-    return large[0] if is_single(pictures) else large
+    return _upscale.upscale(pictures, device=device, on_message=on_message, **options)

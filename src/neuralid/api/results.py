@@ -25,6 +25,7 @@ from ._model import Model
 PAIR_SCALE = 4  # the picture of a photo beside its reconstruction is enlarged this many times
 RATE = 20.0  # frames per second of a film
 LATENT_SUFFIX = ".safetensors"
+MOST_GRID = MOST_PIXELS / 1e6  # megapixels of a grid of faces
 
 
 class _Shown:
@@ -246,9 +247,6 @@ def check_grid(count: int, side: int, scale: float = 1.0) -> None:
     check_range("scale", scale, 1, 64)
     side = round(side * scale)
     check_range("megapixels of all the faces together", count * side * side / 1e6, 0, MOST_GRID)
-
-
-MOST_GRID = MOST_PIXELS / 1e6
 
 
 def _recipe_text(recipe: dict[str, Any]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from ._model import Failure, Model, Report, Say, quiet
 from ._options import InvertOptions, UpscaleOptions
 from ._people import Input, Inputs, Result, Shares
 from ._sample import Seeds
-from ._upscale import Size, enlarger
+from ._upscale import Size
 from .results import Found, Inverted, Mixed, Sampled, Upscaled
 
 
@@ -122,11 +122,11 @@ class Studio(Model):
         ``rotation`` (degrees). With ``show_crop`` each result has a ``frame``, a picture of the
         crop in the photo.
 
-        ``fidelity`` is "fast" (the encoder's guess and a few steps), "balanced", or "high". The
-        last, and for weights of the style architecture "balanced", too, also tunes the generator to
-        each photo, or with ``together``, one generator to all of them, which is then the results'
-        ``model``. ``steps`` overrides the fidelity's number of evaluations per face. ``prior`` is
-        the weight of the latent's squared length, 0 for the paper's own objective.
+        ``fidelity`` is "fast" (the encoder's guess and a few steps), "balanced", or "high". "high"
+        also tunes the generator to each photo, and so does "balanced" for weights of the style
+        architecture. With ``together``, one generator is tuned to all photos; it is then the
+        results' ``model``. ``steps`` overrides the fidelity's number of evaluations per face.
+        ``prior`` is the weight of the latent's squared length, 0 for the paper's own objective.
 
         A photo that fails raises, or, with ``on_failure(name, error)``, is left out of the list.
         Raises `ImageError` or `ConfigError`.
@@ -243,7 +243,8 @@ class Studio(Model):
         A picture that fails raises, or, with ``on_failure(name, error)``, is left out of the list.
         Raises `ImageError` or `ConfigError`.
         """
-        enlarge = enlarger(
+        return _upscale.upscale(
+            pictures,
             scale=scale,
             size=size,
             method=method,
@@ -252,10 +253,9 @@ class Studio(Model):
             compare=compare,
             device=self.device,
             on_message=self.say,
+            on_step=on_step,
+            on_failure=on_failure,
         )
-        failed = None if is_single(pictures) else on_failure
-        large = _upscale.upscale(as_list(pictures), enlarge, on_step, failed)
-        return large[0] if is_single(pictures) else large
 
     def __repr__(self) -> str:
         kind = self.weights.description.model.architecture

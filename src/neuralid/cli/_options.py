@@ -55,7 +55,7 @@ Fidelity = Annotated[
     typer.Option(
         "--fidelity",
         metavar="NAME",
-        help="fast, balanced or high; high, and for style weights balanced, tunes the generator.",
+        help="fast, balanced or high. high tunes the generator; balanced does for style weights.",
     ),
 ]
 SaveWeights = Annotated[

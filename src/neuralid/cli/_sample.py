@@ -40,7 +40,7 @@ def sample(
         typer.Option(
             "--trunc",
             metavar="X",
-            help="0 to 10; less than 1 gives more average faces. Default: 1 for dcgan.",
+            help="0 to 10; less gives more average faces. Default: 1, for style weights 0.7.",
         ),
     ] = None,
     scale: Annotated[

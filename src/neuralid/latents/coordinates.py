@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ..core.device import device_of
-from ..models.architecture import architecture
 from ..models.drawing import Drawer
+from .latent import draw_noise_from
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,16 @@ def latent_metric(drawer: Drawer, batch: int = 32) -> Tensor:
     Shape: ``(D, D)``, on the CPU.
     """
     config, device = drawer.config, device_of(drawer)
-    std = architecture(config.architecture).noise_std
     size = math.prod(drawer.latent_shape)
     rng = torch.Generator().manual_seed(0)
     rounds = -(-2 * size // batch)
     metric = torch.zeros(size, size, dtype=torch.float64)
     for _ in range(rounds):
-        noise = torch.randn(batch, config.latent_size, generator=rng) * std
-        z = drawer.latents(noise.to(device)).detach().requires_grad_(True)
+        z = (
+            drawer.latents(draw_noise_from(rng, batch, config).to(device))
+            .detach()
+            .requires_grad_(True)
+        )
         faces = drawer(z)
         probes = torch.randn(faces.shape, generator=rng).to(device)
         (pulled,) = torch.autograd.grad(faces, z, probes)  # (N, *L): J^T v

@@ -29,6 +29,8 @@ class Distance:
     outside the face's oval weighs ``recipe.background``. What is not photo (``inside`` is 0 there)
     weighs nothing: drawn faces get the target's border there before they are compared.
 
+    The network may be in the form that is trained or, which is faster, in that of inference.
+
     Shape:
         - targets: ``(N, 3, S, S)``, RGB in ``[-0.5, 0.5]``; inside: ``(N, 1, S, S)``, 0 to 1
     """
@@ -42,7 +44,7 @@ class Distance:
         precision: str = "fp32",
     ) -> None:
         self.targets, self.inside, self.precision = targets, inside, precision
-        self.perceptual = perceptual.ready() if perceptual and recipe.features else None
+        self.perceptual = perceptual if recipe.features else None
         self.features = recipe.features
         weight = _oval(targets.shape[-1], recipe.background).to(targets.device)
         self.weight = weight if inside is None else weight * inside

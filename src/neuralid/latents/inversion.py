@@ -150,7 +150,7 @@ def _search_by_layer(
 ) -> Search:
     recipe, device = architecture(drawer.config.architecture).inverting, wanted.device
     way = (whitening or Whitening.of(drawer)).to(device)
-    eyes = None if perceptual is None else perceptual.to(device)
+    eyes = None if perceptual is None else perceptual.to(device).ready()
     known = None if inside is None else inside.to(device)
     distance = Distance(wanted, recipe, eyes, known, precision)
     start = torch.zeros(len(wanted), *drawer.latent_shape, device=device)

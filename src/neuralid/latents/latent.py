@@ -53,6 +53,12 @@ def draw_noise_batch(n: int, config: ModelConfig, seed: int, step: int) -> Tenso
     return torch.from_numpy(values) * architecture(config.architecture).noise_std
 
 
+def draw_noise_from(rng: torch.Generator, n: int, config: ModelConfig) -> Tensor:
+    """The noise of ``n`` more faces from a generator on the CPU: ``(n, Z)``."""
+    values = torch.randn(n, config.latent_size, generator=rng)
+    return values * architecture(config.architecture).noise_std
+
+
 def draw_latents(drawer: Drawer, seeds: Sequence[int], truncation: float = 1.0) -> Tensor:
     """The latent of each seed, moved towards their mean: ``(len(seeds), *L)``, on the CPU."""
     return drawer.truncate(map_noise(drawer, draw_noise(seeds, drawer.config)), truncation)

@@ -21,6 +21,7 @@ from ..models.architecture import architecture
 from ..models.inverting import Inverting
 from ..models.network import GeneratorNetwork, PerceptualNetwork
 from .distance import Distance
+from .latent import draw_noise_from
 from .layers import rise_and_fall
 
 RISE = 4  # steps over which a rate rises
@@ -60,7 +61,7 @@ def tune(
     distance = Distance(
         targets.to(device),
         recipe,
-        None if perceptual is None else perceptual.to(device),
+        None if perceptual is None else perceptual.to(device).ready(),
         None if inside is None else inside.to(device),
         precision,
     )
@@ -94,10 +95,8 @@ def _share(step: int, steps: int, recipe: Inverting) -> float:
 
 def _draw_between(generator: GeneratorNetwork, pivots: Tensor, rng: torch.Generator) -> Tensor:
     """Draw latents on the way from pivots to random ones: ``(OTHERS, *L)``."""
-    config = generator.config
     chosen = torch.randint(len(pivots), (OTHERS,), generator=rng).to(pivots.device)
-    noise = torch.randn(OTHERS, config.latent_size, generator=rng)
-    noise = noise * architecture(config.architecture).noise_std
+    noise = draw_noise_from(rng, OTHERS, generator.config)
     with torch.no_grad():
         drawn = generator.latents(noise.to(pivots))
     share = torch.rand(OTHERS, *[1] * (pivots.ndim - 1), generator=rng).to(pivots.device)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..core.device import device_of
-from ..models.architecture import architecture
 from ..models.drawing import Drawer
 from ..models.network import GeneratorNetwork
+from .latent import draw_noise_from
 
 DRAWS = 20_000
 TOGETHER = 2_000
@@ -53,13 +53,12 @@ class Whitening:
 def _moments(generator: GeneratorNetwork | Drawer) -> tuple[Tensor, Tensor]:
     """Mean and covariance of the rows of `DRAWS` latents, float64: ``(Z,)``, ``(Z, Z)``."""
     config, device = generator.config, device_of(generator)
-    std, rng = architecture(config.architecture).noise_std, torch.Generator().manual_seed(0)
-    size = generator.latent_shape[-1]
+    rng, size = torch.Generator().manual_seed(0), generator.latent_shape[-1]
     total = torch.zeros(size, dtype=torch.float64)
     squares = torch.zeros(size, size, dtype=torch.float64)
     count = 0
     for _ in range(DRAWS // TOGETHER):
-        noise = torch.randn(TOGETHER, config.latent_size, generator=rng) * std
+        noise = draw_noise_from(rng, TOGETHER, config)
         rows = _rows(generator.latents(noise.to(device))).cpu().double()  # not all devices have it
         total += rows.sum(0)
         squares += rows.T @ rows

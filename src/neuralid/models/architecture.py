@@ -14,10 +14,8 @@ from typing import Any
 from ..core.errors import ConfigError
 from .inverting import Inverting
 
-BUILT_IN = {
-    "dcgan": "dcgan",
-    "style": "style",
-}  # name -> module of this package, imported on first use
+# Name -> module of this package, imported on first use.
+BUILT_IN = {"dcgan": "dcgan", "style": "style"}
 REGISTERED: dict[str, Architecture] = {}
 
 

@@ -26,9 +26,8 @@ def to_bytes(name: str, tensor: Tensor) -> dict[str, Tensor]:
     """
     rows = tensor.detach().cpu().float().flatten(1)
     scale = (rows.abs().amax(1) / STEPS).to(torch.float16)
-    divisor = torch.where(scale > 0, scale.float(), 1.0)[
-        :, None
-    ]  # a row of next to nothing is zero
+    # A row of next to nothing has a scale of 0, and becomes 0.
+    divisor = torch.where(scale > 0, scale.float(), 1.0)[:, None]
     whole = (rows / divisor).round().clamp(-STEPS, STEPS).to(torch.int8)
     return {name + _WHOLE: whole.view(tensor.shape), name + _SCALE: scale}
 

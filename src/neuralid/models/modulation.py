@@ -1,4 +1,4 @@
-"""Layers of the style-based networks, in the form they are trained in and in that of inference.
+"""Layers of the style-based networks, in the form they are trained in; `ready` has the other.
 
 Letters in shapes: N batch, Z numbers in a style vector w, C channels in, K channels out, H W map.
 
@@ -87,7 +87,22 @@ class EqualConv(nn.Module):
         return pooled_kernels(kernels) if self.pool else kernels
 
 
-class StyledConv(nn.Module):
+class _Modulated(nn.Module):
+    """A convolution of T x T taps, and the dense layer that makes its inputs' scales of a style."""
+
+    def __init__(self, z: int, c: int, k: int, taps: int) -> None:
+        super().__init__()
+        self.affine = EqualLinear(z, c, first_bias=1.0)
+        self.weight = nn.Parameter(torch.empty(k, c, taps, taps))
+        self.bias = nn.Parameter(torch.empty(k))
+        self.gain = 1 / math.sqrt(c * taps**2)
+
+    def init_weights(self, rng: torch.Generator) -> None:
+        nn.init.normal_(self.weight, generator=rng)
+        nn.init.zeros_(self.bias)
+
+
+class StyledConv(_Modulated):
     """A 3x3 convolution modulated and demodulated by a style, and a leaky ReLU [2]_.
 
     Modulating inputs and demodulating outputs equals doing both to each face's own kernels, and
@@ -98,15 +113,8 @@ class StyledConv(nn.Module):
     """
 
     def __init__(self, z: int, c: int, k: int, slope: float, up: bool = False) -> None:
-        super().__init__()
-        self.affine = EqualLinear(z, c, first_bias=1.0)
-        self.weight = nn.Parameter(torch.empty(k, c, 3, 3))
-        self.bias = nn.Parameter(torch.empty(k))
-        self.gain, self.slope, self.up = 1 / math.sqrt(9 * c), slope, up
-
-    def init_weights(self, rng: torch.Generator) -> None:
-        nn.init.normal_(self.weight, generator=rng)
-        nn.init.zeros_(self.bias)
+        super().__init__(z, c, k, taps=3)
+        self.slope, self.up = slope, up
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         with without_autocast(x):
@@ -124,22 +132,14 @@ class StyledConv(nn.Module):
         return bilinear_phases(kernels) if self.up else kernels, squares
 
 
-class ToRgb(nn.Module):
+class ToRgb(_Modulated):
     """A map to colours, modulated by a style and not demodulated.
 
     Shape: x ``(N, C, H, W)``, w ``(N, Z)`` -> ``(N, 3, H, W)``, float32.
     """
 
     def __init__(self, z: int, c: int) -> None:
-        super().__init__()
-        self.affine = EqualLinear(z, c, first_bias=1.0)
-        self.weight = nn.Parameter(torch.empty(3, c, 1, 1))
-        self.bias = nn.Parameter(torch.empty(3))
-        self.gain = 1 / math.sqrt(c)
-
-    def init_weights(self, rng: torch.Generator) -> None:
-        nn.init.normal_(self.weight, generator=rng)
-        nn.init.zeros_(self.bias)
+        super().__init__(z, c, 3, taps=1)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         with without_autocast(x):
@@ -147,103 +147,15 @@ class ToRgb(nn.Module):
         return to_colours(x, style, self.weight * self.gain, self.bias)
 
 
-class ReadyLinear(nn.Module):
-    """An `EqualLinear` whose weights are scaled already."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, source: EqualLinear) -> None:
-        super().__init__()
-        self.register_buffer("weight", source.weight.detach() * source.gain)
-        self.register_buffer("bias", source.bias.detach() * source.rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
-
-
-class ReadyConv(nn.Module):
-    """A `StyledConv` whose kernels, phases and squares are ready."""
-
-    kernel: Tensor
-    squares: Tensor
-    bias: Tensor
-
-    def __init__(self, source: StyledConv) -> None:
-        super().__init__()
-        self.affine, self.slope = ReadyLinear(source.affine), source.slope
-        kernels, squares = (each.detach() for each in source.kernels())
-        self.register_buffer("kernel", kernels.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("squares", squares.contiguous())
-        self.register_buffer("bias", source.bias.detach().clone())
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        with without_autocast(x):
-            style = self.affine(w)
-        return convolve_styled(x, style, self.kernel, self.squares, self.bias, self.slope)
-
-
-class ReadyEqualConv(nn.Module):
-    """An `EqualConv` whose kernels are scaled, and pooled, already."""
-
-    kernel: Tensor
-    bias: Tensor | None
-
-    def __init__(self, source: EqualConv) -> None:
-        super().__init__()
-        kernel = source.kernels().detach().contiguous(memory_format=torch.channels_last)
-        self.register_buffer("kernel", kernel)
-        self.register_buffer("bias", None if source.bias is None else source.bias.detach().clone())
-        self.stride, self.padding = source.stride, source.padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernel, self.bias, stride=self.stride, padding=self.padding)
-
-
-class ReadyRgb(nn.Module):
-    """A `ToRgb` whose kernel is ready."""
-
-    kernel: Tensor
-    bias: Tensor
-
-    def __init__(self, source: ToRgb) -> None:
-        super().__init__()
-        self.affine = ReadyLinear(source.affine)
-        self.register_buffer("kernel", source.weight.detach() * source.gain)
-        self.register_buffer("bias", source.bias.detach().clone())
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        with without_autocast(x):
-            style = self.affine(w)
-        return to_colours(x, style, self.kernel, self.bias)
-
-
-def make_ready(layer: nn.Module) -> nn.Module:
-    """The form for inference of a layer or of a list of layers."""
-    if isinstance(layer, nn.ModuleList):
-        return nn.ModuleList(make_ready(each) for each in layer)
-    if isinstance(layer, EqualLinear):
-        return ReadyLinear(layer)
-    if isinstance(layer, StyledConv):
-        return ReadyConv(layer)
-    if isinstance(layer, EqualConv):
-        return ReadyEqualConv(layer)
-    assert isinstance(layer, ToRgb)
-    return ReadyRgb(layer)
-
-
 def convolve_styled(
     x: Tensor, style: Tensor, kernels: Tensor, squares: Tensor, bias: Tensor, slope: float
 ) -> Tensor:
-    """What `StyledConv` computes, with ready kernels; phases are told by their number."""
+    """What `StyledConv` computes, with ready kernels, or four times as many if they are phases."""
     with without_autocast(x):
         norm = ROOT2 * torch.rsqrt(style.square() @ squares + EPSILON)  # (N, K)
     x = x * _per_map(style, x)
-    x = (
-        F.conv2d(x, kernels, padding=1)
-        if len(kernels) == len(bias)
-        else phase_conv(x, kernels, None)
-    )
+    has_phases = len(kernels) > len(bias)
+    x = phase_conv(x, kernels, None) if has_phases else F.conv2d(x, kernels, padding=1)
     x = torch.addcmul(_per_map(bias[None], x), x, _per_map(norm, x))
     return F.leaky_relu_(x, slope)
 

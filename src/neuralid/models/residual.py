@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .modulation import ROOT2, EqualConv, make_ready
+from .modulation import ROOT2, EqualConv
 from .network import Network, PerceptualNetwork
+from .ready import make_ready
 
 SMALL = 1e-6  # keeps the length of a feature from 0
 

@@ -35,11 +35,11 @@ from .modulation import (
     EqualLinear,
     StyledConv,
     ToRgb,
-    make_ready,
     spread_in_groups,
     without_autocast,
 )
 from .network import DiscriminatorNetwork, GeneratorNetwork
+from .ready import make_ready
 from .residual import ResidualFeatures, ResidualNetwork
 from .share import WHOLE, Share
 

@@ -54,11 +54,8 @@ class Augmentation:
     """
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        self.policy, self.target, self.most = (
-            recipe.augment,
-            recipe.augment_target,
-            recipe.augment_p,
-        )
+        self.policy = recipe.augment
+        self.target, self.most = recipe.augment_target, recipe.augment_p
         self.probability = torch.tensor(0.0 if self.adapts else self.most, device=device)
         self.sign = torch.tensor(0.0, device=device)  # of D on real faces: a running mean
 
@@ -101,27 +98,26 @@ def _color(x: Tensor, share: Share) -> Tensor:
 
 def _translation(x: Tensor, share: Share) -> Tensor:
     """Move each face by up to an eighth of its side; black comes in."""
-    n, _, s, _ = x.shape
-    most = s // 8
-    places = (2, n * share.size, 1, 1)
-    dice = torch.randint(-most, most + 1, places, generator=share.rng, device=x.device)
-    down, right = map(share.of, dice)
-    padded = F.pad(x, (most, most, most, most))
-    pixels = torch.arange(s, device=x.device) + most
-    return _pick(padded, pixels.view(1, s, 1) + down, pixels.view(1, 1, s) + right)
+    rows, columns = _move(x, share)
+    most = x.shape[2] // 8
+    return _pick(F.pad(x, (most, most, most, most)), rows + most, columns + most)
 
 
 def _shift(x: Tensor, share: Share) -> Tensor:
     """Move each face by up to an eighth of its side; its edge is mirrored."""
+    last = x.shape[2] - 1
+    rows, columns = (last - (last - place.abs()).abs() for place in _move(x, share))
+    return _pick(x, rows, columns)
+
+
+def _move(x: Tensor, share: Share) -> tuple[Tensor, Tensor]:
+    """Rows ``(N, S, 1)`` and columns ``(N, 1, S)`` of faces moved by up to an eighth of a side."""
     n, _, s, _ = x.shape
-    most = s // 8
     places = (2, n * share.size, 1, 1)
-    dice = torch.randint(-most, most + 1, places, generator=share.rng, device=x.device)
+    dice = torch.randint(-(s // 8), s // 8 + 1, places, generator=share.rng, device=x.device)
     down, right = map(share.of, dice)
     pixels = torch.arange(s, device=x.device)
-    rows, columns = pixels.view(1, s, 1) + down, pixels.view(1, 1, s) + right
-    rows, columns = ((s - 1 - (s - 1 - place.abs()).abs()) for place in (rows, columns))
-    return _pick(x, rows, columns)
+    return pixels.view(1, s, 1) + down, pixels.view(1, 1, s) + right
 
 
 def _pick(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

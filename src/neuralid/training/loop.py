@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -116,11 +116,11 @@ class _Look:
         loss_d, loss_g, d_real, d_fake = means.tolist()
         speed = self.new / (time.perf_counter() - self.started)
         self.values.clear()
-        probability, sign = None, None
-        if state.augmentation.adapts:
-            probability, sign = (float(v) for v in state.augmentation.state_dict().values())
-        losses = (loss_d, loss_g, d_real, d_fake, speed)
-        return Step(state.images, self.total, *losses, self.new, probability, sign)
+        step = Step(state.images, self.total, loss_d, loss_g, d_real, d_fake, speed, self.new)
+        changes = state.augmentation
+        if not changes.adapts:
+            return step
+        return replace(step, augment_p=float(changes.probability), real_sign=float(changes.sign))
 
 
 def _check_rollbacks(state: TrainState) -> None:

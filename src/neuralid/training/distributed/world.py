@@ -170,9 +170,8 @@ def join_world() -> Iterator[World]:
         meet(PATIENCE)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Grad strides do not match"
-            )  # harmless: from a single row
+            # Harmless: from a single row.
+            warnings.filterwarnings("ignore", "Grad strides do not match")
             yield _world()
     except RuntimeError as error:
         if not _is_lost(error):

@@ -28,6 +28,7 @@ from ...latents.coordinates import Coordinates
 from ...latents.inversion import invert
 from ...latents.latent import draw_latents
 from ...latents.whitening import Whitening
+from ...models.architecture import architecture
 from ...models.drawing import Drawer, draw_faces
 from ...models.encoder import Encoder, LayerEncoder
 from ...models.network import PerceptualNetwork
@@ -35,7 +36,6 @@ from ...pictures.images import to_tensor
 from .reader import count_steps, read, train_reader
 
 INVERTED = 2048  # faces the linear model sees, at most
-TOGETHER = 32  # of them inverted at a time
 RIDGE = 0.03  # of the linear model, in units of its inputs' mean variance
 MEASURED = 192  # drawn faces that effects are measured on
 FARTHEST = 1.2  # longest step tried, in distances of drawn latents from their mean
@@ -68,7 +68,7 @@ def find_directions(
     labels, spread = attributes.standardised()
     order = np.random.default_rng(seed).permutation(len(faces))
     chosen = order[: min(INVERTED, len(faces))]
-    work = _Work(-(-len(chosen) // TOGETHER), len(faces), on_step, should_stop)
+    work = _Work(-(-len(chosen) // _count_together(drawer)), len(faces), on_step, should_stop)
 
     ways = (coordinates, encoder, perceptual)
     latents = _invert_faces(drawer, ways, faces[chosen], precision, work)
@@ -124,8 +124,9 @@ def _invert_faces(
     coordinates, encoder, perceptual = ways
     config = InvertConfig("fast") if encoder is not None else InvertConfig(steps=20)
     parts = []
-    for start in range(0, len(faces), TOGETHER):
-        targets = to_tensor(faces[start : start + TOGETHER])
+    together = _count_together(drawer)
+    for start in range(0, len(faces), together):
+        targets = to_tensor(faces[start : start + together])
         found = invert(
             drawer,
             targets,
@@ -139,6 +140,11 @@ def _invert_faces(
         if not work.step():
             return None
     return torch.cat(parts)
+
+
+def _count_together(drawer: Drawer) -> int:
+    """How many faces are inverted at a time."""
+    return architecture(drawer.config.architecture).inverting.together
 
 
 def _regress(latents: Tensor, labels: Tensor, coordinates: Coordinates | Whitening) -> Tensor:

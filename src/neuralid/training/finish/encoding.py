@@ -177,7 +177,7 @@ def _make_lessons(
         assert isinstance(coordinates, Coordinates)
         return EvenLessons(encoder, drawer, coordinates.to(device), precision)
     assert isinstance(coordinates, Whitening) and perceptual is not None
-    return LayerLessons(encoder, drawer, coordinates.to(device), precision, perceptual)
+    return LayerLessons(encoder, drawer, coordinates.to(device), precision, perceptual.ready())
 
 
 @torch.no_grad()

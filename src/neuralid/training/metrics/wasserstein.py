@@ -69,10 +69,7 @@ def _patches(level: Tensor) -> Tensor:
         side - PATCH + 1, (2, n, PATCHES, 1, 1), generator=torch.Generator().manual_seed(0)
     )
     reach = torch.arange(PATCH)
-    rows, columns = (
-        corners[0] + reach[:, None],
-        corners[1] + reach,
-    )  # (n, PATCHES, 7, 1), (..., 1, 7)
+    rows, columns = corners[0] + reach[:, None], corners[1] + reach  # (n, PATCHES, 7, 1), (..1, 7)
     faces = torch.arange(n)[:, None, None, None]
     places = ((faces * side + rows) * side + columns).to(level.device)  # (n, PATCHES, 7, 7)
     values = level.permute(0, 2, 3, 1).reshape(-1, 3)[places]  # (n, PATCHES, 7, 7, 3)

@@ -17,9 +17,8 @@ from ...core.files import write_atomically
 
 KEPT = 3
 _NAME = re.compile(r"checkpoint-(\d{9,})\.pt")
-_SEAL = (
-    b"\nsha256 "  # then the digest of all before it, in hex; torch.load ignores the end of a file
-)
+# Then the digest of all before it, in hex. torch.load ignores the end of a file.
+_SEAL = b"\nsha256 "
 
 
 def save_checkpoint(folder: Path, images: int, values: dict[str, Any]) -> Path:

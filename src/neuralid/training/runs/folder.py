@@ -43,9 +43,8 @@ class Run:
                     sync_folder(out)
                 return cls(folder)
             except OutputError as error:
-                if not isinstance(
-                    error.__cause__, FileExistsError
-                ):  # else another process was quicker
+                other_was_quicker = isinstance(error.__cause__, FileExistsError)
+                if not other_was_quicker:
                     raise
 
     @classmethod

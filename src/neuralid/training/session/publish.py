@@ -44,9 +44,12 @@ def finish_and_publish(
         job.say(f"replacing the weights '{name}' in the cache")
     described = replace(snapshots.describe(state), scores=snapshots.quality.scores)
     parts = (found.metric, found.encoder, found.directions, found.perceptual)
-    path = weights.publish(name, state.average, described, *parts)
-    save_discriminator(path, state.discriminator.state_dict())
-    return path
+
+    def save(path: Path) -> None:
+        weights.save_weights(path, state.average, described, *parts)
+        save_discriminator(path, state.discriminator.state_dict())
+
+    return weights.publish(name, save)
 
 
 @dataclass(frozen=True)
