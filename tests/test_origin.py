@@ -152,7 +152,7 @@ def test_a_run_that_diverges_at_once_goes_back_to_them(
             return values * float("nan")
         return values
 
-    monkeypatch.setattr("neuralid.training.loop.train_step", poisoned)
+    monkeypatch.setattr("neuralid.training.recording.train_step", poisoned)
     state = last_state(go_on(face_folder, tmp_path, published))
     assert state["rollbacks"] == 1
     assert state["generator"]["constant"].equal(read_origin(published).generator["constant"])

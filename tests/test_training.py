@@ -112,9 +112,9 @@ def test_the_average_follows_the_generator_and_its_statistics() -> None:
     value = state.generator.get_buffer("dense_norm.running_var")
     state.step = 10_000
     value.fill_(3.0)
-    state.update_average(0.75)
+    state.update_average(0.25)
     torch.testing.assert_close(mean, torch.full_like(mean, 1.5))
-    state.update_average(0.0)
+    state.update_average(1.0)
     assert mean.equal(value)
 
 

@@ -101,15 +101,23 @@ class TrainState:
             return 0.5 ** (batch / half_life)
         return min(recipe.ema, (1 + self.step) / (10 + self.step))
 
+    @property
+    def both_learn(self) -> bool:
+        """Whether the generator learns, too: a new discriminator learns alone at first."""
+        return self.images >= self.warmup
+
     @torch.no_grad()
-    def update_average(self, decay: float) -> None:
-        """Move the average towards the generator, its running statistics too."""
+    def update_average(self, part: float | Tensor) -> None:
+        """Move the average part of the way to the generator, its running statistics too.
+
+        ``part`` is a number from 0 to 1, or such a tensor ``()`` on the device.
+        """
         pairs = zip(
             self.average.state_dict().values(), self.generator.state_dict().values(), strict=True
         )
         for mean, value in pairs:
             if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
+                mean.lerp_(value, part)
             else:
                 mean.copy_(value)
 

@@ -47,6 +47,8 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     with ExitStack() as held:
         if device.type == "cuda":
             held.enter_context(torch.cuda.device(device))
+            # Sizes stay the same from step to step, so that trying kernels once pays.
+            held.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
         world.alone(lambda: lock_run(resumed, out, held))
         faces = world.in_turn(lambda: _read_faces(plan, options.workers, callbacks))
         attributes = world.alone(lambda: _read_attributes(plan, faces, say))
