@@ -1,6 +1,7 @@
 """Add the frame and directions to the weights that ship, from UTKFace and CelebA together.
 
-    python tools/default_weights.py --weights faces-56 --utkface utkface --celeba celeba -o FILE
+    python tools/default_weights.py --weights faces-112 --utkface utkface --celeba celeba -o FILE
+        [--device auto] [--compact]
 
 The frame is measured on UTKFace's faces, which the generator was trained on. Directions come from
 both: age and gender are in UTKFace's file names, gender and smiling in CelebA's list; CelebA's
@@ -16,10 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from neuralid import weights
-from neuralid.core.device import pick_precision
+from neuralid.core.device import pick_device, pick_precision
 from neuralid.core.memory import keep_freed_memory
 from neuralid.data.dataset import is_held_out, list_pictures
 from neuralid.faces import align
@@ -83,12 +83,18 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--utkface", type=Path, required=True)
     parser.add_argument("--celeba", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--compact", action="store_true", help="dense layers in 8 bits a number")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
 
     keep_freed_memory()
+    device = pick_device(options.device)
     loaded = weights.load_weights(options.weights)
-    assert loaded.coordinates is not None
+    assert loaded.coordinates is not None and loaded.encoder is not None
+    for network in (loaded.generator, loaded.encoder, loaded.perceptual):
+        if network is not None:
+            network.to(device)
     faces, known = both(options.utkface, options.celeba, loaded.description.model.size)
     frame = align.measure_frame(faces[:MEASURED])  # UTKFace's come first
     print(frame, flush=True)
@@ -100,7 +106,7 @@ def main() -> None:
         faces,
         known,
         perceptual=loaded.perceptual,
-        precision=pick_precision("auto", torch.device("cpu")),
+        precision=pick_precision("auto", device),
         on_step=lambda done, total: print(done, total, flush=True) if done % 50 == 0 else None,
     )
     assert found is not None
@@ -114,6 +120,7 @@ def main() -> None:
         loaded.encoder,
         found,
         loaded.perceptual,
+        compact=options.compact,
     )
 
 

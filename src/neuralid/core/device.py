@@ -75,8 +75,8 @@ def device_of(network: nn.Module) -> torch.device:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on a device; nothing waits for it to get to a CUDA device."""
-    if device.type != "cuda":
+    """A tensor on a device; nothing waits for one of the CPU to get to a CUDA device."""
+    if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
