@@ -134,7 +134,9 @@ def test_one_process_on_cuda_records() -> None:
 def test_placed_pictures_are_the_same_ones() -> None:
     own = batches()
     placed = batches()
-    placed._placed = PlacedImages(IMAGES, CPU)
+    mapped = IMAGES.copy()
+    mapped.setflags(write=False)  # as the cache's are
+    placed._placed = PlacedImages(mapped, CPU)
     for seen in (0, 5, 21, 100):  # within an epoch, and from one to the next
         assert placed.after(seen, 8).equal(own.after(seen, 8))
 

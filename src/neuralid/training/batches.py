@@ -69,7 +69,7 @@ class PlacedImages:
     """All pictures on a device, uint8 ``(N, S, S, 3)``."""
 
     def __init__(self, images: np.ndarray, device: torch.device) -> None:
-        self.images = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        self.images = torch.from_numpy(np.array(images)).to(device)
         # What each byte is as a pixel: dividing there may round otherwise than on the CPU.
         self.levels = (
             to_tensor(np.arange(256, dtype=np.uint8).reshape(1, 1, 256, 1)).flatten().to(device)
