@@ -52,8 +52,8 @@ MAPPING_RATE = 0.01  # of the other layers' learning rate
 MEAN_STEP = 0.005  # how far the mean of w moves towards that of a batch
 BLOCKS = 3  # of the discriminator that make the perceptual distance
 # The convolutions up to 28 pixels draw pose, shape and features [3]_. With fewer layers a mix takes
-# on a little more of one person's colours, but eyes, mouth and hairline too; and layers found for a
-# photo, parted earlier, draw smears on another face (docs/explanation/mixing.md).
+# on more of one person's colours, but of that person's features too; and a photo's layers, found
+# together and parted earlier, leave blotches on another face (docs/explanation/mixing.md).
 SHAPE_LAYERS = 5
 GROUP = 4  # pictures whose deviation the discriminator sees
 
