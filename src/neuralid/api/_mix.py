@@ -16,12 +16,13 @@ from ..core.errors import ConfigError
 from ..faces.crop import default_face_size
 from ..faces.paste import put_back
 from ..latents.config import InvertConfig
-from ..latents.mixing import along, loop, mix_latents, normalised
+from ..latents.mixing import along, loop, mix_latents, normalised, with_style
+from ..models.architecture import architecture, with_layers
 from ..pictures import images
-from ..pictures.photo import Photo, name_of
+from ..pictures.photo import Photo
 from ._framing import Framing
 from ._model import Model, Report
-from ._people import Input, People, Person, Result, resolve, same_input
+from ._people import Input, People, Person, find_input, resolve
 from .results import Mixed
 
 LARGEST = 16.0  # a face put back into a photo is first enlarged at most this many times
@@ -62,72 +63,83 @@ class Layout:
                 hint="the first N inputs are the rows, the rest are the columns",
             )
 
-    def find_kept(self, inputs: Sequence[Input]) -> int | None:
-        """The index of the input to keep; None if there is none."""
-        if self.keep is None:
-            return None
-        if isinstance(self.keep, int):
-            check_range("keep", self.keep, 0, len(inputs) - 1)
-            return self.keep
-        for place, each in enumerate(inputs):
-            if same_input(each, self.keep):
-                return place
-        raise ConfigError(
-            f"{_name_of_input(self.keep)} is not an input", hint="`keep` names one of the photos"
-        )
+
+@dataclass(frozen=True)
+class Blending:
+    """What of whom: how latents are asked to become one."""
+
+    weights: Sequence[float] | None
+    blend: str
+    attributes: Mapping[str, float]
+    style: Input | int | None = None  # whose colours and skin; None for everyone's
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What follows from a request before anything is read."""
+
+    shares: list[float]
+    keep: int | None  # an index of the inputs, as is the next
+    style: int | None
 
 
 def check_request(
-    inputs: Sequence[Input],
-    layout: Layout,
-    weights: Sequence[float] | None,
-    blend: str,
-    attributes: Mapping[str, float],
-    scale: float,
-) -> list[float]:
-    """Raise `ConfigError` now for what would be an error after work; returns everyone's shares."""
-    if len(inputs) < (1 if attributes else 2):
+    inputs: Sequence[Input], layout: Layout, blending: Blending, scale: float
+) -> _Request:
+    """Raise `ConfigError` now for what would be an error after work."""
+    count, weights = len(inputs), blending.weights
+    if count < (1 if blending.attributes else 2):
         raise ConfigError("mix needs at least two inputs", hint="one will do with `attributes`")
     check_range("scale", scale, 1, 64)
-    mix_latents(torch.zeros(2, 1), None, blend)  # so that an unknown blend fails at once
-    layout.check(len(inputs), weights)
-    layout.find_kept(inputs)
-    shares: list[float] = normalised(weights, len(inputs) if layout.matrix is None else 2).tolist()
-    return shares
+    mix_latents(torch.zeros(2, 1), None, blending.blend)  # so that an unknown blend fails at once
+    layout.check(count, weights)
+    keep = find_input("keep", layout.keep, inputs)
+    style = find_input("style", blending.style, inputs)
+    shares: list[float] = normalised(weights, count if layout.matrix is None else 2).tolist()
+    return _Request(shares, keep, style)
 
 
 def mix(
     model: Model,
     inputs: Sequence[Input],
     layout: Layout,
-    weights: Sequence[float] | None,
-    blend: str,
-    attributes: Mapping[str, float],
+    blending: Blending,
     scale: float,
     framing: Framing,
     config: InvertConfig,
     on_step: Report | None,
 ) -> Mixed:
     """See `Studio.mix`."""
-    shares = check_request(inputs, layout, weights, blend, attributes, scale)
-    keep = layout.find_kept(inputs)
-    mixer = _Mixer(shares, blend, _sum_directions(model, attributes))
-    who = resolve(inputs, model, framing, config, keep, on_step)
+    asked = check_request(inputs, layout, blending, scale)
+    offset = _sum_directions(model, blending.attributes)
+    layers = 0 if asked.style is None else _shape_layers(model)
+    who = resolve(inputs, model, framing, config, asked.keep, on_step)
+    style = None if asked.style is None else who.people[asked.style].latent
+    mixer = _Mixer(asked.shares, blending.blend, offset, style, layers)
     mixed, picture, film = _draw(layout, who, mixer, scale)
-    recipe = _recipe(layout, who.people, mixer, attributes)
-    return Mixed(picture, mixed, shares, who.model, recipe, film, layout.is_face, who.frame)
+    recipe = _recipe(layout, who.people, asked, blending)
+    return Mixed(picture, mixed, asked.shares, who.model, recipe, film, layout.is_face, who.frame)
 
 
 @dataclass(frozen=True)
 class _Mixer:
-    """How latents become one: shares, blend, and the offset of the attributes."""
+    """How latents become one: shares, blend, a person's style, and the attributes' offset."""
 
     shares: list[float]
     blend: str
     offset: Tensor  # (*L)
+    style: Tensor | None  # (*L), whose layers after the first ``shape_layers`` are taken
+    shape_layers: int
 
     def __call__(self, latents: Tensor) -> Tensor:
-        return mix_latents(latents, self.shares, self.blend) + self.offset
+        """``(N, *L) -> (*L)``"""
+        return self.finish(mix_latents(latents, self.shares, self.blend))
+
+    def finish(self, mixed: Tensor) -> Tensor:
+        """What comes after the blend: ``(..., *L)`` -> the same."""
+        if self.style is not None:
+            mixed = with_style(mixed, self.style, self.shape_layers)
+        return mixed + self.offset
 
 
 def _draw(
@@ -139,10 +151,10 @@ def _draw(
         mixed = mixer(latents[[0, layout.matrix]])
         return mixed, _draw_matrix(who.people, layout.matrix, mixer, model, scale), None
     if layout.strip is not None:
-        way = along(latents, layout.strip, mixer.blend) + mixer.offset
+        way = mixer.finish(along(latents, layout.strip, mixer.blend))
         return mixer(latents), images.hstack(list(model.draw(way, scale))), None
     if layout.frames is not None:
-        way = loop(latents, layout.frames, mixer.blend) + mixer.offset
+        way = mixer.finish(loop(latents, layout.frames, mixer.blend))
         film = model.draw(way, scale)
         return way[0], film[0], film
     mixed = mixer(latents)
@@ -152,8 +164,17 @@ def _draw(
     return mixed, model.enlarge(face, scale)[0], None
 
 
-def _name_of_input(each: Input) -> str:
-    return repr(each) if isinstance(each, Result | Tensor) else name_of(each)
+def _shape_layers(model: Model) -> int:
+    """How many of a latent's layers hold pose and shape. Raises `ConfigError` if none do."""
+    name = model.weights.description.model.architecture
+    layers = architecture(name).shape_layers
+    if not layers:
+        others = " or ".join(with_layers())
+        raise ConfigError(
+            f"latents of the architecture {name} have no layers to take a style from",
+            hint=f"`style` is for weights of the architecture {others}; `model` names them",
+        )
+    return layers
 
 
 def _sum_directions(model: Model, moves: Mapping[str, float]) -> Tensor:
@@ -195,14 +216,16 @@ def _put_back(photo: Photo, person: Person, drawn: np.ndarray, model: Model) -> 
 
 
 def _recipe(
-    layout: Layout, people: Sequence[Person], mixer: _Mixer, attributes: Mapping[str, float]
+    layout: Layout, people: Sequence[Person], asked: _Request, blending: Blending
 ) -> dict[str, Any]:
     recipe: dict[str, Any] = {
         "inputs": [Path(person.name).name for person in people],
-        "shares": [round(share, 6) for share in mixer.shares],
-        "blend": mixer.blend,
-        "attributes": dict(attributes),
+        "shares": [round(share, 6) for share in asked.shares],
+        "blend": blending.blend,
+        "attributes": dict(blending.attributes),
     }
+    if asked.style is not None:
+        recipe["style"] = asked.style
     for name in ("strip", "matrix"):
         if vars(layout)[name] is not None:
             recipe[name] = vars(layout)[name]

@@ -44,6 +44,7 @@ class MixOptions(TypedDict, total=False):
 
     weights: Shares | None
     blend: str
+    style: Input | int | None
     attributes: Mapping[str, float] | None
     strip: int | None
     matrix: int | None

@@ -13,12 +13,13 @@ from typing import Generic, SupportsFloat, TypeVar
 import numpy as np
 from torch import Tensor
 
+from ..core.checks import check_range
 from ..core.errors import ConfigError, LatentError
 from ..faces.config import CropConfig
 from ..latents import latent
 from ..latents.config import InvertConfig
 from ..pictures import images
-from ..pictures.photo import Photo, Source
+from ..pictures.photo import Photo, Source, name_of
 from ._framing import Framed, Framing, frame_photo, stack_frames
 from ._invert import invert_framed
 from ._model import Model, Report
@@ -90,11 +91,41 @@ def resolve(
     return People(people, tuned, kept, stack_frames(list(framed.values())))
 
 
-def same_input(a: Input, b: Input) -> bool:
-    """Whether two inputs are the same object or the same path."""
+def find_input(parameter: str, wanted: Input | int | None, inputs: Sequence[Input]) -> int | None:
+    """The index of the input that a parameter names, by itself or its index; None if by None.
+
+    Raises `ConfigError` if it is not among them.
+    """
+    if wanted is None:
+        return None
+    if isinstance(wanted, int):
+        check_range(parameter, wanted, 0, len(inputs) - 1)
+        return wanted
+    for place, each in enumerate(inputs):
+        if _same_input(each, wanted):
+            return place
+    raise ConfigError(
+        f"{_name_of_input(wanted)} is not an input",
+        hint=f"`{parameter}` names one of the inputs",
+    )
+
+
+def _same_input(a: Input, b: Input) -> bool:
+    """Whether two inputs are the same object, path, latent, or face of a sample.
+
+    A sample makes a new object each time a face is taken out of it.
+    """
     if isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike):
         return Path(a) == Path(b)
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a is b or (a.device == b.device and a.dtype == b.dtype and a.equal(b))
+    if isinstance(a, Face) and isinstance(b, Face):
+        return a.model is b.model and _same_input(a.latent, b.latent)
     return a is b
+
+
+def _name_of_input(each: Input) -> str:
+    return repr(each) if isinstance(each, Result | Tensor) else name_of(each)
 
 
 def _deduplicate(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
@@ -102,7 +133,7 @@ def _deduplicate(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
     found: list[Input] = []
     places = []
     for each in inputs:
-        place = next((i for i, other in enumerate(found) if same_input(each, other)), len(found))
+        place = next((i for i, other in enumerate(found) if _same_input(each, other)), len(found))
         if place == len(found):
             found.append(each)
         places.append(place)

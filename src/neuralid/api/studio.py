@@ -15,7 +15,7 @@ from ..latents.config import InvertConfig
 from ..pictures.photo import Source, as_list, is_single
 from . import _invert, _mix, _sample, _upscale
 from ._framing import FRAME_FIRST, Framing, find_all
-from ._mix import Layout
+from ._mix import Blending, Layout
 from ._model import Failure, Model, Report, Say, quiet
 from ._options import InvertOptions, UpscaleOptions
 from ._people import Input, Inputs, Result, Shares
@@ -156,6 +156,7 @@ class Studio(Model):
         *,
         weights: Shares | None = None,
         blend: str = "rescaled",
+        style: Input | int | None = None,
         attributes: Mapping[str, float] | None = None,
         strip: int | None = None,
         matrix: int | None = None,
@@ -178,6 +179,9 @@ class Studio(Model):
         ``weights`` holds one number per input, or, for two inputs, the second's share alone.
         ``attributes`` moves the result along directions of the weights, in standard deviations of
         the training faces: ``{"age": 1.5}``. With it, a single input is enough.
+        ``style``, one of the inputs or its index, gives the mix its colours and skin. Pose and
+        shape still come from everyone, in the shares of ``weights``, and attributes change all of
+        it. That takes weights of the style architecture, whose latents have layers for each.
 
         Instead of one face, ``strip`` draws N faces on the way through the inputs; ``matrix``
         crosses the first N inputs, as rows, with the rest, as columns; ``frames`` makes a film of
@@ -193,9 +197,7 @@ class Studio(Model):
             self,
             several,
             Layout(strip, matrix, frames, keep),
-            shares,
-            blend,
-            attributes or {},
+            Blending(shares, blend, attributes or {}, style),
             scale,
             Framing(align=align, face=face, show=show_crop, hint=FRAME_FIRST),
             InvertConfig(fidelity),

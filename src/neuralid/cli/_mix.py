@@ -50,6 +50,14 @@ def mix(
     blend: Annotated[
         str, typer.Option("--blend", metavar="NAME", help="rescaled, mean (the paper's) or slerp.")
     ] = "rescaled",
+    style: Annotated[
+        Path | None,
+        typer.Option(
+            "--style",
+            metavar="A",
+            help="Take colours and skin from this input alone (weights of the style architecture).",
+        ),
+    ] = None,
     attributes: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,13 +105,14 @@ def mix(
         return
     moves = _attributes(attributes or [])
     from ..api._framing import Framing
-    from ..api._mix import Layout, check_request
+    from ..api._mix import Blending, Layout, check_request
     from ..api.studio import open_studio
 
     # All that can be known to be wrong before weights are read.
     InvertConfig(fidelity)
     Framing(face=face)
-    check_request(inputs, Layout(strip, matrix, frames, keep), weights or None, blend, moves, scale)
+    blending = Blending(weights or None, blend, moves, style)
+    check_request(inputs, Layout(strip, matrix, frames, keep), blending, scale)
     place = _place(output, frames is not None)
     check_picture(show_crop)
     studio = open_studio(model, device=device, on_message=console.say)
@@ -113,6 +122,7 @@ def mix(
             inputs,
             weights=weights or None,
             blend=blend,
+            style=style,
             attributes=moves,
             strip=strip,
             matrix=matrix,
