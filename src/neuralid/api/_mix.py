@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from ..faces.crop import default_face_size
 from ..faces.paste import put_back
 from ..latents.config import InvertConfig
 from ..latents.mixing import along, loop, mix_latents, normalised
-from ..pictures import images
+from ..pictures import colour, images
+from ..pictures.canvas import Canvas
 from ..pictures.photo import Photo, name_of
 from ._framing import Framing
 from ._model import Model, Report
@@ -115,7 +116,8 @@ def mix(
     who = resolve(inputs, model, framing, config, keep, on_step)
     mixed, picture, film = _draw(layout, who, mixer, scale)
     recipe = _recipe(layout, who.people, mixer, attributes)
-    return Mixed(picture, mixed, shares, who.model, recipe, film, layout.is_face, who.frame)
+    result = Mixed(picture, mixed, shares, who.model, recipe, film, layout.is_face, who.frame)
+    return result if who.kept is None else _put_back(*who.kept, result)
 
 
 @dataclass(frozen=True)
@@ -146,10 +148,7 @@ def _draw(
         film = model.draw(way, scale)
         return way[0], film[0], film
     mixed = mixer(latents)
-    face = model.draw(mixed[None])
-    if who.kept is not None:
-        return mixed, _put_back(*who.kept, face, model), None
-    return mixed, model.enlarge(face, scale)[0], None
+    return mixed, model.draw(mixed[None], scale if who.kept is None else 1)[0], None
 
 
 def _name_of_input(each: Input) -> str:
@@ -186,12 +185,18 @@ def _draw_matrix(
     return images.grid(model.enlarge(np.stack(cells), scale), columns=1 + len(above))
 
 
-def _put_back(photo: Photo, person: Person, drawn: np.ndarray, model: Model) -> np.ndarray:
+def _put_back(photo: Photo, person: Person, result: Mixed) -> Mixed:
+    """The kept photo with the face of a result in it."""
     assert person.crop is not None  # `resolve` made sure of it
-    image = photo.pixels
-    side = person.crop.face_size or default_face_size(image.shape[1], image.shape[0])
-    large = model.enlarge(drawn, min(LARGEST, max(1.0, side / drawn.shape[1])))[0]
-    return put_back(image, large, person.crop)
+    crop, model, canvas = person.crop, result.model, Canvas.of(photo)
+    if canvas.lost is not None:
+        model.say(f"{photo.name}: {canvas.lost}")
+    side = crop.face_size or default_face_size(canvas.image.shape[1], canvas.image.shape[0])
+    ratio = min(LARGEST, max(1.0, side / result.image.shape[1]))
+    large = model.enlarge(result.image[None], ratio)[0]
+    face = colour.from_screen(large, canvas.like.info.get("icc_profile"))
+    image = canvas.paint(lambda before: put_back(before, face, crop))
+    return replace(result, image=image, like=canvas.like)
 
 
 def _recipe(

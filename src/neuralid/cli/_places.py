@@ -14,7 +14,7 @@ ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 
 def check_picture(path: Path | None) -> None:
     """Raise `OutputError` or `ImageError` now if a picture cannot be written there."""
-    from ..pictures.images import check_format
+    from ..pictures.formats import check_format
 
     if path is not None:
         check_writable(path)
