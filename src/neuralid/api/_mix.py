@@ -50,6 +50,17 @@ class Layout:
     def is_face(self) -> bool:
         return not any(value is not None for value in vars(self).values())
 
+    def sides(self, count: int, side: int) -> tuple[int, int] | None:
+        """Width and height of the picture of ``count`` people whose faces are ``side`` pixels.
+
+        None for a kept photo, which has sides of its own.
+        """
+        if self.keep is not None:
+            return None
+        if self.matrix is not None:
+            return side * (1 + count - self.matrix), side * (1 + self.matrix)
+        return side * (self.strip or 1), side
+
     def check(self, count: int, weights: object) -> None:
         """Raise now the errors that would otherwise come after minutes of work."""
         if weights and (self.strip is not None or self.frames is not None):

@@ -46,9 +46,8 @@ class Canvas:
         after = face(before)
         changed = (after != before).any(axis=2)
         result = self.image.copy()
-        top = np.iinfo(result.dtype).max
-        result[changed, :3] = after[changed].astype(result.dtype) * (top // 255)
-        result[changed, 3:] = top
+        result[changed, :3] = depth.to_depth(after[changed], result.dtype)
+        result[changed, 3:] = np.iinfo(result.dtype).max
         return result
 
 

@@ -56,6 +56,11 @@ def to_8_bits(array: np.ndarray) -> np.ndarray:
     return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def to_depth(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """uint8 as uint8 or uint16, white as white."""
+    return array if dtype == np.uint8 else array.astype(np.uint16) * 257
+
+
 def _scale(values: np.ndarray, unsigned: bool) -> np.ndarray:
     if values.dtype.kind == "f":
         values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)

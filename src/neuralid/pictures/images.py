@@ -58,6 +58,12 @@ def open_header(file: BinaryIO) -> Image.Image:
         return Image.open(file)
 
 
+def read_sides(path: Path) -> tuple[int, int]:
+    """Width and height as stored, without decoding the picture. Raises `ImageError`."""
+    with read_errors(str(path)), path.open("rb") as file:
+        return open_header(file).size
+
+
 @contextmanager
 def read_errors(name: str) -> Iterator[None]:
     """Turn any error while the picture ``name`` is read into an `ImageError` with a hint."""
