@@ -23,6 +23,9 @@ SUFFIXES = (".gif", ".webp", ".mp4")
 # Formats of animated pictures, both read and written.
 ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 LONGEST_FRAME = {"GIF": 655_350, "WEBP": 16_777_215, "PNG": 65_535_000}  # milliseconds
+# In byte 20 of an animated WebP. libwebp leaves it out where transparent pixels lie outside the
+# rectangles that change, and then they are black.
+WEBP_ALPHA = 0x10
 MOST_LOOPS = 65_535  # GIF and WebP count no further
 
 
@@ -206,8 +209,11 @@ def _encode(
         )
     except UNWRITABLE as error:
         raise ImageError(f"cannot write {path.name}: {error}", hint="try .webp") from error
-    _check_written(path, buffer.getvalue(), pictures, durations)
-    return buffer.getvalue()
+    content = bytearray(buffer.getvalue())
+    if content[12:16] == b"VP8X" and any(map(_is_clear, pictures)):
+        content[20] |= WEBP_ALPHA
+    _check_written(path, bytes(content), pictures, durations)
+    return bytes(content)
 
 
 def _check_written(
@@ -219,18 +225,27 @@ def _check_written(
     """
     with read_errors(path.name):
         film = open_written(content)
-        there, sizes = 0.0, {film.size}
+        there, sizes, clear = 0.0, {film.size}, []
         for _ in _step_through(film):
             there += float(film.info.get("duration", 0))
             sizes.add(film.size)
+            clear.append(_is_clear(film))
         count = count_frames(film)
     rounding = 10 * len(durations)  # a GIF counts in 10 ms
     is_whole = abs(there - sum(durations)) <= rounding and count > 1
-    if sizes != {pictures[0].size} or not (is_whole or (count == 1 and _is_still(pictures))):
+    is_like = sizes == {pictures[0].size} and any(clear) == any(map(_is_clear, pictures))
+    if not is_like or not (is_whole or (count == 1 and _is_still(pictures))):
         raise ImageError(
             f"cannot write {path.name}: Pillow wrote another film than it was given",
             hint="try .webp",
         )
+
+
+def _is_clear(picture: Image.Image) -> bool:
+    """Whether something of a picture is transparent."""
+    if not picture.has_transparency_data:
+        return False
+    return bool(np.asarray(picture.convert("RGBA"))[..., 3].min() < 255)
 
 
 def _is_still(pictures: list[Image.Image]) -> bool:
