@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from conftest import fails, run
@@ -203,6 +204,26 @@ def test_colours_that_can_only_be_read_at_8_bits_say_so() -> None:
         assert f"{name}: only 8 bits a colour can be read" in result.stderr
     Path("flat.ppm").write_bytes(b"P6 1 1 255\n\1\2\3")
     assert "bits" not in run("upscale", "flat.ppm", "-o", "out.png", *TWICE).stderr
+
+
+def test_the_header_says_how_deep_a_picture_is() -> None:
+    """Where Pillow does not: JPEG 2000, as OpenCV writes it, and AVIF."""
+    deep = np.random.default_rng(0).integers(0, 65536, (64, 64, 3), np.uint16)
+    is_there, content = cv2.imencode(".jp2", deep)
+    assert is_there
+    Path("deep.jp2").write_bytes(content.tobytes())
+    assert Photo.read("deep.jp2").loss == "only 8 bits a colour can be read"
+    square("RGB").save("flat.jp2")
+    assert Photo.read("flat.jp2").loss is None
+    if ".avif" in Image.registered_extensions():
+        square("RGB").save("flat.avif")
+        content = Path("flat.avif").read_bytes()
+        flat = Photo.read("flat.avif")
+        assert flat.loss is None
+        ten = content.replace(b"pixi\0\0\0\0\3\x08", b"pixi\0\0\0\0\3\x0a")
+        assert ten != content
+        with Image.open("flat.avif") as picture:
+            assert depth.find_loss(picture, ten) == "only 8 bits a colour can be read"
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
