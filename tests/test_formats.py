@@ -217,11 +217,11 @@ def test_the_header_says_how_deep_a_picture_is() -> None:
     assert Photo.read("flat.jp2").loss is None
     if ".avif" in Image.registered_extensions():
         square("RGB").save("flat.avif")
-        content = Path("flat.avif").read_bytes()
+        eight = Path("flat.avif").read_bytes()
         flat = Photo.read("flat.avif")
         assert flat.loss is None
-        ten = content.replace(b"pixi\0\0\0\0\3\x08", b"pixi\0\0\0\0\3\x0a")
-        assert ten != content
+        ten = eight.replace(b"pixi\0\0\0\0\3\x08", b"pixi\0\0\0\0\3\x0a")
+        assert ten != eight
         with Image.open("flat.avif") as picture:
             assert depth.find_loss(picture, ten) == "only 8 bits a colour can be read"
 
