@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from ..faces.paste import put_back
 from ..latents.config import InvertConfig
 from ..latents.mixing import along, loop, mix_latents, normalised, with_style
 from ..models.architecture import architecture, with_layers
-from ..pictures import images
+from ..pictures import colour, images
+from ..pictures.canvas import Canvas
 from ..pictures.photo import Photo
 from ._framing import Framing
 from ._model import Model, Report
@@ -49,6 +50,17 @@ class Layout:
     @property
     def is_face(self) -> bool:
         return not any(value is not None for value in vars(self).values())
+
+    def sides(self, count: int, side: int) -> tuple[int, int] | None:
+        """Width and height of the picture of ``count`` people whose faces are ``side`` pixels.
+
+        None for a kept photo, which has sides of its own.
+        """
+        if self.keep is not None:
+            return None
+        if self.matrix is not None:
+            return side * (1 + count - self.matrix), side * (1 + self.matrix)
+        return side * (self.strip or 1), side
 
     def check(self, count: int, weights: object) -> None:
         """Raise now the errors that would otherwise come after minutes of work."""
@@ -118,7 +130,9 @@ def mix(
     mixer = _Mixer(asked.shares, blending.blend, offset, style, layers)
     mixed, picture, film = _draw(layout, who, mixer, scale)
     recipe = _recipe(layout, who.people, asked, blending)
-    return Mixed(picture, mixed, asked.shares, who.model, recipe, film, layout.is_face, who.frame)
+    shares, is_face = asked.shares, layout.is_face
+    result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame)
+    return result if who.kept is None else _put_back(*who.kept, result)
 
 
 @dataclass(frozen=True)
@@ -158,10 +172,7 @@ def _draw(
         film = model.draw(way, scale)
         return way[0], film[0], film
     mixed = mixer(latents)
-    face = model.draw(mixed[None])
-    if who.kept is not None:
-        return mixed, _put_back(*who.kept, face, model), None
-    return mixed, model.enlarge(face, scale)[0], None
+    return mixed, model.draw(mixed[None], scale if who.kept is None else 1)[0], None
 
 
 def _shape_layers(model: Model) -> int:
@@ -207,12 +218,18 @@ def _draw_matrix(
     return images.grid(model.enlarge(np.stack(cells), scale), columns=1 + len(above))
 
 
-def _put_back(photo: Photo, person: Person, drawn: np.ndarray, model: Model) -> np.ndarray:
+def _put_back(photo: Photo, person: Person, result: Mixed) -> Mixed:
+    """The kept photo with the face of a result in it."""
     assert person.crop is not None  # `resolve` made sure of it
-    image = photo.pixels
-    side = person.crop.face_size or default_face_size(image.shape[1], image.shape[0])
-    large = model.enlarge(drawn, min(LARGEST, max(1.0, side / drawn.shape[1])))[0]
-    return put_back(image, large, person.crop)
+    crop, model, canvas = person.crop, result.model, Canvas.of(photo)
+    if canvas.lost is not None:
+        model.say(f"{photo.name}: {canvas.lost}")
+    side = crop.face_size or default_face_size(canvas.image.shape[1], canvas.image.shape[0])
+    ratio = min(LARGEST, max(1.0, side / result.image.shape[1]))
+    large = model.enlarge(result.image[None], ratio)[0]
+    face = colour.from_screen(large, canvas.like.info.get("icc_profile"))
+    image = canvas.paint(lambda before: put_back(before, face, crop))
+    return replace(result, image=image, like=canvas.like)
 
 
 def _recipe(

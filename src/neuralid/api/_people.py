@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Generic, SupportsFloat, TypeVar
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 
 from ..core.checks import check_range
@@ -19,6 +20,7 @@ from ..faces.config import CropConfig
 from ..latents import latent
 from ..latents.config import InvertConfig
 from ..pictures import images
+from ..pictures.depth import to_8_bits
 from ..pictures.photo import Photo, Source, name_of
 from ._framing import Framed, Framing, frame_photo, stack_frames
 from ._invert import invert_framed
@@ -153,11 +155,18 @@ def _resolve_one(each: Input, model: Model, framing: Framing) -> Person | tuple[
         stored = latent.load_latent(Path(each))
         latent.check_belongs(stored.weights_id, model.weights.id, str(each))
         return _draw_person(str(each), stored.latent, model)
-    photo = Photo.read(each.image if isinstance(each, Upscaled) else each)
+    photo = Photo.read(_picture_of(each) if isinstance(each, Upscaled) else each)
     z = _carried_latent(photo, model)
     if z is not None:
         return _draw_person(photo.name, z, model)
     return frame_photo(photo, model.size, model.frame, framing, model.say), photo
+
+
+def _picture_of(each: Upscaled) -> np.ndarray | Image.Image:
+    """An enlarged picture, with its colour profile if it has one."""
+    if not each.like.info.get("icc_profile"):
+        return each.image
+    return images.from_array(to_8_bits(each.image), each.like)
 
 
 def _carried_latent(photo: Photo, model: Model) -> Tensor | None:

@@ -22,7 +22,7 @@ from ._options import (
     ShowCrop,
     Weights,
 )
-from ._places import check_film, check_picture
+from ._places import check_film, check_picture, check_sides
 from ._show import list_faces, print_paths, save_frames
 from ._tuned import check_tuned, save_tuned
 
@@ -111,12 +111,14 @@ def mix(
     # All that can be known to be wrong before weights are read.
     InvertConfig(fidelity)
     Framing(face=face)
+    layout = Layout(strip, matrix, frames, keep)
     blending = Blending(weights or None, blend, moves, style)
-    check_request(inputs, Layout(strip, matrix, frames, keep), blending, scale)
+    check_request(inputs, layout, blending, scale)
     place = _place(output, frames is not None)
     check_picture(show_crop)
     studio = open_studio(model, device=device, on_message=console.say)
     check_tuned(studio, save_weights, fidelity)
+    check_sides(place, layout.sides(len(inputs), round(studio.size * scale)), keep)
     with console.counting("inverting") as on_step:
         result = studio.mix(
             inputs,
