@@ -6,7 +6,8 @@
 Each folder holds pictures of one face each, framed so that it is found without a search. Their eyes
 are found by the other networks in the file, which stay as they are. The checker learns to tell
 those pairs of eyes, moved a little, from what they are mistaken for: nostrils, corners of the
-mouth, an eye each of two people, other parts of faces and pictures. A twentieth of the pictures, by
+mouth, an eye each of two people, other parts of faces and pictures, eyes without a nose and a mouth
+below them, drawn heads of animals. A twentieth of the pictures, by
 hash of the file name, is never trained on; the errors on them are printed at the end.
 """
 
@@ -74,16 +75,20 @@ class Checks(Sampler):
 
     def _sample(self) -> tuple[np.ndarray, float]:
         kind = self.rng.random()
-        if kind < 0.1:
+        if kind < 0.05:
             return self.finish(self.background(CHECK_PATCH), 14), 0.0
+        if kind < 0.1:
+            return self.finish(self._animal(), 14), 0.0
         face = self._face()
-        if kind < 0.5:
+        if kind < 0.54:
             pair = self._moved(face.eyes, self.rng.normal(0, 0.06, (2, 2)).clip(-NEAR, NEAR))
-        elif kind < 0.6:
+        elif kind < 0.62:
             face, pair = self._two_people(face)
         else:
             pair = self._wrong(face.eyes)
         patch = self._cut(face.picture, pair)
+        if 0.5 <= kind < 0.54:
+            patch = self._without_mouth(patch, face)
         patch = patch[:, ::-1] if self.rng.random() < 0.5 else patch
         return self.finish(patch, 14), float(0.1 <= kind < 0.5)
 
@@ -101,6 +106,53 @@ class Checks(Sampler):
             return cv2.warpAffine(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE)
         beyond = self.background(CHECK_PATCH)
         return cv2.warpAffine(picture, matrix, size, dst=beyond, borderMode=cv2.BORDER_TRANSPARENT)
+
+    def _without_mouth(self, patch: np.ndarray, face: Known) -> np.ndarray:
+        """The patch of a face with something else from the nose down, fading in."""
+        turned = self._moved(face.eyes, self.rng.uniform(-2, 2, (2, 2)))
+        other = self.background(CHECK_PATCH) if self.rng.random() < 0.5 else None
+        below = self._cut(self._face().picture, turned) if other is None else other
+        below = below + (patch.mean() - below.mean()) * self.rng.uniform(0, 1)
+        start, soft = self.rng.uniform(0.4, 0.55), self.rng.uniform(0.02, 0.15)
+        height = (np.arange(CHECK_PATCH)[:, None] + 0.5) / CHECK_PATCH
+        share = ((height - start) / soft).clip(0, 1)
+        return (patch * (1 - share) + below * share).clip(0, 255).astype(np.uint8)
+
+    def _animal(self) -> np.ndarray:
+        """A drawing of an animal's head: dark eyes, a muzzle and a dark nose, ears, no lips."""
+        rng, zoom = self.rng, 4
+        side = CHECK_PATCH * zoom
+        picture = cv2.resize(self.background(CHECK_PATCH), (side, side))
+        coat = rng.uniform(50, 230)
+        left, right = eyes.eyes_in_check() * zoom
+        unit, middle = float(right[0] - left[0]), (left + right) / 2
+
+        def oval(x: float, y: float, across: float, up: float, shade: float) -> None:
+            """Places and half axes in eye distances, from the middle between the eyes."""
+            centre = middle + unit * np.array([x, y])
+            axes = tuple(max(1, round(unit * axis)) for axis in (across, up))
+            where = tuple(int(value) for value in centre)
+            cv2.ellipse(picture, where, axes, 0, 0, 360, float(np.clip(shade, 0, 255)), -1)
+
+        ear, ear_shade = rng.uniform([0.6, -1.2], [1.4, 0.7]), coat * rng.uniform(0.4, 1.2)
+        oval(0, rng.uniform(0.2, 0.5), rng.uniform(0.8, 1.4), rng.uniform(0.9, 1.6), coat)
+        for sign in (-1, 1):
+            oval(sign * ear[0], ear[1], rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.8), ear_shade)
+        muzzle = rng.uniform(0.5, 1.1)
+        oval(0, muzzle, rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), coat + rng.uniform(-60, 90))
+        oval(0, muzzle - rng.uniform(0, 0.25), *rng.uniform(0.1, 0.3, 2), rng.uniform(0, 60))
+        if rng.random() < 0.6:
+            oval(0, muzzle + 0.35, rng.uniform(0.02, 0.05), 0.25, coat * 0.4)
+            oval(0, muzzle + 0.5, rng.uniform(0.1, 0.4), 0.04, coat * 0.4)
+        large, shine = rng.uniform(0.08, 0.25), rng.random() < 0.5
+        for sign in (-1, 1):
+            x, y = sign * 0.5 + rng.normal() * 0.03, rng.normal() * 0.03
+            oval(x, y, large, large * rng.uniform(0.6, 1), rng.uniform(0, 70))
+            if shine:
+                oval(x - 0.05, y - 0.05, 0.04, 0.04, 230)
+        fur = rng.normal(0, rng.uniform(0, 25), (side, side))
+        picture = (picture + fur).clip(0, 255).astype(np.uint8)
+        return cv2.resize(picture, (CHECK_PATCH, CHECK_PATCH), interpolation=cv2.INTER_AREA)
 
     def _moved(self, pair: np.ndarray, by: np.ndarray) -> np.ndarray:
         """Move each eye by so many eye distances along the pair and down."""
@@ -129,7 +181,7 @@ class Checks(Sampler):
             return by
         turn = rng.uniform(-np.pi, np.pi) if rng.random() < 0.5 else rng.normal() * 0.2
         c, s, scale = np.cos(turn), np.sin(turn), np.exp(rng.normal() * 0.6)
-        middle = rng.uniform(-1, 1, 2) + [0, 0.3]
+        middle = rng.uniform([-1, -0.7], [1, 1.3])
         return scale * ends @ np.array([[c, s], [-s, c]]) + middle - ends
 
     def _two_people(self, left: Known) -> tuple[Known, np.ndarray]:

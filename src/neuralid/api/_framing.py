@@ -151,7 +151,7 @@ def _tell(choice: Choice, count: int) -> str:
     which = "the only face found" if count == 1 else f"face {choice.number} of {count}"
     return (
         f"taking {which}, its eyes about ({x}, {y}), but {' and '.join(choice.doubts)}: "
-        "`show_crop` shows it, `faces` lists all, `face` takes another"
+        "`show_crop` shows it, `face` takes another"
     )
 
 

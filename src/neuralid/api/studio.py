@@ -116,8 +116,8 @@ class Studio(Model):
         """Find the latent behind each photo of a face (paper, section 3.3).
 
         The most prominent face in a photo (large, whole, near the middle), or the ``face``-th from
-        the left, is framed like the weights' training faces; ``on_message`` is told which if another
-        may be meant. With ``align=False`` the paper's square in the middle is used instead (108
+        the left, is framed like the weights' training faces. ``on_message`` is told which one if
+        that is in doubt. With ``align=False`` the paper's square in the middle is used instead (108
         for CelebA's 178x218 pictures, 54 at half that size, else the largest). To frame by hand,
         give any of the paper's four numbers: ``face_size``, ``delta_i``, ``delta_j`` (pixels) and
         ``rotation`` (degrees). With ``show_crop`` each result has a ``frame``, a picture of the
