@@ -119,9 +119,11 @@ def _eyes_in_default_crop(height: int, width: int) -> np.ndarray:
 
 
 def _judge(pyramid: Sequence[np.ndarray], face: Face) -> Face:
-    """Add both judges' verdicts to a face's score."""
-    seen = CONFIRMED * _cascade_confirms(pyramid, face)
-    return replace(face, score=face.score + seen + CHECKED * face.check)
+    """Add both judges' verdicts to a face's score. The cascade is asked only if it can decide."""
+    score = face.score + CHECKED * face.check
+    if score + CONFIRMED > BELIEVED and _cascade_confirms(pyramid, face):
+        score += CONFIRMED
+    return replace(face, score=score)
 
 
 def _cascade_confirms(pyramid: Sequence[np.ndarray], face: Face) -> bool:
