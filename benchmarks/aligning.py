@@ -6,8 +6,8 @@ The FOLDER of portraits holds photos and eyes.csv (file, left_eye_x, left_eye_y,
 right_eye_y). The FOLDER of faces holds pictures framed like those of the weights that ship; the
 ones kept out of training are placed on textured backgrounds of a megapixel, at random size (40 to
 600 pixels), place and turn (within 30 degrees). The face that is taken is framed as the weights
-ask. The error is that of the worse eye's place in the frame, in distances between the eyes. Of each
-photo in a FOLDER of photos without labels, it is told if no face is found or the choice is in doubt.
+ask. The error is that of the worse eye's place in the frame, in distances between the eyes. A
+FOLDER of photos has no labels: those without a face, or with one in doubt, are listed.
 """
 
 from __future__ import annotations

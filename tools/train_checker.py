@@ -240,8 +240,8 @@ def report(network: nn.Module, sampler: Checks) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faces", type=Path, action="append", required=True)
-    parser.add_argument("--limit", type=int, default=8000, help="pictures of each folder")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--limit", type=int, default=2500, help="pictures of each folder")
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()

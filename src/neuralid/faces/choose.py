@@ -15,7 +15,7 @@ from .eyes import Face, similarity
 
 EDGE = 1.5  # how much less a face counts for the share of its square beyond the photo's edge
 AWAY = 0.25  # and for lying as far from the photo's middle as a corner does
-SURE = 10.0  # no mistake was seen with a score above this, and hardly a face has one below it
+SURE = 9.0  # no mistake was seen with a score above this, and hardly a face has one below it
 CUT = 0.2  # share of the square beyond the edge from which a face counts as cut off
 RIVAL = 0.5  # another face that counts this share of the first may be the one that is meant
 SMALL = 0.25  # side of a small face's square, in sides of the photo, the shorter one
