@@ -127,7 +127,7 @@ def test_doubt_is_about_the_face_that_is_taken() -> None:
     assert "far from the middle" in choose_face([small], 400, 300).doubts[0]
     assert "edge" in choose_face([face_at(10, 150, 60)], 400, 300).doubts[0]
     assert "another" in choose_face([clear, face_at(90, 150, 45)], 400, 300).doubts[0]
-    faint = Face(clear.eyes, 9.0, 5.0)
+    faint = Face(clear.eyes, 8.0, 5.0)
     assert "hardly" in choose_face([faint], 400, 300).doubts[0]
 
 

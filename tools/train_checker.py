@@ -140,7 +140,8 @@ class Checks(Sampler):
             oval(sign * ear[0], ear[1], rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.8), ear_shade)
         muzzle = rng.uniform(0.5, 1.1)
         oval(0, muzzle, rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), coat + rng.uniform(-60, 90))
-        oval(0, muzzle - rng.uniform(0, 0.25), *rng.uniform(0.1, 0.3, 2), rng.uniform(0, 60))
+        nose, height = rng.uniform(0.1, 0.3, 2), muzzle - rng.uniform(0, 0.25)
+        oval(0, height, float(nose[0]), float(nose[1]), rng.uniform(0, 60))
         if rng.random() < 0.6:
             oval(0, muzzle + 0.35, rng.uniform(0.02, 0.05), 0.25, coat * 0.4)
             oval(0, muzzle + 0.5, rng.uniform(0.1, 0.4), 0.04, coat * 0.4)
