@@ -51,6 +51,10 @@ class MixOptions(TypedDict, total=False):
     frames: int | None
     keep: Input | int | None
     scale: float
+    face_size: int | None
+    delta_i: int
+    delta_j: int
+    rotation: float
     align: bool
     face: int | None
     show_crop: bool

@@ -77,12 +77,17 @@ def resolve(
             known[place] = found
         else:
             framed[place], read = found
+            _check_by_hand(framing, len(framed))
             if keep is not None and places[keep] == place:
                 photo = read
     if keep is not None and photo is None:
         name = known[places[keep]].name
         raise ConfigError(
             f"{name} is not a photo to put a face into", hint="`keep` names one of the photos"
+        )
+    if framing.by_hand and not framed:
+        raise ConfigError(
+            "no input is a photo to frame", hint="leave out `face_size` and the numbers with it"
         )
     inverted, tuned = invert_framed(model, list(framed.values()), config, on_step, joint=True)
     for place, item in zip(framed, inverted, strict=True):
@@ -91,6 +96,15 @@ def resolve(
     people = [known[place] for place in places]
     kept = None if photo is None or keep is None else (photo, people[keep])
     return People(people, tuned, kept, stack_frames(list(framed.values())))
+
+
+def _check_by_hand(framing: Framing, photos: int) -> None:
+    """Raise `ConfigError` if the four numbers, which frame one photo, are given for several."""
+    if framing.by_hand and photos > 1:
+        raise ConfigError(
+            "`face_size`, `delta_i`, `delta_j` and `rotation` frame one photo, not several",
+            hint="invert each photo with its own, and mix the latents",
+        )
 
 
 def find_input(parameter: str, wanted: Input | int | None, inputs: Sequence[Input]) -> int | None:

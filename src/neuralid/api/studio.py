@@ -115,8 +115,9 @@ class Studio(Model):
     ) -> Inverted | list[Inverted]:
         """Find the latent behind each photo of a face (paper, section 3.3).
 
-        The largest face in a photo, or the ``face``-th from the left, is framed like the weights'
-        training faces. With ``align=False`` the paper's square in the middle is used instead (108
+        The most prominent face in a photo (large, whole, near the middle), or the ``face``-th from
+        the left, is framed like the weights' training faces. ``on_message`` is told which one if
+        that is in doubt. With ``align=False`` the paper's square in the middle is used instead (108
         for CelebA's 178x218 pictures, 54 at half that size, else the largest). To frame by hand,
         give any of the paper's four numbers: ``face_size``, ``delta_i``, ``delta_j`` (pixels) and
         ``rotation`` (degrees). With ``show_crop`` each result has a ``frame``, a picture of the
@@ -163,6 +164,10 @@ class Studio(Model):
         frames: int | None = None,
         keep: Input | int | None = None,
         scale: float = 4.0,
+        face_size: int | None = None,
+        delta_i: int = 0,
+        delta_j: int = 0,
+        rotation: float = 0.0,
         align: bool = True,
         face: int | None = None,
         show_crop: bool = False,
@@ -175,7 +180,8 @@ class Studio(Model):
         paper's plain average, "slerp" follows the arc between them.
 
         Each input is a photo, a picture drawn by this program (which carries its latent), a latent
-        file, a latent, or a result of this studio. Photos are framed as in `invert`.
+        file, a latent, or a result of this studio. Photos are framed as in `invert`; the four
+        numbers that frame by hand are for a single photo among the inputs.
         ``weights`` holds one number per input, or, for two inputs, the second's share alone.
         ``attributes`` moves the result along directions of the weights, in standard deviations of
         the training faces: ``{"age": 1.5}``. With it, a single input is enough.
@@ -193,13 +199,14 @@ class Studio(Model):
         """
         several = _list_inputs(inputs, self.latent_shape)
         shares = _list_shares(weights)
+        crop = CropConfig(face_size, delta_i, delta_j, rotation)
         return _mix.mix(
             self,
             several,
             Layout(strip, matrix, frames, keep),
             Blending(shares, blend, attributes or {}, style),
             scale,
-            Framing(align=align, face=face, show=show_crop, hint=FRAME_FIRST),
+            Framing(crop, align, face, show_crop, FRAME_FIRST),
             InvertConfig(fidelity),
             on_step,
         )

@@ -11,13 +11,18 @@ import typer
 from .. import console
 from ..core.errors import ConfigError
 from ..core.files import free_name
+from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
 from ._options import (
     Align,
+    DeltaI,
+    DeltaJ,
     Device,
     FaceNumber,
+    FaceSize,
     Fidelity,
     ListFaces,
+    Rotation,
     SaveWeights,
     ShowCrop,
     Weights,
@@ -87,6 +92,10 @@ def mix(
     scale: Annotated[
         float, typer.Option("--scale", metavar="X", help="Enlarge the result X times, 1 to 64.")
     ] = 4.0,
+    face_size: FaceSize = None,
+    delta_i: DeltaI = CropConfig.delta_i,
+    delta_j: DeltaJ = CropConfig.delta_j,
+    rotation: Rotation = CropConfig.rotation,
     align: Align = True,
     face: FaceNumber = None,
     faces: ListFaces = False,
@@ -98,7 +107,8 @@ def mix(
 ) -> None:
     """Mix two or more people into one face.
 
-    Inputs are photos, latent files from invert, or pictures drawn by sample or mix.
+    Inputs are photos, latent files from invert, or pictures drawn by sample or mix. The four
+    options from --face-size to --rotation frame by hand, if there is one photo among them.
     """
     if faces:
         list_faces(inputs, model)
@@ -110,7 +120,7 @@ def mix(
 
     # All that can be known to be wrong before weights are read.
     InvertConfig(fidelity)
-    Framing(face=face)
+    Framing(CropConfig(face_size, delta_i, delta_j, rotation), align, face)
     layout = Layout(strip, matrix, frames, keep)
     blending = Blending(weights or None, blend, moves, style)
     check_request(inputs, layout, blending, scale)
@@ -131,6 +141,10 @@ def mix(
             frames=frames,
             keep=keep,
             scale=scale,
+            face_size=face_size,
+            delta_i=delta_i,
+            delta_j=delta_j,
+            rotation=rotation,
             align=align,
             face=face,
             show_crop=show_crop is not None,

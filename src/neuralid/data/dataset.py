@@ -78,7 +78,8 @@ def load_dataset(
 ) -> Dataset:
     """Read every picture under ``source`` (a folder or a zip), cropped as the paper does.
 
-    With ``frame``, the largest face of each picture is found and its eyes brought there instead.
+    With ``frame``, the most prominent face of each picture is found and its eyes brought there
+    instead.
     ``on_step(done, total)`` is called as pictures are read. Unreadable files, and with ``frame``
     those without a face, are skipped and listed. Processes that ask for the same data at the same
     time wait for the first of them. Raises `DataError` for fewer than 64 usable pictures, or if

@@ -62,21 +62,22 @@ class Cutter:
     def cut(self, image: np.ndarray, name: str) -> Face:
         """Raises `ImageError` if a face is searched for and not found."""
         height, width = image.shape[:2]
-        crop = self.crop if self.frame is None else _frame_largest_face(image, name, self.frame)
+        crop = self.crop if self.frame is None else _frame_face(image, name, self.frame)
         face_size = crop.face_size or default_face_size(width, height)
         return Face(crop_face(image, self.size, crop, extend=self.frame is not None), face_size)
 
 
-def _frame_largest_face(image: np.ndarray, name: str, frame: Frame) -> CropConfig:
+def _frame_face(image: np.ndarray, name: str, frame: Frame) -> CropConfig:
     # These import torch, which a process that only decodes does not need.
     from ..faces.align import frame_crop
+    from ..faces.choose import choose_face
     from ..faces.detect import find_faces
 
     faces = find_faces(image)
     if not faces:
         raise ImageError(f"{name}: no face found")
-    largest = max(faces, key=lambda face: face.distance)
-    return frame_crop(largest.eyes, image.shape[1], image.shape[0], frame)
+    width, height = image.shape[1], image.shape[0]
+    return frame_crop(choose_face(faces, width, height).face.eyes, width, height, frame)
 
 
 @dataclass(frozen=True)
