@@ -65,7 +65,7 @@ def train_once(data: Path, out: Path, **options: Any) -> Trained:
 def last_state(result: Trained) -> dict[str, Any]:
     assert result.run is not None
     states: list[dict[str, Any]] = []
-    load_checkpoint(result.run, torch.device("cpu"), states.append)
+    load_checkpoint(result.run, states.append)
     return states[0]
 
 
@@ -167,7 +167,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
     save_checkpoint(tmp_path, 200, {"images": 200}).write_bytes(junk)
     heard: list[Path] = []
     states: list[dict[str, Any]] = []
-    load_checkpoint(tmp_path, torch.device("cpu"), states.append, heard.append)
+    load_checkpoint(tmp_path, states.append, heard.append)
     assert states == [{"images": 100}]
     assert [path.name for path in heard] == ["checkpoint-000000200.pt"]
 

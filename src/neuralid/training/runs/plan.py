@@ -9,6 +9,7 @@ from typing import Any
 
 from ...core.checks import check_range
 from ...core.errors import ConfigError, NeuralidError, TrainingError
+from ...core.jsontext import build, take
 from ...faces.config import CropConfig
 from ...latents.attributes import UTKFACE
 from ...models.architecture import architecture
@@ -52,15 +53,20 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Plan:
-        parts = {
-            "data": Path(values["data"]),
-            "model": ModelConfig(**values["model"]),
-            "crop": CropConfig(**values["crop"]),
-            "train": TrainConfig.from_dict(values["train"]),
-        }
+        """From what `to_dict` gave; other keys are passed over.
+
+        Raises `ValueError` for a missing key or a value of another type, and `ConfigError` for one
+        out of range.
+        """
         names = {f.name for f in fields(cls)}
         known = {name: value for name, value in values.items() if name in names}
-        return cls(**{**known, **parts})
+        parts = {
+            "data": Path(take(values.get("data"), str, "'data'")),
+            "model": build(ModelConfig, values.get("model")),
+            "crop": build(CropConfig, values.get("crop")),
+            "train": TrainConfig.from_dict(values.get("train")),
+        }
+        return build(cls, known, **parts)
 
 
 def new_plan(options: TrainOptions) -> Plan:
@@ -83,7 +89,7 @@ def resumed_plan(run: Run, options: TrainOptions) -> Plan:
     """The run's own plan, changed by ``options``; `ConfigError` names one that may not change."""
     try:
         stored = Plan.from_dict(run.read_options()).to_dict()
-    except (KeyError, TypeError, NeuralidError) as error:
+    except (ValueError, NeuralidError) as error:
         raise TrainingError(
             f"{run.folder}/options.json is damaged: {error}", hint="start a new run"
         ) from error
@@ -94,7 +100,10 @@ def resumed_plan(run: Run, options: TrainOptions) -> Plan:
         if not option.may_change and value != place[name]:
             _refuse(name, place[name])
         place[name] = value
-    return Plan.from_dict(stored)
+    try:
+        return Plan.from_dict(stored)
+    except ValueError as error:  # an option of another type, from Python
+        raise ConfigError(str(error)) from error
 
 
 def _model(given: dict[str, Any]) -> ModelConfig:
