@@ -6,6 +6,7 @@ Letters in shapes: N faces, K attributes, L the latent's own shape.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -53,13 +54,22 @@ class Direction:
 def read_attributes(source: str, files: Sequence[str]) -> Attributes:
     """The attributes of pictures by their file names, from CelebA's list or ``"utkface"``.
 
-    UTKFace's names hold the age in years and the gender (1: female). The names in a list are read
-    as lower case. Attributes known for too few of the pictures, or the same in all, are left out.
+    UTKFace's names hold the age in years and the gender (1: female). A list may name pictures by
+    their paths in the set; a bare name that several have says nothing. Attributes are read as lower
+    case. Attributes known for too few of the pictures, or the same in all, are left out.
     Raises `DataError` if no attribute is left.
     """
     names, rows = _from_names(files) if source == UTKFACE else _from_list(Path(source))
     unknown = np.full(len(names), np.nan, np.float32)
-    values = np.stack([rows.get(PurePath(file).name, unknown) for file in files])
+    own = Counter(PurePath(file).name for file in files)
+
+    def row(file: str) -> np.ndarray:
+        """By the path in the list, else by a name that no other picture has."""
+        name = PurePath(file).name
+        found = rows.get(name) if own[name] == 1 or source == UTKFACE else None
+        return rows.get(file, unknown if found is None else found)
+
+    values = np.stack([row(file) for file in files])
     known = np.isfinite(values)
     enough = known.sum(0) >= FEWEST
     varied = np.array([len(set(v[k].tolist())) > 1 for v, k in zip(values.T, known.T, strict=True)])

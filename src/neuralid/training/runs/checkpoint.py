@@ -52,6 +52,14 @@ def checkpoints(folder: Path) -> list[Path]:
     return [path for match, path in sorted(found, key=lambda pair: int(pair[0][1]))]
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a checkpoint; 0 if it is a link to nothing."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def load_checkpoint(
     folder: Path,
     accept: Callable[[dict[str, Any]], None],
