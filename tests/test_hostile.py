@@ -253,6 +253,14 @@ def test_pipes_and_devices_are_neither_waited_for_nor_read_for_ever(tmp_path: Pa
         with pytest.raises(ValueError, match="plain file"):
             read_at_most(tmp_path / name, 100)
     assert History.read(tmp_path / "log.jsonl").ticks == []
+    for name in ("weights.safetensors", "checkpoint-000000001.pt", "fakes000001.png"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(WeightsError, match="plain file"):
+        weights.load_weights(tmp_path / "weights.safetensors")
+    with pytest.raises(NeuralidError, match="no checkpoint that can be read"):
+        load_checkpoint(tmp_path, fresh().unpack)
+    (tmp_path / "log.jsonl").unlink()
+    assert write_report(tmp_path, History()).exists()
 
 
 def test_a_lock_that_is_no_lock_of_ours_keeps_its_content(tmp_path: Path) -> None:

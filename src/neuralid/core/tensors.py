@@ -34,6 +34,11 @@ class TensorFile:
     _seal: str | None
     _file: Any
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it has a checksum, which `read` compares."""
+        return self._seal is not None
+
     def read(self) -> dict[str, Tensor]:
         """All tensors. Raises `ValueError` if the checksum is not theirs and the texts'."""
         with _as_value_errors():
@@ -49,6 +54,8 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
 
     Raises `OSError`, and `ValueError` for a file that is damaged or another program's.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is not a plain file")
     with _as_value_errors():
         opened = safe_open(path, framework="pt")
     with opened as file:

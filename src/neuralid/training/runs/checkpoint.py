@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import re
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -95,9 +94,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     A damaged file raises `ValueError`, or what torch does. Mapped tensors cannot reach beyond the
     file, whatever it says of their sizes, and take no memory that it does not have.
     """
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is not a plain file")
     with path.open("rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is not a plain file")
         end = file.seek(0, os.SEEK_END) - len(_SEAL) - _DIGITS
         file.seek(max(end, 0))
         if file.read() != _SEAL + _digest(file, end):

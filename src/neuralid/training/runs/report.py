@@ -116,6 +116,8 @@ def _grids(folder: Path) -> Iterator[dict[str, Any]]:
     """The sample grids, oldest first, as data URIs; each is compressed only once per run."""
     before = _read_grids(folder / NAME)
     for path in _thin(sorted(folder.glob("fakes*.png"))):
+        if not path.is_file():  # a pipe would be waited for
+            continue
         try:
             stat = path.stat()
             stamp = f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
