@@ -10,6 +10,7 @@ import io
 import json
 import os
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from typer.testing import Result
 
 from neuralid import weights
 from neuralid.core.errors import NeuralidError
+from neuralid.data.dataset import load_dataset
 from neuralid.faces.config import CropConfig
 from neuralid.latents.latent import save_latent, to_text
 from neuralid.models.building import build_generator
@@ -155,6 +157,38 @@ def test_mutated_options_and_logs(tmp_path: Path) -> None:
         history = History.read(tmp_path / "log.jsonl")
         assert history.line(1000)
         assert write_report(tmp_path, history).exists()
+
+
+def test_mutated_data_sets(tmp_path: Path) -> None:
+    good, folder, archive = picture("png"), tmp_path / "set", tmp_path / "set.zip"
+    folder.mkdir()
+    for number in range(64):
+        (folder / f"good{number}.png").write_bytes(good)
+    for format_ in ("png", "jpg", "webp", "bmp"):
+        for number, content in enumerate(mutations(picture(format_), 8)):
+            (folder / f"bad{number}.{format_}").write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of damaged files
+        assert is_clean(run("train", "--data", folder, "--size", 28, "--dry-run"))
+        for packing in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            with zipfile.ZipFile(archive, "w", packing) as target:
+                for number in range(64):
+                    target.writestr(f"{number}.png", good)
+            for content in mutations(archive.read_bytes(), packing):
+                archive.write_bytes(content)
+                is_clean(run("train", "--data", archive, "--size", 28, "--dry-run"))
+
+
+def test_mutated_indexes_of_the_cache(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "set", tmp_path / "datasets"
+    folder.mkdir()
+    for number in range(64):
+        (folder / f"{number}.png").write_bytes(picture("png"))
+    wanted = load_dataset(folder, 28, CropConfig(), cache).names
+    (index,) = cache.glob("*/index.json")
+    for content in mutations(index.read_bytes(), 9):
+        index.write_bytes(content)
+        assert load_dataset(folder, 28, CropConfig(), cache).names == wanted
 
 
 def test_mutated_checkpoints_with_a_checksum_that_is_right(tmp_path: Path) -> None:
