@@ -301,6 +301,22 @@ def test_options_of_a_strangers_run_are_checked(tmp_path: Path, changed: dict[st
     fails(result, result.exit_code, "error:", "hint:")
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
+def test_a_strangers_run_that_names_devices_and_pipes_ends(
+    tmp_path: Path, face_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuralid.latents.attributes.MOST_LIST", 1_000_000)
+    os.mkfifo(tmp_path / "pipe")
+    for changed in (
+        {"data": "/dev/zero"},
+        {"data": str(tmp_path / "pipe")},
+        {"data": str(face_folder), "attributes": "/dev/zero"},
+    ):
+        (tmp_path / "options.json").write_text(json.dumps(options(**changed)))
+        result = run("train", "--resume", tmp_path, "--dry-run")
+        fails(result, 1, "error:", "hint:")
+
+
 @pytest.mark.parametrize("text", STRANGE)
 def test_options_that_are_none_are_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "options.json").write_text(text)

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..core.errors import DataError
 
 UTKFACE = "utkface"
+MOST_LIST = 500_000_000  # bytes of a list; CelebA's has a twentieth of them
 FEWEST = 32  # an attribute known for fewer faces is not used
 _UTKFACE = re.compile(r"(\d+)_([01])_")
 _HINT = "use CelebA's list format: a count, a line of names, then FILE and 1 or -1 for each name"
@@ -90,7 +91,11 @@ def _from_names(files: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]
 
 def _from_list(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     try:
-        lines = path.read_text().splitlines()
+        with path.open("rb") as opened:
+            content = opened.read(MOST_LIST + 1)
+        if len(content) > MOST_LIST:
+            raise ValueError(f"it is larger than {MOST_LIST / 1e6:g} MB")
+        lines = content.decode().splitlines()
         names = [name.lower() for name in lines[1].split()]
         rows = {}
         for line in lines[2:]:
