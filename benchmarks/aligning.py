@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from neuralid.core.errors import ImageError
-from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.faces import align, detect
 from neuralid.faces.choose import choose_face
 from neuralid.faces.config import Frame
@@ -48,7 +48,7 @@ def portraits(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def placed(folder: Path, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Framed faces on textured backgrounds, and their eyes."""
     rng = np.random.default_rng(0)
-    names = [e.name for e in list_pictures(folder) if is_held_out(e.name)]
+    names = [e.name for e in list_pictures(folder) if is_held_out(e.name, BY_NAME)]
     for name in rng.permutation(names)[:count]:
         face = images.load_rgb(folder / name)
         side = rng.uniform(40, 600)

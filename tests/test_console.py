@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import signal
 
 import pytest
 from rich.console import Console
@@ -90,3 +91,15 @@ def test_file_names_are_not_taken_for_markup(monkeypatch: pytest.MonkeyPatch) ->
     stream = terminal(monkeypatch, False)
     console.say("[a].jpg: done")
     assert "[a].jpg" in stream.getvalue()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there are no hangups")
+def test_a_hangup_that_nohup_has_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with console.stop_signals() as should_stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not should_stop()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

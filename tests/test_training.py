@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_resume import train
 
 from neuralid.core.errors import ConfigError, DataError, TrainingError
-from neuralid.data.dataset import is_held_out
+from neuralid.data.dataset import BY_NAME, is_held_out
 from neuralid.models.config import ModelConfig
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.training.augment import POLICIES, diff_augment
@@ -227,11 +227,13 @@ def test_a_recipe_checks_itself(wrong: dict[str, Any]) -> None:
         Recipe("wrong", **wrong)
 
 
-def test_a_twentieth_of_the_names_is_held_out_wherever_they_lie() -> None:
+def test_a_twentieth_of_the_pictures_is_held_out_by_their_paths() -> None:
     names = [f"{i:06d}.jpg" for i in range(4000)]
     held = [is_held_out(name) for name in names]
     assert 150 < sum(held) < 250
-    assert [is_held_out(f"some/folder/{name}") for name in names] == held
+    assert [is_held_out(name, BY_NAME) for name in names] == held  # in a flat folder
+    assert [is_held_out(f"some/folder/{name}", BY_NAME) for name in names] == held
+    assert 150 < sum(is_held_out(f"person{i}/14.png") for i in range(4000)) < 250
 
 
 def test_every_snapshot_has_a_name_of_its_own_in_the_order_of_pictures() -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from neuralid import weights
 from neuralid.core.device import pick_device, pick_precision
 from neuralid.core.memory import keep_freed_memory
-from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.faces import align
 from neuralid.faces.config import CropConfig, Frame
 from neuralid.faces.crop import crop_face
@@ -44,7 +44,7 @@ def faces_of(
     They are at most ``most``, picked at random. With ``eyes``, the places that all of them have
     their eyes at, they are framed like UTKFace's.
     """
-    names = [e.name for e in list_pictures(folder) if not is_held_out(e.name)]
+    names = [e.name for e in list_pictures(folder) if not is_held_out(e.name, BY_NAME)]
     names = [names[i] for i in np.random.default_rng(0).permutation(len(names))[:most]]
 
     def face(name: str) -> np.ndarray:

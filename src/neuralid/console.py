@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ from .core.errors import NeuralidError
 _traceback_wanted = ContextVar("traceback_wanted", default=False)
 # Flags of the running command by parameter name; the names are the library's.
 _flags: ContextVar[dict[str, tuple[str, str]]] = ContextVar("flags", default={})  # noqa: B039
+LONGEST = 1500  # characters of a message
+# Controls, marks that turn the direction of text, line separators, and bytes that are no text.
+_UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -48,9 +52,34 @@ def is_first_process() -> bool:
 
 
 def show_error(error: NeuralidError) -> None:
-    stderr.print(f"[bold red]error:[/] {escape(with_flags(str(error)))}")
+    stderr.print(f"[bold red]error:[/] {escape(visible(with_flags(str(error))))}")
     if error.hint:
-        stderr.print(f"[cyan]hint:[/] {escape(with_flags(error.hint))}")
+        stderr.print(f"[cyan]hint:[/] {escape(visible(with_flags(error.hint)))}")
+
+
+def visible(text: str) -> str:
+    """A message in one line that does to a terminal nothing but show: files and names are in it.
+
+    Control characters are written out, and a very long text loses its middle.
+
+    >>> visible("\x1b[2Jgone\n")
+    '\\x1b[2Jgone\\n'
+    """
+    if len(text) > LONGEST:
+        cut = len(text) - LONGEST
+        text = f"{text[: LONGEST - 300]}... ({cut} more characters) ...{text[-300:]}"
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def print_line(text: str | os.PathLike[str]) -> None:
+    """Print a line on stdout: exactly, byte for byte, for programs; visibly on a terminal."""
+    line = os.fspath(text)
+    stream = sys.stdout
+    if stream.isatty():
+        line = visible(line)
+    stream.flush()
+    stream.buffer.write(os.fsencode(line) + b"\n")
+    stream.flush()
 
 
 def with_flags(text: str) -> str:
@@ -79,7 +108,7 @@ def _flags_of(command: Any) -> dict[str, tuple[str, str]]:
 
 def say(text: str) -> None:
     """Print a message. A terminal wraps long lines between words; a pipe never does."""
-    text = with_flags(text)
+    text = visible(with_flags(text))
     if stderr.is_terminal and len(text) > stderr.width:
         text = textwrap.fill(
             text,
@@ -209,15 +238,22 @@ def _bar() -> Progress:
 def stop_signals() -> Iterator[Callable[[], bool]]:
     """Make the first Ctrl-C or SIGTERM ask for a clean stop; the second acts as usual.
 
-    Yields ``should_stop()``.
+    So does SIGHUP, when the terminal is closed or a connection lost, unless `nohup` has it ignored.
+    It may come twice, and then there is nobody to talk to. Yields ``should_stop()``.
     """
     asked = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, hangup) if n is not None]
+    before = {number: signal.getsignal(number) for number in numbers}
+    if hangup is not None and before[hangup] == signal.SIG_IGN:
+        del before[hangup]
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
         for each, handler in before.items():
-            signal.signal(each, handler)
+            signal.signal(each, signal.SIG_IGN if each == hangup else handler)
+        if number == hangup:
+            stderr.quiet = True  # each message would be an error now
         say("stopping after this step; the run is being saved")
 
     for number in before:

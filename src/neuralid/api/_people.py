@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, SupportsFloat, TypeVar
+from typing import Any, Generic, SupportsFloat, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from ..core.checks import check_range
 from ..core.errors import ConfigError, LatentError
+from ..core.jsontext import parse_object, take
 from ..faces.config import CropConfig
 from ..latents import latent
 from ..latents.config import InvertConfig
@@ -198,7 +198,7 @@ def _carried_latent(photo: Photo, model: Model) -> Tensor | None:
 
 def _draw_person(name: str, z: Tensor, model: Model, face: np.ndarray | None = None) -> Person:
     shape = model.latent_shape
-    if z.numel() != math.prod(shape) or not bool(z.isfinite().all()):
+    if z.numel() != math.prod(shape) or not latent.is_sound(z):
         raise LatentError(f"the latent in {name} is damaged", hint="invert or sample it again")
     z = z.view(shape)  # the text in a picture has no shape
     return Person(name, z, model.draw(z[None])[0] if face is None else face)
@@ -207,15 +207,15 @@ def _draw_person(name: str, z: Tensor, model: Model, face: np.ndarray | None = N
 def _refuse_several(photo: Photo) -> None:
     """Raise `ConfigError` for a grid by `sample` or a strip by `mix`: both show several faces."""
     try:
-        recipe = json.loads(photo.text.get(images.RECIPE_KEY) or "{}")
-        faces = recipe["sample"]["seeds"] if "sample" in recipe else recipe["mix"]["inputs"]
-        count = len(faces)
-    except (ValueError, KeyError, TypeError):  # no text, or another program's
+        recipe = parse_object(photo.text.get(images.RECIPE_KEY) or "{}")
+        sampled, mixed = (take(recipe.get(k, {}), dict[str, Any]) for k in ("sample", "mix"))
+        count = len(take(sampled.get("seeds", []), list[Any]))
+    except ValueError:  # another program's
         return
-    kind = next((kind for kind in ("strip", "matrix") if recipe.get("mix", {}).get(kind)), None)
+    kind = next((kind for kind in ("strip", "matrix") if mixed.get(kind)), None)
     if kind is not None:
         raise ConfigError(f"{photo.name} is a {kind} of faces", hint=f"mix again without `{kind}`")
-    if count > 1 and "sample" in recipe:
+    if count > 1:
         raise ConfigError(
             f"{photo.name} is a grid of {count} faces", hint="use the picture of one face"
         )

@@ -30,10 +30,20 @@ from .cache import (
 from .listing import Entry, list_pictures
 from .reading import Cutter, read_all
 
-__all__ = ["Dataset", "is_held_out", "list_pictures", "load_dataset"]
+__all__ = [
+    "BY_NAME",
+    "BY_PATH",
+    "SPLITS",
+    "Dataset",
+    "is_held_out",
+    "list_pictures",
+    "load_dataset",
+]
 
 FEWEST = 64  # the fewest pictures a GAN can be trained on
 HELD_OUT = 20  # one picture in HELD_OUT is kept for validation and never trained on
+BY_PATH, BY_NAME = "path", "name"
+SPLITS = (BY_PATH, BY_NAME)
 _VERSION = 5  # of the cache; raise it when the same settings give different pixels
 
 
@@ -45,6 +55,7 @@ class Dataset:
     names: list[str]
     skipped: dict[str, str]  # name of each unusable picture -> why
     face_sizes: dict[str, int]  # side of the square cut out, pixels -> how many pictures
+    split: str = BY_PATH  # how pictures for validation are chosen, see `is_held_out`
 
     def training(self) -> np.ndarray:
         """Indices of the pictures to train on."""
@@ -56,12 +67,16 @@ class Dataset:
 
     @cached_property
     def _held_out(self) -> np.ndarray:
-        return np.array([is_held_out(name) for name in self.names], dtype=bool)
+        return np.array([is_held_out(name, self.split) for name in self.names], dtype=bool)
 
 
-def is_held_out(name: str) -> bool:
-    """Whether a picture is kept for validation: a twentieth, by hash of its file name."""
-    digest = hashlib.sha256(os.path.basename(name).encode("utf-8", "surrogateescape")).digest()
+def is_held_out(name: str, split: str = BY_PATH) -> bool:
+    """Whether a picture is kept for validation: a twentieth, by hash of its path within the set.
+
+    Runs of earlier versions went by the file name alone (`BY_NAME`), and keep to it.
+    """
+    name = os.path.basename(name) if split == BY_NAME else name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
 
 
@@ -72,6 +87,7 @@ def load_dataset(
     cache: Path,
     *,
     frame: Frame | None = None,
+    split: str = BY_PATH,
     max_images: int | None = None,
     workers: int | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
@@ -82,8 +98,8 @@ def load_dataset(
     instead.
     ``on_step(done, total)`` is called as pictures are read. Unreadable files, and with ``frame``
     those without a face, are skipped and listed. Processes that ask for the same data at the same
-    time wait for the first of them. Raises `DataError` for fewer than 64 usable pictures, or if
-    the source vanishes while it is read.
+    time wait for the first of them. Raises `DataError` for fewer than 64 usable pictures, if
+    ``split`` leaves none to train on, or if the source vanishes while it is read.
     """
     entries = list_pictures(source)[:max_images]
     cutter = Cutter(size, crop, frame)
@@ -96,7 +112,13 @@ def load_dataset(
             hint=_explain(index["skipped"]),
         )
     make_room(cache, entry, images.nbytes)
-    return Dataset(images, index["names"], index["skipped"], index["face_sizes"])
+    faces = Dataset(images, index["names"], index["skipped"], index["face_sizes"], split)
+    if not len(faces.training()):
+        raise DataError(
+            f"all {usable} pictures of {source} are kept for validation, as they have one name",
+            hint="start a new run, which goes by their paths",
+        )
+    return faces
 
 
 def _key(source: Path, entries: list[Entry], cutter: Cutter) -> str:

@@ -29,8 +29,9 @@ def list_pictures(source: Path) -> list[Entry]:
     try:
         if source.is_dir():
             pictures = _list_folder(source)
-        elif zipfile.is_zipfile(source):
-            pictures = list(_list_zip(source))
+        elif source.is_file() and zipfile.is_zipfile(source):  # a pipe would be waited for
+            # Of entries with one name, a zip gives the last.
+            pictures = list({entry.name: entry for entry in _list_zip(source)}.values())
         else:
             missing = "does not exist" if not source.exists() else "is neither a folder nor a zip"
             raise DataError(f"{source} {missing}", hint="`data` is a folder or zip of pictures")

@@ -29,7 +29,7 @@ import numpy as np
 from ..core.errors import DataError, ImageError
 from ..faces.config import CropConfig, Frame
 from ..faces.crop import crop_face, default_face_size
-from ..pictures.images import load_rgb
+from ..pictures.images import check_bytes, load_rgb, read_errors
 from .listing import Entry
 
 MANY = 4096  # number of pictures from which starting processes pays off
@@ -102,7 +102,7 @@ class Reader:
                     hint="check that its disk is connected, then start again",
                 ) from error
             return str(error)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError) as error:
             return f"{entry.name} cannot be unpacked: {error}"
 
     def read_chunk(self, entries: list[Entry]) -> list[Face | str]:
@@ -111,6 +111,8 @@ class Reader:
     def _load(self, entry: Entry) -> np.ndarray:
         if self._archive is None:
             return load_rgb(self.source / entry.name)
+        with read_errors(entry.name):
+            check_bytes(entry.bytes)  # unpacked: what a zip says is the most it gives
         with self._archive.open(entry.name) as file:
             return load_rgb(file, entry.name)  # type: ignore[arg-type]
 

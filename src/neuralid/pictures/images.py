@@ -7,6 +7,7 @@ paper's scale (section 3.1).
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,9 @@ if TYPE_CHECKING:  # torch takes a second to import; reading pictures does not n
     from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+# Bytes of a picture's file: more than Pillow's most pixels take with 16 bits a colour. Some formats
+# are read whole before anything is known about the picture.
+MOST_BYTES = 600_000_000
 ORIENTATION = 0x0112  # the EXIF tag
 LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
 RECIPE_KEY = "neuralid-recipe"  # PNG text: how a picture was made
@@ -37,18 +41,26 @@ BROKEN = (OSError, SyntaxError, ValueError, IndexError, MemoryError, EOFError, s
 def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
     """Open a picture and decode it, upright (EXIF), in its own mode.
 
-    Raises `ImageError` for a file that is missing, empty, truncated, not a picture, or has
-    more pixels than Pillow considers safe (89 million).
+    Raises `ImageError` for a file that is missing, empty, truncated, not a picture, too large, or
+    has more pixels than Pillow considers safe (89 million).
     """
     name = name or str(source)
     with (
         read_errors(name),
         source.open("rb") if isinstance(source, Path) else nullcontext(source) as file,
     ):
+        if isinstance(source, Path):
+            check_bytes(os.fstat(file.fileno()).st_size)
         picture = open_header(file)
         depth.mark_unsigned(picture)
         picture.load()
         return ImageOps.exif_transpose(picture)
+
+
+def check_bytes(count: int) -> None:
+    """Raise `ValueError` for a file too large to be a picture, before it is read."""
+    if count > MOST_BYTES:
+        raise ValueError(f"{count / 1e6:.0f} MB are too many; the limit is {MOST_BYTES / 1e6:.0f}")
 
 
 def open_header(file: BinaryIO) -> Image.Image:

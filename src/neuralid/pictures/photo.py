@@ -18,7 +18,9 @@ from ..core.files import write_atomically
 from . import depth, png
 from .formats import check_format
 from .images import (
+    MOST_BYTES,
     ORIENTATION,
+    check_bytes,
     from_array,
     open_header,
     read_errors,
@@ -52,7 +54,7 @@ class Photo:
         Of a Pillow picture the frame it shows is taken, without its text, since it may have been
         edited. Arrays are uint8 or uint16, ``(H, W)`` for grey or ``(H, W, C)``, C 1 to 4, alpha
         last if C is 2 or 4. Raises `ImageError` if the source is missing, empty, truncated, not a
-        picture, or has more pixels than Pillow considers safe (89 million).
+        picture, larger than 600 MB, or has more pixels than Pillow considers safe (89 million).
         """
         if isinstance(source, Photo):
             return source
@@ -185,12 +187,22 @@ def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
-        return Path(source).read_bytes()
-    content = source.read() if hasattr(source, "read") else None
+        with Path(source).open("rb") as file:
+            check_bytes(os.fstat(file.fileno()).st_size)
+            return _read(file)
+    content = _read(source) if hasattr(source, "read") else None
     if not isinstance(content, bytes):
         kind = type(source).__name__
         hint = "give a path, bytes, a file opened as binary, a Pillow picture or an array"
         raise ImageError(f"this {kind} is not a picture", hint=hint)
+    return content
+
+
+def _read(file: BinaryIO) -> bytes:
+    """All of a file, which may be a pipe. Raises `ValueError` if it is too large for a picture."""
+    content = file.read(MOST_BYTES + 1)
+    if isinstance(content, bytes):
+        check_bytes(len(content))
     return content
 
 
