@@ -22,6 +22,7 @@ from neuralid.faces.config import Frame
 from neuralid.latents import latent
 from neuralid.latents.attributes import Direction
 from neuralid.latents.mixing import BLENDS, with_style
+from neuralid.latents.whitening import Whitening
 from neuralid.models.architecture import REGISTERED, architecture, with_layers
 from neuralid.models.building import (
     build_discriminator,
@@ -271,3 +272,22 @@ def test_latents_without_layers_are_refused_before_anything_is_inverted(
     fails(result, 2, "the architecture dcgan have no layers", "architecture style; --weights")
     assert not Path("mix.png").exists()
     assert with_layers() == ["style"]
+
+
+# --- Lengths of latents by layer ----------------------------------------------------------------
+
+
+def test_a_length_is_that_from_the_mean_in_the_latents_own_spread(
+    studio: neuralid.Studio, file: Path
+) -> None:
+    way = weights.load_weights(file).coordinates
+    assert isinstance(way, Whitening)
+    latents = list(people(2, seed=1))
+    lengths = [float(way.whiten(z).norm()) for z in latents]
+    mean, rescaled = (
+        way.whiten(studio.mix(latents, blend=blend).latent) for blend in ("mean", "rescaled")
+    )
+    assert float(rescaled.norm()) == pytest.approx(sum(lengths) / 2, rel=1e-3)
+    torch.testing.assert_close(rescaled / rescaled.norm(), mean / mean.norm(), atol=1e-4, rtol=1e-3)
+    strip = studio.mix(latents, strip=3, blend="slerp").latent
+    assert float(way.whiten(strip).norm()) == pytest.approx(sum(lengths) / 2, rel=1e-3)

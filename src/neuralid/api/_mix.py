@@ -17,6 +17,7 @@ from ..faces.crop import default_face_size
 from ..faces.paste import put_back
 from ..latents.config import InvertConfig
 from ..latents.mixing import along, loop, mix_latents, normalised, with_style
+from ..latents.whitening import Whitening
 from ..models.architecture import architecture, with_layers
 from ..pictures import colour, images
 from ..pictures.canvas import Canvas
@@ -127,7 +128,8 @@ def mix(
     layers = 0 if asked.style is None else _shape_layers(model)
     who = resolve(inputs, model, framing, config, asked.keep, on_step)
     style = None if asked.style is None else who.people[asked.style].latent
-    mixer = _Mixer(asked.shares, blending.blend, offset, style, layers)
+    way = _whitening(model, blending.blend)
+    mixer = _Mixer(asked.shares, blending.blend, offset, style, layers, way)
     mixed, picture, film = _draw(layout, who, mixer, scale)
     recipe = _recipe(layout, who.people, asked, blending)
     shares, is_face = asked.shares, layout.is_face
@@ -137,20 +139,37 @@ def mix(
 
 @dataclass(frozen=True)
 class _Mixer:
-    """How latents become one: shares, blend, a person's style, and the attributes' offset."""
+    """How latents become one: shares, blend, a person's style, and the attributes' offset.
+
+    Latents by layer are blended in whitened coordinates, which begin at their mean: a length or an
+    angle means nothing elsewhere.
+    """
 
     shares: list[float]
     blend: str
     offset: Tensor  # (*L)
     style: Tensor | None  # (*L), whose layers after the first ``shape_layers`` are taken
     shape_layers: int
+    way: Whitening | None  # of latents by layer
 
     def __call__(self, latents: Tensor) -> Tensor:
         """``(N, *L) -> (*L)``"""
-        return self.finish(mix_latents(latents, self.shares, self.blend))
+        return self._after(mix_latents(self._before(latents), self.shares, self.blend))
 
-    def finish(self, mixed: Tensor) -> Tensor:
+    def along(self, latents: Tensor, count: int) -> Tensor:
+        """``(N, *L) -> (count, *L)``, on the way from the first to the last."""
+        return self._after(along(self._before(latents), count, self.blend))
+
+    def loop(self, latents: Tensor, count: int) -> Tensor:
+        """``(N, *L) -> (count, *L)``, a film's."""
+        return self._after(loop(self._before(latents), count, self.blend))
+
+    def _before(self, latents: Tensor) -> Tensor:
+        return latents if self.way is None else self.way.whiten(latents)
+
+    def _after(self, mixed: Tensor) -> Tensor:
         """What comes after the blend: ``(..., *L)`` -> the same."""
+        mixed = mixed if self.way is None else self.way.latents(mixed)
         if self.style is not None:
             mixed = with_style(mixed, self.style, self.shape_layers)
         return mixed + self.offset
@@ -165,14 +184,20 @@ def _draw(
         mixed = mixer(latents[[0, layout.matrix]])
         return mixed, _draw_matrix(who.people, layout.matrix, mixer, model, scale), None
     if layout.strip is not None:
-        way = mixer.finish(along(latents, layout.strip, mixer.blend))
+        way = mixer.along(latents, layout.strip)
         return mixer(latents), images.hstack(list(model.draw(way, scale))), None
     if layout.frames is not None:
-        way = mixer.finish(loop(latents, layout.frames, mixer.blend))
+        way = mixer.loop(latents, layout.frames)
         film = model.draw(way, scale)
         return way[0], film[0], film
     mixed = mixer(latents)
     return mixed, model.draw(mixed[None], scale if who.kept is None else 1)[0], None
+
+
+def _whitening(model: Model, blend: str) -> Whitening | None:
+    """The coordinates to blend in; the plain mean is the same in all."""
+    way = None if blend == "mean" else model.weights.coordinates
+    return way.to(torch.device("cpu")) if isinstance(way, Whitening) else None
 
 
 def _shape_layers(model: Model) -> int:
