@@ -337,13 +337,14 @@ def test_weights_hold_the_perceptual_network_and_the_encoder(
 
 
 def test_a_direction_is_the_same_in_each_layer(
-    drawer: Drawer, way: Whitening, perceptual: PerceptualNetwork, monkeypatch: pytest.MonkeyPatch
+    drawer: Drawer, way: Whitening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neuralid.training.finish.reader.EPOCHS", 16)
+    monkeypatch.setattr("neuralid.training.finish.directions.DRAWN", 300)
     pixels = images.to_uint8(faces(drawer, range(1000, 1200)))
     light = pixels.mean((1, 2, 3))[:, None].astype(np.float32)
     known = Attributes(["light"], light)
-    found = find_directions(drawer, way, None, pixels, known, perceptual=perceptual)
+    found = find_directions(drawer, way, None, pixels, known)
     assert found is not None
     vector = found["light"].vector
     assert vector.shape == (LAYERS, 16) and vector.equal(vector[:1].expand(LAYERS, -1))

@@ -111,7 +111,6 @@ def main() -> None:
         loaded.encoder,
         faces,
         known,
-        perceptual=loaded.perceptual,
         precision=pick_precision("auto", device),
         on_step=lambda done, total: print(done, total, flush=True) if done % 50 == 0 else None,
     )

@@ -31,18 +31,19 @@ from ...latents.whitening import Whitening
 from ...models.architecture import architecture
 from ...models.drawing import Drawer, draw_faces
 from ...models.encoder import Encoder, LayerEncoder
-from ...models.network import PerceptualNetwork
 from ...pictures.images import to_tensor
 from .reader import count_steps, read, train_reader
 
 INVERTED = 2048  # faces the linear model sees, at most
 RIDGE = 0.03  # of the linear model, in units of its inputs' mean variance
+DRAWN = 4096  # faces it sees instead, where latents have layers
+FIRST_SEED = 1 << 20  # of those; effects are measured on others
+AT_ONCE = 64  # of them
 ON_GPU = 8  # times as many faces are inverted together there
 MEASURED = 192  # drawn faces that effects are measured on
 FARTHEST = 1.2  # longest step tried, in distances of drawn latents from their mean
 
 Report = Callable[[int, int], None]
-_Ways = tuple[Coordinates | Whitening, Encoder | LayerEncoder | None, PerceptualNetwork | None]
 
 
 def find_directions(
@@ -52,7 +53,6 @@ def find_directions(
     faces: np.ndarray,
     attributes: Attributes,
     *,
-    perceptual: PerceptualNetwork | None = None,
     seed: int = 0,
     precision: str = "fp32",
     on_step: Report = lambda done, total: None,
@@ -60,38 +60,39 @@ def find_directions(
 ) -> dict[str, Direction] | None:
     """A direction for each attribute, or None if ``should_stop()`` became true before the end.
 
-    A linear model of the attributes on the latents of real faces gives the directions [1]_, which
-    are made orthogonal to one another [2]_. Then a small network, trained on the real faces to
-    read their attributes, tells how far along a direction the attribute changes by one standard
-    deviation, and what else changes. A direction of a latent by layers is the same in each.
+    A small network is trained on the real faces to read their attributes. A linear model of the
+    attributes on latents gives the directions [1]_, which are made orthogonal to one another [2]_.
+    The latents are those of real faces, with their known attributes; of an architecture whose
+    latents have layers they are drawn ones, with the attributes that are read off their faces, and
+    a direction is the same in each layer. Then the reader tells how far along a direction the
+    attribute changes by one standard deviation, and what else changes.
 
     Shape: faces uint8 ``(N, S, S, 3)``, those the generator was trained on.
     """
     labels, spread = attributes.standardised()
-    order = np.random.default_rng(seed).permutation(len(faces))
-    chosen = order[: min(INVERTED, len(faces))]
-    work = _Work(-(-len(chosen) // _count_together(drawer)), len(faces), on_step, should_stop)
-
-    ways = (coordinates, encoder, perceptual)
-    latents = _invert_faces(drawer, ways, faces[chosen], precision, work)
-    if latents is None:
-        return None
+    chosen = np.random.default_rng(seed).permutation(len(faces))[:INVERTED]
+    by_layer = isinstance(coordinates, Whitening)
+    count = DRAWN if by_layer else len(chosen)
+    together = AT_ONCE if by_layer else _count_together(drawer)
+    work = _Work(-(-count // together), len(faces), on_step, should_stop)
+    device = device_of(drawer)
     trained = train_reader(
-        faces,
-        labels,
-        seed=seed,
-        device=device_of(drawer),
-        precision=precision,
-        go_on=work.step,
+        faces, labels, seed=seed, device=device, precision=precision, go_on=work.step
     )
     if trained is None:
         return None
-    network, accuracy = trained
-    vectors = _orthonormalise(_regress(latents, labels[chosen], coordinates))
-    vectors = vectors.view(-1, *drawer.latent_shape)
+    reader, accuracy = trained
+    if by_layer:
+        latents, known = _draw_and_read(drawer, reader, work)
+    else:
+        latents = _invert_faces(drawer, coordinates, encoder, faces[chosen], precision, work)
+        known = labels[chosen]
+    if len(latents) < count:
+        return None
+    vectors = _orthonormalise(_regress(latents, known, coordinates)).view(-1, *drawer.latent_shape)
     found = {}
     for index, name in enumerate(attributes.names):
-        length, changes = _measure(drawer, network, vectors[index], index)
+        length, changes = _measure(drawer, reader, vectors[index], index)
         effects = dict(zip(attributes.names, (round(c, 3) for c in changes), strict=True))
         unit = round(float(spread[index]), 4)
         found[name] = Direction(vectors[index] * length, unit, round(accuracy[index], 3), effects)
@@ -100,9 +101,9 @@ def find_directions(
 
 @dataclass
 class _Work:
-    """Progress of the whole, in batches; the reader's come after the inversions."""
+    """Progress of the whole, in batches: the reader's, and of faces inverted or drawn."""
 
-    inversions: int
+    batches: int
     faces: int
     on_step: Report
     should_stop: Callable[[], bool]
@@ -111,52 +112,49 @@ class _Work:
     def step(self) -> bool:
         """Count one batch; returns whether to go on."""
         self.done += 1
-        self.on_step(self.done, self.inversions + count_steps(self.faces))
+        self.on_step(self.done, self.batches + count_steps(self.faces))
         return not self.should_stop()
+
+
+def _draw_and_read(drawer: Drawer, reader: Encoder, work: _Work) -> tuple[Tensor, Tensor]:
+    """Drawn latents ``(n, *L)`` and the attributes of their faces ``(n, K)``; fewer if stopped.
+
+    Their latents are exact, which those of photos are not.
+    """
+    latents, known = [], []
+    for start in range(FIRST_SEED, FIRST_SEED + DRAWN, AT_ONCE):
+        seeds = range(start, min(start + AT_ONCE, FIRST_SEED + DRAWN))
+        latents.append(draw_latents(drawer, seeds))
+        known.append(read(reader, draw_faces(drawer, latents[-1])))
+        if not work.step():
+            break
+    return torch.cat(latents), torch.cat(known)
 
 
 def _invert_faces(
     drawer: Drawer,
-    ways: _Ways,
+    coordinates: Coordinates | Whitening,
+    encoder: Encoder | LayerEncoder | None,
     faces: np.ndarray,
     precision: str,
     work: _Work,
-) -> Tensor | None:
-    """The faces' latents: ``(n, *L)``."""
-    parts = []
-    together = _count_together(drawer)
-    for start in range(0, len(faces), together):
-        targets = to_tensor(faces[start : start + together])
-        parts.append(_invert(drawer, ways, targets, precision))
-        if not work.step():
-            return None
-    return torch.cat(parts)
-
-
-@torch.no_grad()
-def _guess(encoder: LayerEncoder, eyes: PerceptualNetwork, faces: Tensor) -> Tensor:
-    """Latents ``(n, *L)`` as an encoder of layers guesses them."""
-    faces = faces.to(device_of(encoder))
-    found: Tensor = encoder(faces, eyes(faces)[-1])
-    return found.cpu()
-
-
-def _invert(drawer: Drawer, ways: _Ways, faces: Tensor, precision: str) -> Tensor:
-    """Latents ``(n, *L)``: a guess where that is good enough for a line through thousands."""
-    coordinates, encoder, perceptual = ways
-    if isinstance(encoder, LayerEncoder) and perceptual is not None:
-        return _guess(encoder, perceptual, faces)
+) -> Tensor:
+    """The faces' latents: ``(n, *L)``; fewer if stopped."""
     config = InvertConfig("fast") if encoder is not None else InvertConfig(steps=20)
-    found = invert(
-        drawer,
-        faces,
-        config,
-        coordinates=coordinates,
-        encoder=encoder,
-        perceptual=perceptual,
-        precision=precision,
-    )
-    return found.latents
+    parts, together = [], _count_together(drawer)
+    for start in range(0, len(faces), together):
+        found = invert(
+            drawer,
+            to_tensor(faces[start : start + together]),
+            config,
+            coordinates=coordinates,
+            encoder=encoder,
+            precision=precision,
+        )
+        parts.append(found.latents)
+        if not work.step():
+            break
+    return torch.cat(parts)
 
 
 def _count_together(drawer: Drawer) -> int:

@@ -86,7 +86,7 @@ def _finish(job: Job, state: TrainState, batches: Batches) -> _Finish | None:
     )
     if encoder is None:
         return None
-    directions = _find_directions(job, drawer, coordinates, encoder, perceptual)
+    directions = _find_directions(job, drawer, coordinates, encoder)
     return None if directions is None else _Finish(metric, encoder, directions, perceptual)
 
 
@@ -95,7 +95,6 @@ def _find_directions(
     drawer: Drawer,
     coordinates: Coordinates | Whitening,
     encoder: Encoder | LayerEncoder,
-    perceptual: PerceptualNetwork | None,
 ) -> dict[str, Direction] | None:
     """The directions of the attributes asked for; None if it was stopped."""
     if job.attributes is None:
@@ -109,7 +108,6 @@ def _find_directions(
         encoder,
         job.faces.images[chosen],
         known,
-        perceptual=perceptual,
         seed=job.plan.train.seed,
         precision=job.precision,
         on_step=job.callbacks.on_encoder,
