@@ -17,6 +17,7 @@ from ...models.building import empty, initialise
 from ...models.encoder import Encoder
 from ...pictures.images import to_tensor
 
+SIDE = 56  # pixels that faces are read at, at most: sets of pictures differ in sharpness beyond
 EPOCHS = 4
 BATCH = 64
 TOGETHER = 256  # faces read at a time
@@ -39,7 +40,8 @@ def train_reader(
     """
     shape = (labels.shape[1],)
     first = torch.Generator().manual_seed(seed)
-    reader = initialise(empty(lambda: Encoder(faces.shape[1], shape)), first).to(device)
+    side = faces.shape[1] // _shrinks(faces.shape[1])
+    reader = initialise(empty(lambda: Encoder(side, shape)), first).to(device)
     rng = np.random.default_rng((seed, 1))
     order = rng.permutation(len(faces))
     learnt, kept = order[len(order) // 10 :], order[: max(2, len(order) // 10)]
@@ -48,7 +50,7 @@ def train_reader(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps + 1)
     for _ in range(steps):
         batch = rng.choice(learnt, min(BATCH, len(learnt)), replace=False)
-        pictures = to_tensor(faces[batch]).to(device)
+        pictures = _shrink(to_tensor(faces[batch]).to(device))
         if rng.random() < 0.5:
             pictures = pictures.flip(3)
         with autocast(device, precision):
@@ -75,7 +77,21 @@ def count_steps(faces: int) -> int:
 def read(reader: Encoder, faces: Tensor) -> Tensor:
     """The attributes of faces, in standard deviations: ``(N, 3, S, S) -> (N, K)`` on the CPU."""
     device = device_of(reader)
-    return torch.cat([reader(part.to(device)).cpu() for part in faces.split(TOGETHER)])
+    return torch.cat([reader(_shrink(part.to(device))).cpu() for part in faces.split(TOGETHER)])
+
+
+def _shrink(faces: Tensor) -> Tensor:
+    """Faces as large as they are read, by box averaging."""
+    return F.avg_pool2d(faces, _shrinks(faces.shape[-1]))
+
+
+def _shrinks(side: int) -> int:
+    """How many times faces of ``side`` pixels are shrunk.
+
+    >>> [_shrinks(side) for side in (28, 56, 112, 224)]
+    [1, 1, 2, 4]
+    """
+    return max(1, side // SIDE)
 
 
 def _error(found: Tensor, labels: Tensor) -> Tensor:
