@@ -42,6 +42,7 @@ AT_ONCE = 64  # of them
 ON_GPU = 8  # times as many faces are inverted together there
 MEASURED = 192  # drawn faces that effects are measured on
 FARTHEST = 1.2  # longest step tried, in distances of drawn latents from their mean
+FARTHEST_BY_LAYER = 0.4  # where faces fall apart earlier
 
 Report = Callable[[int, int], None]
 
@@ -217,7 +218,8 @@ def _measure(
         return (forth - back) / 2
 
     far = (z - drawer.truncate(z, 0.0)).flatten(1).square().sum(1).mean().sqrt()
-    short, long = 0.0, FARTHEST * float(far)
+    farthest = FARTHEST_BY_LAYER if len(drawer.latent_shape) > 1 else FARTHEST
+    short, long = 0.0, farthest * float(far)
     for _ in range(8):
         middle = (short + long) / 2
         if float(changes(middle)[index]) < 1:
