@@ -42,7 +42,7 @@ AT_ONCE = 64  # of them
 ON_GPU = 8  # times as many faces are inverted together there
 MEASURED = 192  # drawn faces that effects are measured on
 FARTHEST = 1.2  # longest step tried, in distances of drawn latents from their mean
-FARTHEST_BY_LAYER = 0.4  # where faces fall apart earlier
+FARTHEST_BY_LAYER = 0.3  # where faces fall apart earlier
 
 Report = Callable[[int, int], None]
 
