@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
@@ -29,12 +30,21 @@ from rich.progress import (
 from rich.text import Text
 from typer.core import TyperGroup
 
+from . import streams
 from .core.errors import NeuralidError
+from .core.memory import is_out_of_memory
 
 _traceback_wanted = ContextVar("traceback_wanted", default=False)
 # Flags of the running command by parameter name; the names are the library's.
 _flags: ContextVar[dict[str, tuple[str, str]]] = ContextVar("flags", default={})  # noqa: B039
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+stderr = Console(
+    stderr=True,
+    highlight=False,
+    soft_wrap=True,
+    emoji=False,  # a file may be called :100:.png
+    _environ={k: v for k, v in os.environ.items() if k not in streams.sizes_of_none()},
+)
 
 
 def is_first_process() -> bool:
@@ -91,18 +101,45 @@ def say(text: str) -> None:
     stderr.print(escape(text))
 
 
+def print_line(text: str) -> None:
+    """Print a path or another result on stdout, byte for byte, at once.
+
+    If that fails, say so and print no more: the work goes on, since its results are files, and the
+    command ends with exit code 1.
+    """
+    streams.write_line(text, show_error)
+
+
 class OneLineErrors(TyperGroup):
-    """Turn a NeuralidError from any command into one line on stderr and its exit code."""
+    """Turn what a user can mend, from any command, into one line on stderr and its exit code.
+
+    That is a NeuralidError, and what ails the machine: no memory, no room on stdout, packages that
+    do not fit together.
+    """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        streams.begin()
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            streams.give_up_stdout(error, show_error)  # the help or the version, not a file
+            sys.exit(1)
 
     def invoke(self, ctx: Any) -> Any:
         _traceback_wanted.set(bool(ctx.params.get("traceback")))
         try:
-            return super().invoke(ctx)
-        except NeuralidError as error:
-            if _traceback_wanted.get():
+            result = super().invoke(ctx)
+        except Exception as error:
+            shown = _explain(error)
+            if _traceback_wanted.get() or shown is None:
                 raise
-            show_error(error)
-            raise typer.Exit(error.exit_code) from error
+            show_error(shown)
+            raise typer.Exit(shown.exit_code) from error
+        if streams.stdout_failed():
+            raise typer.Exit(1)
+        return result
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         found = super().resolve_command(ctx, args)
@@ -111,30 +148,58 @@ class OneLineErrors(TyperGroup):
         return found
 
 
+def _explain(error: Exception) -> NeuralidError | None:
+    """The error as one a user can mend; None for a bug."""
+    if isinstance(error, NeuralidError):
+        return error
+    if is_out_of_memory(error):
+        return NeuralidError(
+            "not enough memory", hint="fewer or smaller pictures, or a smaller scale or batch"
+        )
+    if isinstance(error, ImportError) and not (error.name or "").startswith("neuralid"):
+        return NeuralidError(
+            f"a package cannot be imported: {' '.join(str(error).split())}",
+            hint="`pip install --force-reinstall neuralid` gets packages that fit together",
+        )
+    return None
+
+
 class Failures:
     """Show the error of each file that failed, and exit with code 1 if there were any."""
 
     def __init__(self) -> None:
         self.count = 0
+        self._bugs: list[Exception] = []
 
     def attempt(self, name: str, do: Callable[[], None]) -> None:
         """Do something with one file; if it fails, show the error, so that others can go on."""
         try:
             do()
-        except NeuralidError as error:
+        except Exception as error:
             self(name, error)
 
     def __call__(self, name: str, error: Exception) -> None:
-        if not isinstance(error, NeuralidError) or _traceback_wanted.get():
+        """Show what went wrong with one file. A bug waits for `exit_if_any`."""
+        if isinstance(error, typer.Exit) or _traceback_wanted.get():
             raise error
         self.count += 1
-        show_error(error)
+        shown = _explain(error)
+        if shown is None:
+            self._bugs.append(error)
+            shown = NeuralidError(f"{name}: {type(error).__name__}: {error}")
+        elif shown is not error:
+            shown = NeuralidError(f"{name}: {shown}", hint=shown.hint)
+        show_error(shown)
 
     def exit_if_any(self, total: int) -> None:
-        if self.count:
-            if total > 1:
-                say(f"{self.count} of {total} failed")
-            raise typer.Exit(1)
+        """Call this when all files are done. A bug keeps its traceback, which is raised here."""
+        if not self.count:
+            return
+        if total > 1:
+            say(f"{self.count} of {total} failed")
+        if self._bugs:
+            raise self._bugs[0]
+        raise typer.Exit(1)
 
 
 class RateColumn(ProgressColumn):

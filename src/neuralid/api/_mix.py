@@ -49,6 +49,12 @@ class Layout:
     def is_face(self) -> bool:
         return not any(value is not None for value in vars(self).values())
 
+    def count(self, people: int) -> int:
+        """How many faces are drawn."""
+        if self.matrix is not None:
+            return (1 + self.matrix) * (1 + people - self.matrix)
+        return self.strip or self.frames or 1
+
     def check(self, count: int, weights: object) -> None:
         """Raise now the errors that would otherwise come after minutes of work."""
         if weights and (self.strip is not None or self.frames is not None):
@@ -111,6 +117,7 @@ def mix(
     """See `Studio.mix`."""
     shares = check_request(inputs, layout, weights, blend, attributes, scale)
     keep = layout.find_kept(inputs)
+    model.check_room(layout.count(len(inputs)), scale, copies=4)
     mixer = _Mixer(shares, blend, _sum_directions(model, attributes))
     who = resolve(inputs, model, framing, config, keep, on_step)
     mixed, picture, film = _draw(layout, who, mixer, scale)

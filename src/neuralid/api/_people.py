@@ -81,7 +81,7 @@ def resolve(
         raise ConfigError(
             f"{name} is not a photo to put a face into", hint="`keep` names one of the photos"
         )
-    inverted, tuned = invert_framed(model, list(framed.values()), config, on_step, joint=True)
+    inverted, tuned = invert_framed(model, list(framed.values()), config, on_step)
     for place, item in zip(framed, inverted, strict=True):
         known[place] = Person(item.name, item.latent, item.target, item.crop)
         model.say(f"{item.name}: inverted at {item.psnr:.1f} dB")

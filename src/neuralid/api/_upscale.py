@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +14,14 @@ from PIL import Image
 from ..core.checks import check_range
 from ..core.device import describe, pick_device
 from ..core.errors import ConfigError, ImageError
+from ..core.memory import check_memory, memory_errors
 from ..pictures.animation import read_film
 from ..pictures.photo import Photo, Source, as_list, is_single
 from ..upscaling import enlarge as methods
 from ..upscaling.auto import resolve
 from ..upscaling.compare import sheet
 from ..upscaling.config import DEFAULT_METHOD, LARGEST_SCALE, METHODS, methods_on_device
+from ..upscaling.loading import list_available
 from ..upscaling.picture import to_planes
 from ._framing import each_photo
 from ._model import Failure, Report, Say, quiet
@@ -51,10 +54,11 @@ class Enlarger:
         image = photo.exact
         factor = self._factor(photo.name, *image.shape[:2])
         own = self._pick_filters(photo.name, image)
-        if self.compare:
-            page = sheet(image, factor, own.filters, consistent=self.consistent, device=self.device)
-            return Upscaled(photo.name, page, factor)
-        return Upscaled(photo.name, own._enlarge(image, factor), factor, _like(photo))
+        with own._room_for(photo.name, image.shape, factor):
+            if self.compare:
+                page = own._compare(image, factor)
+                return Upscaled(photo.name, page, factor)
+            return Upscaled(photo.name, own._enlarge(image, factor), factor, _like(photo))
 
     @property
     def suffix(self) -> str:
@@ -85,6 +89,25 @@ class Enlarger:
             )
         return factor
 
+    @contextmanager
+    def _room_for(
+        self, name: str, shape: tuple[int, ...], factor: float, kept: float = 0.0
+    ) -> Iterator[None]:
+        """Raise `ImageError` if a result needs more memory than there is: now if that is known.
+
+        ``kept`` are the bytes that its frames take, beside what one frame does.
+        """
+        used = [self.method] if not self.compare else list_available()
+        own = {"filters": self.filters, "consistent": self.consistent}
+        needed = kept + max(methods.needed_memory(shape, factor, each, **own) for each in used)
+        what, hint = f"{name} enlarged {factor:.3g} times", "a smaller result, or another method"
+        check_memory(needed, what, hint, ImageError)
+        with memory_errors(what, hint, needed):
+            yield
+
+    def _compare(self, image: np.ndarray, factor: float) -> np.ndarray:
+        return sheet(image, factor, self.filters, consistent=self.consistent, device=self.device)
+
     def _enlarge(self, image: np.ndarray, factor: float) -> np.ndarray:
         return methods.upscale_array(
             image,
@@ -106,9 +129,12 @@ class Enlarger:
                 f"{pixels / 1e6:.0f} megapixels",
                 hint=f"at most {MOST_FILM_PIXELS // 1_000_000} in total; make them smaller",
             )
-        film = read_film(photo)
-        own = self._pick_filters(photo.name, film.frames[0])
-        large = replace(film, frames=[own._enlarge(frame, factor) for frame in film.frames])
+        small = photo.frame_count * photo.picture.height * photo.picture.width
+        frame = (photo.picture.height, photo.picture.width, 4)
+        with self._room_for(photo.name, frame, factor, kept=4.0 * (small + pixels)):
+            film = read_film(photo)
+            own = self._pick_filters(photo.name, film.frames[0])
+            large = replace(film, frames=[own._enlarge(frame, factor) for frame in film.frames])
         return Upscaled(photo.name, large.frames[0], factor, _like(photo), large)
 
     def _pick_filters(self, name: str, image: np.ndarray) -> Enlarger:

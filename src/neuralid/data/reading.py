@@ -15,7 +15,6 @@ import queue
 import subprocess
 import sys
 import zipfile
-import zlib
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,10 +28,11 @@ import numpy as np
 from ..core.errors import DataError, ImageError
 from ..faces.config import CropConfig, Frame
 from ..faces.crop import crop_face, default_face_size
-from ..pictures.images import load_rgb
+from ..pictures.images import load_rgb, read_errors
 from .listing import Entry
 
 MANY = 4096  # number of pictures from which starting processes pays off
+NO_FACE = "no face found"  # the end of the reason why a picture that can be read cannot be used
 CHUNK = 16  # pictures read at a time by one thread or process
 # Errors for a file or disk that has disappeared since the pictures were listed.
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ENODEV, errno.ENXIO} | {
@@ -74,7 +74,7 @@ def _frame_largest_face(image: np.ndarray, name: str, frame: Frame) -> CropConfi
 
     faces = find_faces(image)
     if not faces:
-        raise ImageError(f"{name}: no face found")
+        raise ImageError(f"{name}: {NO_FACE}")
     largest = max(faces, key=lambda face: face.distance)
     return frame_crop(largest.eyes, image.shape[1], image.shape[0], frame)
 
@@ -92,24 +92,23 @@ class Reader:
         Raises `DataError` if the picture has disappeared since it was listed.
         """
         try:
-            return self.cutter.cut(self._load(entry), entry.name)
-        except (ImageError, OSError) as error:
-            cause = error.__cause__ if isinstance(error, ImageError) else error
+            with read_errors(entry.name):
+                return self.cutter.cut(self._load(entry), entry.name)
+        except ImageError as error:
+            cause = error.__cause__
             if isinstance(cause, OSError) and cause.errno in _GONE:
                 raise DataError(
                     f"{self.source} vanished while it was read: {entry.name}: {cause.strerror}",
                     hint="check that its disk is connected, then start again",
                 ) from error
             return str(error)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-            return f"{entry.name} cannot be unpacked: {error}"
 
     def read_chunk(self, entries: list[Entry]) -> list[Face | str]:
         return [self.read(entry) for entry in entries]
 
     def _load(self, entry: Entry) -> np.ndarray:
         if self._archive is None:
-            return load_rgb(self.source / entry.name)
+            return load_rgb(self.source / entry.name, entry.name)
         with self._archive.open(entry.name) as file:
             return load_rgb(file, entry.name)  # type: ignore[arg-type]
 

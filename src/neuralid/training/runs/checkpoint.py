@@ -35,11 +35,30 @@ def save_checkpoint(folder: Path, images: int, values: dict[str, Any]) -> Path:
     buffer.write(_SEAL + digest.encode())
     write_atomically(path, buffer.getbuffer())
     found = checkpoints(folder)
-    kept = found[: found.index(path) + 1][-KEPT:]
-    for old in set(found) - set(kept):
-        with contextlib.suppress(OSError):
-            old.unlink()
+    _remove(set(found) - set(found[: found.index(path) + 1][-KEPT:]))
     return path
+
+
+def keep_newest(folder: Path) -> None:
+    """Delete all checkpoints but the newest one that is whole, as far as that can be told."""
+    for path in reversed(found := checkpoints(folder)):
+        if is_whole(path):
+            _remove(set(found) - {path})
+            return
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint's checksum matches its content."""
+    try:
+        return _read_sealed(path) is not None
+    except OSError:
+        return False
+
+
+def _remove(paths: set[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -77,7 +96,14 @@ def load_checkpoint(
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """What `save_checkpoint` was given. A damaged file raises `ValueError`, or what torch does."""
-    values, seal, digest = path.read_bytes().rpartition(_SEAL)
-    if not seal or hashlib.sha256(values).hexdigest().encode() != digest:
+    values = _read_sealed(path)
+    if values is None:
         raise ValueError("the checksum does not match the content")
     return dict(torch.load(io.BytesIO(values), map_location=device, weights_only=True))
+
+
+def _read_sealed(path: Path) -> bytes | None:
+    """What was sealed; None if the checksum does not match it."""
+    values, seal, digest = path.read_bytes().rpartition(_SEAL)
+    sound = bool(seal) and hashlib.sha256(values).hexdigest().encode() == digest
+    return values if sound else None

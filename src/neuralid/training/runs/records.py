@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 # Names of events.
 RESUMED = "resumed"  # the run continued from its checkpoint of that many pictures
 ROLLBACK = "rollback"  # it diverged, and went back to its last good state
+FINISHED = "finished"  # its weights were published
 COLLAPSED = "collapsed"  # the generator draws the same face for every latent
 
 
@@ -138,7 +139,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A picture of the data set that cannot be read."""
+    """A picture of the data set that cannot be used."""
 
     name: str  # path inside the folder or zip
     why: str

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from ... import weights
 from ...core.device import describe, pick_device, pick_precision
+from ...core.home import cache_folder, check_cache
 from ...data.dataset import Dataset, load_dataset
 from ...faces.config import Frame
 from ...latents.attributes import Attributes, read_attributes
@@ -20,6 +20,7 @@ from ..runs.folder import Run
 from ..runs.plan import Plan, new_plan, resumed_plan
 from ..runs.tensorboard import check_installed, event_files
 from .callbacks import Callbacks
+from .finished import find_finished
 from .job import Job
 from .opening import find_run, hint_at_resume, lock_run, open_run
 from .session import Session, Trained
@@ -43,6 +44,10 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     resumed = world.alone(lambda: find_run(options))
     plan = world.first(lambda: resumed_plan(resumed, options) if resumed else new_plan(options))
     check_shares(plan.train, world.size, architecture(plan.model.architecture).group)
+    if done := world.first(lambda: find_finished(resumed, plan, say) if resumed else None):
+        return Trained(resumed.folder if resumed else out, done.weights, done.images)
+    if not options.dry_run:
+        world.alone(check_cache)
     device, precision = _pick_device(options.device, plan, world, say)
     with ExitStack() as held:
         if device.type == "cuda":
@@ -79,15 +84,16 @@ def _read_faces(plan: Plan, workers: int | None, callbacks: Callbacks) -> Datase
         plan.data,
         plan.model.size,
         plan.crop,
-        weights.cache_folder() / "datasets",
+        cache_folder() / "datasets",
         frame=Frame() if plan.align else None,
         max_images=plan.max_images,
         workers=workers,
         on_step=callbacks.loading,
     )
-    skipped = f", {len(faces.skipped)} unreadable ones skipped" if faces.skipped else ""
     kept = len(faces.validation())
-    callbacks.on_message(f"data: {len(faces.names)} faces{skipped}, {kept} kept for validation")
+    callbacks.on_message(f"data: {len(faces.names)} faces, {kept} kept for validation")
+    for line in faces.explain_skipped():
+        callbacks.on_message(f"skipped: {line}")
     callbacks.on_message(f"face size: {_name_sizes(faces.face_sizes)}")
     return faces
 
