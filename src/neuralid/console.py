@@ -45,6 +45,7 @@ stderr = Console(
     emoji=False,  # a file may be called :100:.png
     _environ={k: v for k, v in os.environ.items() if k not in streams.sizes_of_none()},
 )
+_live: list[Progress] = []  # bars that are shown
 
 
 def is_first_process() -> bool:
@@ -107,7 +108,12 @@ def print_line(text: str) -> None:
     If that fails, say so and print no more: the work goes on, since its results are files, and the
     command ends with exit code 1.
     """
+    bars = [bar for bar in _live if not bar.disable and sys.stdout and sys.stdout.isatty()]
+    for bar in bars:  # a line of its own, not one that a bar is on
+        bar.stop()
     streams.write_line(text, show_error)
+    for bar in bars:
+        bar.start()
 
 
 class OneLineErrors(TyperGroup):
@@ -258,7 +264,8 @@ def _trainer(bar: Progress) -> Callable[..., None]:
     return on_step
 
 
-def _bar() -> Progress:
+@contextmanager
+def _bar() -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -267,7 +274,20 @@ def _bar() -> Progress:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     can_redraw = stderr.is_terminal and not stderr.is_dumb_terminal
-    return Progress(*columns, console=stderr, transient=True, expand=True, disable=not can_redraw)
+    bar = Progress(
+        *columns,
+        console=stderr,
+        transient=True,
+        expand=True,
+        disable=not can_redraw,
+        redirect_stdout=False,  # rich would send results to stderr
+    )
+    with bar:
+        _live.append(bar)
+        try:
+            yield bar
+        finally:
+            _live.remove(bar)
 
 
 @contextmanager

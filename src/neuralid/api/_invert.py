@@ -44,8 +44,9 @@ def invert(
     if not together:
         return [*_invert_each(model, framed, config, on_step, on_result or (lambda _: None))]
     found, _ = invert_framed(model, framed, config, on_step)
-    for item in found if on_result is not None else ():
-        on_result(item)
+    if on_result is not None:
+        for item in found:
+            on_result(item)
     return found
 
 
@@ -89,7 +90,7 @@ def _invert_each(
         progress.before += effort.steps
         for item, photo in zip(found, part, strict=True):
             if effort.tuning:
-                item = _tune(model, [item], [photo], effort.tuning, progress)[1][0]  # noqa: PLW2901
+                item = _tune(model, [item], [photo], effort.tuning, progress)[1][0]
                 progress.before += effort.tuning
             on_result(item)
             yield item

@@ -98,8 +98,10 @@ class Enlarger:
         ``kept`` are the bytes that its frames take, beside what one frame does.
         """
         used = [self.method] if not self.compare else list_available()
-        own = {"filters": self.filters, "consistent": self.consistent}
-        needed = kept + max(methods.needed_memory(shape, factor, each, **own) for each in used)
+        needed = kept + max(
+            methods.needed_memory(shape, factor, each, self.filters, consistent=self.consistent)
+            for each in used
+        )
         what, hint = f"{name} enlarged {factor:.3g} times", "a smaller result, or another method"
         check_memory(needed, what, hint, ImageError)
         with memory_errors(what, hint, needed):

@@ -18,11 +18,12 @@ from ._options import (
     FaceNumber,
     Fidelity,
     ListFaces,
+    Overwrite,
     SaveWeights,
     ShowCrop,
     Weights,
 )
-from ._places import check_film, check_picture
+from ._places import check_film, check_not_inputs, check_picture
 from ._show import list_faces, print_paths, save_frames
 from ._tuned import check_tuned, save_tuned
 
@@ -31,12 +32,21 @@ def mix(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT", help="Photos, latent files or drawn pictures.", show_default=False
+            metavar="INPUT",
+            help="Photos, latent files or drawn pictures.",
+            show_default=False,
+            readable=False,
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Picture to write. Default: mix.png."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Picture to write. Default: mix.png.",
+            readable=False,
+        ),
     ] = None,
     weights: Annotated[
         list[float] | None,
@@ -74,7 +84,12 @@ def mix(
     ] = None,
     keep: Annotated[
         Path | None,
-        typer.Option("--keep", metavar="A", help="Put the mixed face back into this photo."),
+        typer.Option(
+            "--keep",
+            metavar="A",
+            help="Put the mixed face back into this photo.",
+            readable=False,
+        ),
     ] = None,
     scale: Annotated[
         float, typer.Option("--scale", metavar="X", help="Enlarge the result X times, 1 to 64.")
@@ -85,6 +100,7 @@ def mix(
     show_crop: ShowCrop = None,
     fidelity: Fidelity = InvertConfig.fidelity,
     save_weights: SaveWeights = None,
+    overwrite: Overwrite = False,
     model: Weights = None,
     device: Device = "auto",
 ) -> None:
@@ -106,6 +122,7 @@ def mix(
     check_request(inputs, Layout(strip, matrix, frames, keep), weights or None, blend, moves, scale)
     place = _place(output, frames is not None)
     check_picture(show_crop)
+    check_not_inputs([place, show_crop, save_weights], [*inputs, model], overwrite)
     studio = open_studio(model, device=device, on_message=console.say)
     check_tuned(studio, save_weights, fidelity)
     with console.counting("inverting") as on_step:

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from .. import console
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ def list_faces(photos: list[Path], model: str | None) -> None:
     failures = console.Failures()
     for face in find_faces(photos, model=model, on_failure=failures):
         crop = face.crop
-        typer.echo(
+        console.print_line(
             f"{face.name}: face {face.number}, eyes {face.left_eye} {face.right_eye}, "
             f"--face-size {crop.face_size} --delta-i {crop.delta_i} --delta-j {crop.delta_j} "
             f"--rotation {crop.rotation:g}"
@@ -40,5 +38,6 @@ def save_frames(path: Path | None, frames: Sequence[np.ndarray | None]) -> None:
 
 
 def print_paths(paths: Iterable[Path]) -> None:
+    """Print each path on a line of its own, exactly as it is."""
     for path in paths:
-        typer.echo(path)
+        console.print_line(str(path))

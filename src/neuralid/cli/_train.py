@@ -35,7 +35,7 @@ def train(ctx: typer.Context, **values: Any) -> None:
             should_stop=should_stop,
         )
     if result.weights is not None and first:
-        typer.echo(result.weights)
+        console.print_line(str(result.weights))
     if not result.finished:
         console.say(f"stopped; go on with --resume {result.run}")
         raise typer.Exit(130)
@@ -53,7 +53,11 @@ def _parameter(option: Option) -> inspect.Parameter:
     # The flags are written out: with Typer 0.27.0 to 0.27.3 an option whose metavar is its name
     # in capitals has no flag else.
     told = typer.Option(
-        *option.flags, metavar=option.metavar, help=option.full_help, min=option.at_least
+        *option.flags,
+        metavar=option.metavar,
+        help=option.full_help,
+        min=option.at_least,
+        readable=False,
     )
     kind = option.kind if default is not None else option.kind | None
     return inspect.Parameter(

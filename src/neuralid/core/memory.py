@@ -1,4 +1,4 @@
-"""Memory: how much there still is, what running out of it looks like, and the C library's habits."""
+"""Memory: how much is left, what running out of it looks like, and the C library's habits."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     is_opencvs = type(error).__module__ == "cv2"
     if is_opencvs and getattr(error, "code", None) == _OPENCV_NO_MEMORY:
         return True
-    if isinstance(error, RuntimeError) or is_opencvs:
-        if any(words in str(error).lower() for words in _SAID):
-            return True
+    has_no_type = isinstance(error, RuntimeError) or is_opencvs
+    if has_no_type and any(words in str(error).lower() for words in _SAID):
+        return True
     return error.__cause__ is not None and is_out_of_memory(error.__cause__)
 
 

@@ -107,7 +107,7 @@ def load_dataset(
     if (usable := len(dataset.names)) < FEWEST:
         raise DataError(
             f"{source} has {usable} usable pictures; training needs {FEWEST}",
-            hint="; ".join(dataset.explain_skipped()) or "add more pictures",
+            hint=_explain(dataset),
         )
     make_room(cache, entry, images.nbytes)
     return dataset
@@ -119,6 +119,13 @@ def _key(source: Path, entries: list[Entry], cutter: Cutter) -> str:
     for name, size, changed in entries:
         digest.update(f"\0{name}\0{size}\0{changed}".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:24]
+
+
+def _explain(dataset: Dataset) -> str:
+    if not dataset.skipped:
+        return "add more pictures"
+    counts = "; ".join(dataset.explain_skipped())
+    return f"{counts}; the first because {next(iter(dataset.skipped.values()))}"
 
 
 def _prepare(

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from ..core.errors import DataError
 from ..pictures.images import SUFFIXES
 
-
 # Folders in which systems and programs keep what is not the user's, beside those that begin with a
 # dot: bins, thumbnails and resource forks of macOS, Synology, QNAP and Windows.
 _NOT_THE_USERS = {
