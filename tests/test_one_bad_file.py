@@ -131,7 +131,7 @@ def test_what_does_not_fit_is_refused_with_what_it_would_need(
 ) -> None:
     monkeypatch.setattr("neuralid.core.memory.free_memory", lambda: 2_000)
     big = run("upscale", three[0], *NEAREST)
-    fails(big, 1, "a.png enlarged 2 times would take about", "2 kB is free", "smaller")
+    fails(big, 1, "a.png enlarged 2 times would take about", "0 MB is free", "smaller")
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     frames[0].save("film.gif", save_all=True, append_images=frames[1:])
     fails(run("upscale", "film.gif", *NEAREST), 1, "film.gif enlarged", "would take about")
@@ -358,7 +358,7 @@ def test_an_unreadable_file_among_several_is_that_files_failure(
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
 def test_a_name_of_any_bytes_is_printed_byte_for_byte(three: list[Path]) -> None:
-    names = [b"h\xf6he.png", b"\x1b[31mred.png", ":100:.png".encode()]
+    names = [b"h\xf6he.png", b"\x1b[31mred.png", b":100:.png"]
     for name in names:
         Path(os.fsdecode(name)).write_bytes(three[0].read_bytes())
     result = run("upscale", *map(os.fsdecode, names), *NEAREST)
@@ -381,7 +381,7 @@ def test_stdout_that_takes_nothing_is_one_line_and_libraries_are_silent(
     noisy.write_bytes(content)
     environment = {**os.environ, "COLUMNS": "0"}  # as some programs set it
     for arguments, count in ((["--version"], 0), (["upscale", noisy, *three, *NEAREST], 4)):
-        with open("/dev/full", "w") as full:  # noqa: PTH123
+        with open("/dev/full", "w") as full:
             ended = subprocess.run(
                 [sys.executable, "-m", "neuralid", *map(str, arguments)],
                 stdout=full,
@@ -397,11 +397,19 @@ def test_stdout_that_takes_nothing_is_one_line_and_libraries_are_silent(
         assert len(list(Path().glob("*_x2.*"))) == count  # the work was done
 
 
-def test_a_reader_that_leaves_stops_nothing(three: list[Path]) -> None:
-    command = [sys.executable, "-m", "neuralid", "upscale", *map(str, [*three, *NEAREST])]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 1
+def test_a_reader_that_leaves_stops_nothing(
+    three: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``neuralid upscale ... | head -1``: the first path is read, then the pipe breaks."""
+    real, sent = os.fsencode, []
+
+    def fsencode(text: Any) -> bytes:
+        sent.append(text)
+        if len(sent) > 1:
+            raise BrokenPipeError(32, "Broken pipe")
+        return real(text)
+
+    monkeypatch.setattr("neuralid.streams.os.fsencode", fsencode)
+    result = run("upscale", *three, *NEAREST)
+    assert result.exit_code == 1 and result.stderr == ""
     assert len(list(Path().glob("*_x2.png"))) == 3
