@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -172,8 +173,12 @@ def test_a_home_that_takes_nothing_and_folders_are_named_as_they_were_typed(
     train = ("train", "--data", face_folder, *tiny)
     fails(run(*train), 1, f"cannot write {tmp_path}/file/cache", "set NEURALID_CACHE_DIR")
 
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(30, "Read-only file system")
+    real = tempfile.TemporaryFile
+
+    def refused(*more: Any, dir: Path, **named: Any) -> Any:
+        if Path(dir).absolute().is_relative_to(Path.cwd()):
+            raise OSError(30, "Read-only file system")
+        return real(*more, dir=dir, **named)
 
     monkeypatch.setenv("NEURALID_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("tempfile.TemporaryFile", refused)

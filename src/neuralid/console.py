@@ -32,7 +32,7 @@ from typer.core import TyperGroup
 
 from . import streams
 from .core.errors import NeuralidError
-from .core.memory import is_out_of_memory
+from .core.explain import explain
 
 _traceback_wanted = ContextVar("traceback_wanted", default=False)
 # Flags of the running command by parameter name; the names are the library's.
@@ -135,10 +135,12 @@ class OneLineErrors(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         _traceback_wanted.set(bool(ctx.params.get("traceback")))
+        if not _traceback_wanted.get():
+            streams.quiet_libraries()
         try:
             result = super().invoke(ctx)
         except Exception as error:
-            shown = _explain(error)
+            shown = explain(error)
             if _traceback_wanted.get() or shown is None:
                 raise
             show_error(shown)
@@ -152,22 +154,6 @@ class OneLineErrors(TyperGroup):
         if found[1] is not None:
             _flags.set(_flags_of(found[1]))
         return found
-
-
-def _explain(error: Exception) -> NeuralidError | None:
-    """The error as one a user can mend; None for a bug."""
-    if isinstance(error, NeuralidError):
-        return error
-    if is_out_of_memory(error):
-        return NeuralidError(
-            "not enough memory", hint="fewer or smaller pictures, or a smaller scale or batch"
-        )
-    if isinstance(error, ImportError) and not (error.name or "").startswith("neuralid"):
-        return NeuralidError(
-            f"a package cannot be imported: {' '.join(str(error).split())}",
-            hint="`pip install --force-reinstall neuralid` gets packages that fit together",
-        )
-    return None
 
 
 class Failures:
@@ -189,7 +175,7 @@ class Failures:
         if isinstance(error, typer.Exit) or _traceback_wanted.get():
             raise error
         self.count += 1
-        shown = _explain(error)
+        shown = explain(error)
         if shown is None:
             self._bugs.append(error)
             shown = NeuralidError(f"{name}: {type(error).__name__}: {error}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .. import console, streams
+from .. import console
 from ..core.memory import keep_freed_memory
 from ..core.version import __version__
 from ._invert import invert
@@ -40,8 +40,6 @@ def main(
 ) -> None:
     """Make face identities on your own machine."""
     keep_freed_memory()
-    if not traceback:
-        streams.quiet_libraries()
 
 
 for command in (train, sample, invert, mix, upscale):
