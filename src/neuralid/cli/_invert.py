@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,12 +106,7 @@ def invert(
     failures = console.Failures()
     studio = open_studio(model, device=device, on_message=console.say)
     check_tuned(studio, save_weights, fidelity)
-    frames: list[np.ndarray | None] = []
-
-    def keep(item: Inverted) -> None:
-        frames.append(item.frame)
-        failures.attempt(item.name, lambda: _write(item, places, json_))
-
+    results = _Results(places, json_, failures)
     # Tuned together, photos are done when all are, and their results belong to the tuned weights.
     at_once = save_weights is None
     with console.counting("inverting") as on_step:
@@ -130,13 +125,13 @@ def invert(
             together=not at_once,
             on_step=on_step,
             on_failure=failures,
-            on_result=keep if at_once else None,
+            on_result=results.keep if at_once else None,
         )
     if found and save_weights is not None:  # otherwise every photo failed, and was reported
         saved = save_tuned(found[0].model, save_weights)
         for item in found:
-            keep(replace(item, model=saved))
-    save_frames(show_crop, frames)
+            results.keep(replace(item, model=saved))
+    save_frames(show_crop, results.frames)
     failures.exit_if_any(len(photos))
 
 
@@ -154,13 +149,26 @@ def _places(
     return places
 
 
-def _write(item: Inverted, places: dict[str, tuple[Path, Path]], as_json: bool) -> None:
-    picture, file = places[item.name]
-    console.say(f"{item.name}: {item.psnr:.1f} dB, {item.seconds:.2f} s")
-    files = []
-    for path in (file, picture):
-        files.append(str(item.save(path)))
-        if not as_json:
-            print_paths([path])
-    if as_json:
-        console.print_line(json.dumps({**item.to_dict(), "files": files}))
+@dataclass
+class _Results:
+    """Writes each result and prints its paths; keeps the pictures of the crops."""
+
+    places: dict[str, tuple[Path, Path]]
+    as_json: bool
+    failures: console.Failures
+    frames: list[np.ndarray | None] = field(default_factory=list)
+
+    def keep(self, item: Inverted) -> None:
+        self.frames.append(item.frame)
+        self.failures.attempt(item.name, lambda: self._write(item))
+
+    def _write(self, item: Inverted) -> None:
+        picture, file = self.places[item.name]
+        console.say(f"{item.name}: {item.psnr:.1f} dB, {item.seconds:.2f} s")
+        files = []
+        for path in (file, picture):
+            files.append(str(item.save(path)))
+            if not self.as_json:
+                print_paths([path])
+        if self.as_json:
+            console.print_line(json.dumps({**item.to_dict(), "files": files}))
