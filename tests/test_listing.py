@@ -184,3 +184,16 @@ def test_a_home_that_takes_nothing_and_folders_are_named_as_they_were_typed(
     monkeypatch.setattr("tempfile.TemporaryFile", refused)
     fails(run(*train), 1, "cannot write runs: Read-only")
     fails(run("sample", "-n", 1, "--outdir", "drawn"), 1, "cannot write drawn: Read-only")
+
+
+def test_a_zip_that_may_not_be_read_is_not_called_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.zip").touch()
+
+    def refused(self: Path, *_: object) -> Any:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(DataError, match="cannot be listed: Permission denied"):
+        list_pictures(tmp_path / "a.zip")

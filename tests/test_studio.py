@@ -256,7 +256,7 @@ def test_the_commands_options_have_the_librarys_names(verb: str) -> None:
 
     command = inspect.signature(getattr(cli, verb)).parameters
     library = {*inspect.signature(getattr(neuralid.Studio, verb)).parameters}
-    missing = library - {*command} - {"self", "together", "on_step", "on_failure"}
+    missing = library - {*command} - {"self", "together", "on_step", "on_failure", "on_result"}
     assert not missing
 
 

@@ -64,6 +64,8 @@ def list_all(source: Path) -> Listing:
             pictures = list(_list_zip(source))
         else:
             missing = "does not exist" if not source.exists() else "is neither a folder nor a zip"
+            if source.is_file():
+                source.open("rb").close()  # zipfile does not tell what cannot be read from the rest
             raise DataError(f"{source} {missing}", hint="`data` is a folder or zip of pictures")
     except OSError as error:
         refused = isinstance(error, PermissionError)

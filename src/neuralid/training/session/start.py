@@ -46,13 +46,13 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     check_shares(plan.train, world.size, architecture(plan.model.architecture).group)
     if done := world.first(lambda: find_finished(resumed, plan, say) if resumed else None):
         return Trained(resumed.folder if resumed else out, done.weights, done.images)
-    if not options.dry_run:
-        world.alone(check_cache)
     device, precision = _pick_device(options.device, plan, world, say)
     with ExitStack() as held:
         if device.type == "cuda":
             held.enter_context(torch.cuda.device(device))
         world.alone(lambda: lock_run(resumed, out, held))
+        if not options.dry_run:
+            world.alone(check_cache)
         faces = world.in_turn(lambda: _read_faces(plan, options.workers, callbacks))
         attributes = world.alone(lambda: _read_attributes(plan, faces, say))
         if options.dry_run:
