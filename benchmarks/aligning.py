@@ -1,12 +1,13 @@
 """How precisely eyes are placed: on labelled photos, and on faces placed at random.
 
-    python benchmarks/aligning.py --portraits FOLDER --faces FOLDER [--count 200]
+    python benchmarks/aligning.py --portraits FOLDER --faces FOLDER [--count 200] [--photos FOLDER]
 
 The FOLDER of portraits holds photos and eyes.csv (file, left_eye_x, left_eye_y, right_eye_x,
 right_eye_y). The FOLDER of faces holds pictures framed like those of the weights that ship; the
 ones kept out of training are placed on textured backgrounds of a megapixel, at random size (40 to
-600 pixels), place and turn (within 30 degrees). The largest face found is framed as the weights
-ask. The error is that of the worse eye's place in the frame, in distances between the eyes.
+600 pixels), place and turn (within 30 degrees). The face that is taken is framed as the weights
+ask. The error is that of the worse eye's place in the frame, in distances between the eyes. A
+FOLDER of photos has no labels: those without a face, or with one in doubt, are listed.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.core.errors import ImageError
+from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.faces import align, detect
+from neuralid.faces.choose import choose_face
 from neuralid.faces.config import Frame
 from neuralid.pictures import images
 from neuralid.weights import load_weights
@@ -45,7 +48,7 @@ def portraits(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def placed(folder: Path, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Framed faces on textured backgrounds, and their eyes."""
     rng = np.random.default_rng(0)
-    names = [e.name for e in list_pictures(folder) if is_held_out(e.name)]
+    names = [e.name for e in list_pictures(folder) if is_held_out(e.name, BY_NAME)]
     for name in rng.permutation(names)[:count]:
         face = images.load_rgb(folder / name)
         side = rng.uniform(40, 600)
@@ -95,8 +98,8 @@ def measure(name: str, photos: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         if not faces:
             errors.append(float("inf"))
             continue
-        largest = max(faces, key=lambda face: face.distance)
-        crop = align.frame_crop(largest.eyes, photo.shape[1], photo.shape[0], frame)
+        taken = choose_face(faces, photo.shape[1], photo.shape[0]).face
+        crop = align.frame_crop(taken.eyes, photo.shape[1], photo.shape[0], frame)
         places = np.array([frame.left_eye, frame.right_eye])
         landed = align.in_photo(places, crop, photo.shape[1], photo.shape[0])
         away = np.linalg.norm(landed - eyes, axis=1).max()
@@ -109,14 +112,33 @@ def measure(name: str, photos: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
     print(f"  {1e3 * statistics.mean(seconds):.0f} ms per megapixel (mean)")
 
 
+def tell_doubts(folder: Path) -> None:
+    """Print the photos in which no face is found, and those in which the choice is in doubt."""
+    told, names = 0, sorted(path for path in folder.iterdir() if path.is_file())
+    for path in names:
+        try:
+            photo = images.load_rgb(path)
+        except ImageError:
+            continue
+        faces = detect.find_faces(photo)
+        doubts = choose_face(faces, photo.shape[1], photo.shape[0]).doubts if faces else ["none"]
+        told += bool(doubts)
+        if doubts:
+            print(f"  {path.name}: {', '.join(doubts)}")
+    print(f"{folder}: {told} of {len(names)} in doubt")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--portraits", type=Path)
     parser.add_argument("--faces", type=Path)
+    parser.add_argument("--photos", type=Path, action="append", default=[])
     parser.add_argument("--count", type=int, default=200)
     options = parser.parse_args()
     if options.portraits:
         measure("portraits", portraits(options.portraits))
+    for folder in options.photos:
+        tell_doubts(folder)
     if options.faces:
         measure("placed", placed(options.faces, options.count))
 

@@ -44,7 +44,7 @@ def main() -> None:
     keep_freed_memory()
     loaded = weights.load_weights(options.weights)
     generator, model = build_drawer(loaded.generator), loaded.description.model
-    faces, known = both(options.utkface, options.celeba, model.size)
+    faces, known = both(options.utkface, options.celeba, model.size, most=100_000)
     cpu = torch.device("cpu")
     trained = train_reader(
         faces,

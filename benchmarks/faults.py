@@ -54,7 +54,6 @@ TINY: dict[str, Any] = {
 LONG = 1000.0  # kimg of a run that ends by being killed
 START = 4.0  # seconds within which some runs are killed, most of them while they start
 STEPS = 5  # the others are killed after at most this many steps, some way into the next
-CPU = torch.device("cpu")
 ROOT = sys.platform == "linux" and os.geteuid() == 0
 
 
@@ -159,7 +158,7 @@ def check(folder: Path) -> int:
     """
     for path in folder.iterdir():
         if path.name.startswith("checkpoint-"):
-            values = read_checkpoint(path, CPU)
+            values = read_checkpoint(path)
             assert values["images"] == int(path.stem[11:]), path
         elif path.suffix == ".safetensors" and not path.name.startswith("."):
             weights.load_weights(path)
@@ -242,7 +241,7 @@ def compare(data: Path, work: Path, images: int) -> str:
         data, out=work / "whole", kimg=images / 1000, **{**TINY, "snapshot": LONG}
     )
     folders = [each.run for each in (killed, whole) if each.run is not None]
-    a, b = (read_checkpoint(checkpoints(folder)[-1], CPU) for folder in folders)
+    a, b = (read_checkpoint(checkpoints(folder)[-1]) for folder in folders)
     assert same(a, b)
     return "the same, bit for bit"
 

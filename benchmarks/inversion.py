@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 
 import neuralid
-from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.latents.config import InvertConfig
 
 RECOVERED = 35.0  # dB
 
 
 def photos_in(folder: Path, count: int) -> list[Path]:
-    names = [entry.name for entry in list_pictures(folder) if is_held_out(entry.name)]
+    names = [entry.name for entry in list_pictures(folder) if is_held_out(entry.name, BY_NAME)]
     return [folder / name for name in np.random.default_rng(0).permutation(names)[:count]]
 
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 import neuralid
 from neuralid import weights
 from neuralid.core.memory import keep_freed_memory
-from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
 from neuralid.latents.config import FIDELITIES
@@ -179,7 +179,9 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
 
-    names = [entry.name for entry in list_pictures(options.folder) if is_held_out(entry.name)]
+    names = [
+        entry.name for entry in list_pictures(options.folder) if is_held_out(entry.name, BY_NAME)
+    ]
     chosen = np.random.default_rng(0).permutation(names)[: options.count]
     photos = [options.folder / name for name in chosen]
     loaded = weights.load_weights(options.weights)

@@ -22,7 +22,7 @@ from torch import Tensor
 from neuralid import weights
 from neuralid.core.device import pick_precision
 from neuralid.core.memory import keep_freed_memory
-from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
 from neuralid.latents.config import InvertConfig
@@ -41,7 +41,7 @@ STEPS = (1, 5, 11, 17)  # how far the mixed photos are from each other in the li
 
 def held_out(folder: Path, size: int, count: int = 512) -> Tensor:
     """Real faces kept out of training: ``(N, 3, S, S)``."""
-    names = [entry.name for entry in list_pictures(folder) if is_held_out(entry.name)]
+    names = [entry.name for entry in list_pictures(folder) if is_held_out(entry.name, BY_NAME)]
     chosen = np.random.default_rng(1).permutation(names)[:count]
     crops = [crop_face(images.load_rgb(folder / n), size, CropConfig()) for n in chosen]
     return images.to_tensor(np.stack(crops))

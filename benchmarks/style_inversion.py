@@ -25,7 +25,7 @@ import numpy as np
 
 import neuralid
 from neuralid.core.memory import keep_freed_memory
-from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.latents.config import FIDELITIES
 from neuralid.pictures import images
 
@@ -35,7 +35,7 @@ COLUMNS = 10  # of a sheet
 
 def photos_in(folder: Path, count: int, framed: bool) -> list[Path]:
     names = [entry.name for entry in list_pictures(folder)]
-    names = [name for name in names if not framed or is_held_out(name)]
+    names = [name for name in names if not framed or is_held_out(name, BY_NAME)]
     return [folder / name for name in np.random.default_rng(0).permutation(names)[:count]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,8 @@ from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World
 from neuralid.training.finish.encoding import train_encoder
-from neuralid.training.loop import train_loop
+from neuralid.training.loop import Step, train_loop
+from neuralid.training.recording import CudaGraphs, Recorder
 from neuralid.training.state import TrainState
 from neuralid.training.step import Engine, Pass, passes, train_step
 from neuralid.upscaling.face import enlarge_light
@@ -239,3 +241,110 @@ def test_no_float64_reaches_a_gpu(gpu: torch.device, trained: weights.Weights) -
         tune(state.average, found.latents, targets, steps=2)
         enlarge_light(np.zeros((8, 8), np.float32), 2, gpu.type)
     assert state.images == 32 and bool(found.latents.isfinite().all())
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    if not THERE["cuda"]:
+        pytest.skip("this machine has no cuda")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+class Run:
+    """Steps of one run on a device, with or without recording."""
+
+    def __init__(self, model: ModelConfig, config: TrainConfig, device: torch.device) -> None:
+        self.config, self.state = config, TrainState.fresh(model, config, device)
+        self.batches, self.said = batches(), list[str]()
+        self.batches.place(device)
+        engine = Engine.start(self.state, config, "fp32", World())
+        self.recorder = Recorder.start(engine, self.said.append)
+
+    def steps(self, count: int) -> Tensor:
+        told = []
+        for _ in range(count):
+            batch = list(passes(self.state, self.batches, self.config, World()))
+            told.append(self.recorder.train_step(self.state, batch))
+            self.state.images += self.config.batch
+            self.state.step += 1
+        return torch.stack(told)
+
+
+AUGMENTED = replace(RECIPES["style"], r1_interval=3, augment_p=0.5, augment_target=0.0)
+RECORDED = [(STYLE, AUGMENTED), (MODEL, replace(RECIPES["stable"], augment="color,translation"))]
+
+
+@pytest.mark.parametrize(("model", "recipe"), RECORDED)
+@pytest.mark.parametrize("rate", [0.0, 1e-4])
+def test_recorded_steps_are_the_plain_ones(
+    model: ModelConfig, recipe: Recipe, rate: float, cuda: torch.device
+) -> None:
+    """Random numbers, penalties and averages; at a rate of 0 they are all that changes."""
+    recipe = replace(recipe, learning_rate_g=rate, learning_rate_d=rate)
+    config = TrainConfig(batch=8, recipe=recipe)
+    plain, recorded = Run(model, config, cuda), Run(model, config, cuda)
+    plain.recorder.graphs = None
+    told, told_plainly = recorded.steps(20), plain.steps(20)
+    assert not recorded.said and len(recorded.recorder._recorded) == (2 if recipe.r1 else 1)
+    tolerance = 1e-3 if rate == 0 else 2e-2
+    torch.testing.assert_close(told, told_plainly, rtol=tolerance, atol=tolerance)
+    averages = (run.state.average.state_dict() for run in (recorded, plain))
+    for a, b in zip(*(each.values() for each in averages), strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_a_recorded_run_goes_on_after_a_rollback_and_a_resume(cuda: torch.device) -> None:
+    config = TrainConfig(batch=8, recipe=replace(AUGMENTED, learning_rate_g=0, learning_rate_d=0))
+    run, other = Run(STYLE, config, cuda), Run(STYLE, config, cuda)
+    run.steps(8)
+    kept = copy.deepcopy(run.state.pack())
+    after = run.steps(8)
+    run.state.unpack(copy.deepcopy(kept))
+    run.recorder.forget()
+    other.state.unpack(copy.deepcopy(kept))
+    for again in (run.steps(8), other.steps(8)):
+        torch.testing.assert_close(again, after, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("model", "recipe"), RECORDED)
+@pytest.mark.parametrize("records", [True, False])
+def test_nothing_waits_for_the_device_within_a_step(
+    model: ModelConfig, recipe: Recipe, records: bool, cuda: torch.device
+) -> None:
+    run = Run(model, TrainConfig(batch=8, recipe=recipe), cuda)
+    if not records:
+        run.recorder.graphs = None
+    run.steps(20)
+    with warnings.catch_warnings():  # one that says that it does not find all waiting
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            told = run.steps(10)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert bool(told.isfinite().all())
+
+
+def test_a_whole_run_records_its_steps(cuda: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TrainConfig(kimg=0.256, batch=8, recipe=RECIPES["style"], snapshot=0.128)
+    state, heard, recorded = TrainState.fresh(STYLE, config, cuda), list[Step](), list[int]()
+    record = CudaGraphs.record
+
+    def watched(self: CudaGraphs, *args: Any) -> Any:
+        recorded.append(1)
+        return record(self, *args)
+
+    monkeypatch.setattr(CudaGraphs, "record", watched)
+    train_loop(
+        state,
+        batches(),
+        config,
+        "bf16",
+        on_step=heard.append,
+        on_snapshot=lambda state: None,
+        go_back=lambda: None,
+        should_stop=lambda: False,
+        on_message=pytest.fail,
+    )
+    assert len(recorded) == 1 and heard[-1].images == 256  # R1 is due only twice
+    assert bool(state.is_finite())

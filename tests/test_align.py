@@ -132,7 +132,7 @@ def test_people_are_counted_from_the_left_and_the_largest_is_taken(group: Path) 
     (first,) = neuralid.invert([group], steps=1, face=1)
     assert largest.crop == faces[1].crop
     assert first.crop == faces[0].crop
-    assert any("2 faces" in message for message in messages)
+    assert any("face 2 of 2" in message for message in messages)
 
 
 def test_the_list_of_faces_has_options_that_frame_them(group: Path) -> None:

@@ -328,8 +328,8 @@ def test_an_unknown_suffix_is_refused_before_the_work(
 
 
 def test_a_picture_a_format_cannot_hold_is_one_line() -> None:
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save("deep.png")
-    fails(run("upscale", "deep.png", "-o", "deep.bmp"), 1, "cannot write deep.bmp", "use .png")
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save("in.png")
+    fails(run("upscale", "in.png", "-o", "out.palm"), 1, "cannot write out.palm", "use .png")
 
 
 def test_a_run_of_the_same_name_as_a_folder_is_found(tiny: Path) -> None:

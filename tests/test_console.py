@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 
 import pytest
 from conftest import run
@@ -116,3 +117,15 @@ def test_a_terminal_without_a_size_is_one_that_has_not_said(
     assert streams.sizes_of_none() == ["COLUMNS"]
     assert run("--version").exit_code == 0
     assert "COLUMNS" not in os.environ and os.environ["LINES"] == "24"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there are no hangups")
+def test_a_hangup_that_nohup_has_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with console.stop_signals() as should_stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not should_stop()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -39,9 +39,7 @@ def loaded(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """What is taken from a folder's checkpoints, and the names of those that were damaged."""
     states: list[dict[str, Any]] = []
     heard: list[str] = []
-    load_checkpoint(
-        folder, torch.device("cpu"), states.append, lambda path: heard.append(path.name)
-    )
+    load_checkpoint(folder, states.append, lambda path: heard.append(path.name))
     return states, heard
 
 

@@ -213,13 +213,14 @@ def test_training_never_sees_what_is_held_out(
     held_out, training = set(faces.validation().tolist()), set(faces.training().tolist())
     assert held_out and not held_out & training and len(held_out | training) == len(faces.names)
     seen: set[int] = set()
-    take = Batches._face
+    choose = Batches._choose
 
-    def watched(self: Batches, index: int, flip: bool) -> np.ndarray:
-        seen.add(int(index))
-        return take(self, index, flip)
+    def watched(self: Batches, first: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen, flipped = choose(self, first, batch)
+        seen.update(chosen.tolist())
+        return chosen, flipped
 
-    monkeypatch.setattr(Batches, "_face", watched)
+    monkeypatch.setattr(Batches, "_choose", watched)
     said: list[str] = []
     train(face_folder, tmp_path, kimg=0.12, on_message=said.append)  # and the encoder
     assert seen == training

@@ -131,10 +131,14 @@ def test_few_files_use_pillow_and_one_scales_pixels() -> None:
     assert users == {
         "images.py",
         "photo.py",
+        "canvas.py",
+        "colour.py",
+        "depth.py",
+        "formats.py",
         "crop.py",
         "animation.py",
         "results.py",
-        "_upscale.py",
+        "_people.py",
     }
     scalers = {p.name for p in FILES if re.search(r"/ 255|\* 255|mul\(255\)", p.read_text())}
     assert scalers == {"images.py"}

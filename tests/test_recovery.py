@@ -49,7 +49,7 @@ def poison(
         values = train_step(state, *rest)
         return how(state, values) if wrong else values
 
-    monkeypatch.setattr("neuralid.training.loop.train_step", step)
+    monkeypatch.setattr("neuralid.training.recording.train_step", step)
 
 
 def not_finite(state: TrainState, values: torch.Tensor) -> torch.Tensor:

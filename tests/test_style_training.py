@@ -315,7 +315,7 @@ def test_a_run_that_diverges_goes_back_with_its_augmentation(
             return values * float("nan")
         return values
 
-    monkeypatch.setattr("neuralid.training.loop.train_step", poisoned)
+    monkeypatch.setattr("neuralid.training.recording.train_step", poisoned)
     options: dict[str, Any] = {"architecture": "style", "recipe": adapting, "snapshot": 0.016}
     result = train(face_folder, tmp_path, kimg=0.04, **options)
     state = last_state(result)

@@ -17,7 +17,7 @@ from test_resume import train
 
 from neuralid import weights
 from neuralid.core.errors import ConfigError, DataError, TrainingError
-from neuralid.data.dataset import is_held_out
+from neuralid.data.dataset import BY_NAME, is_held_out
 from neuralid.models.config import ModelConfig
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.training.augment import POLICIES, diff_augment
@@ -113,9 +113,9 @@ def test_the_average_follows_the_generator_and_its_statistics() -> None:
     value = state.generator.get_buffer("dense_norm.running_var")
     state.step = 10_000
     value.fill_(3.0)
-    state.update_average(0.75)
+    state.update_average(0.25)
     torch.testing.assert_close(mean, torch.full_like(mean, 1.5))
-    state.update_average(0.0)
+    state.update_average(1.0)
     assert mean.equal(value)
 
 
@@ -235,11 +235,13 @@ def test_a_recipe_checks_itself(wrong: dict[str, Any]) -> None:
         Recipe("wrong", **wrong)
 
 
-def test_a_twentieth_of_the_names_is_held_out_wherever_they_lie() -> None:
+def test_a_twentieth_of_the_pictures_is_held_out_by_their_paths() -> None:
     names = [f"{i:06d}.jpg" for i in range(4000)]
     held = [is_held_out(name) for name in names]
     assert 150 < sum(held) < 250
-    assert [is_held_out(f"some/folder/{name}") for name in names] == held
+    assert [is_held_out(name, BY_NAME) for name in names] == held  # in a flat folder
+    assert [is_held_out(f"some/folder/{name}", BY_NAME) for name in names] == held
+    assert 150 < sum(is_held_out(f"person{i}/14.png") for i in range(4000)) < 250
 
 
 def test_every_snapshot_has_a_name_of_its_own_in_the_order_of_pictures() -> None:

@@ -1,6 +1,7 @@
 """Add the frame and directions to the weights that ship, from UTKFace and CelebA together.
 
-    python tools/default_weights.py --weights faces-56 --utkface utkface --celeba celeba -o FILE
+    python tools/default_weights.py --weights faces-112 --utkface utkface --celeba celeba -o FILE
+        [--device auto] [--compact] [--most 8000]
 
 The frame is measured on UTKFace's faces, which the generator was trained on. Directions come from
 both: age and gender are in UTKFace's file names, gender and smiling in CelebA's list; CelebA's
@@ -16,12 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from neuralid import weights
-from neuralid.core.device import pick_precision
+from neuralid.core.device import pick_device, pick_precision
 from neuralid.core.memory import keep_freed_memory
-from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.faces import align
 from neuralid.faces.config import CropConfig, Frame
 from neuralid.faces.crop import crop_face
@@ -32,16 +32,20 @@ from neuralid.training.finish import directions
 
 CELEBA = Frame((0.393, 0.516), (0.610, 0.516))  # its eyes, fractions of width and of height
 NAMES = ["age", "gender", "smiling"]
-INVERTED = 6000
+INVERTED = 3000
 MEASURED = 1024
 
 
-def faces_of(folder: Path, size: int, eyes: Frame | None = None) -> tuple[np.ndarray, list[str]]:
+def faces_of(
+    folder: Path, size: int, most: int, eyes: Frame | None = None
+) -> tuple[np.ndarray, list[str]]:
     """The pictures of a folder as uint8 ``(N, S, S, 3)`` except those held out, and their names.
 
-    With ``eyes``, the places that all of them have their eyes at, they are framed like UTKFace's.
+    They are at most ``most``, picked at random. With ``eyes``, the places that all of them have
+    their eyes at, they are framed like UTKFace's.
     """
-    names = [e.name for e in list_pictures(folder) if not is_held_out(e.name)]
+    names = [e.name for e in list_pictures(folder) if not is_held_out(e.name, BY_NAME)]
+    names = [names[i] for i in np.random.default_rng(0).permutation(len(names))[:most]]
 
     def face(name: str) -> np.ndarray:
         picture = images.load_rgb(folder / name)
@@ -67,10 +71,10 @@ def values_of(folder: Path, names: list[str], source: str) -> np.ndarray:
     return np.stack([nothing, (1 - columns["male"]) / 2, (1 + columns["smiling"]) / 2], 1)
 
 
-def both(utkface: Path, celeba: Path, size: int) -> tuple[np.ndarray, Attributes]:
+def both(utkface: Path, celeba: Path, size: int, most: int) -> tuple[np.ndarray, Attributes]:
     """The faces of both folders, and what is known about them."""
-    faces, names = faces_of(utkface, size)
-    others, other_names = faces_of(celeba, size, CELEBA)
+    faces, names = faces_of(utkface, size, most)
+    others, other_names = faces_of(celeba, size, most, CELEBA)
     values = [
         values_of(utkface, names, UTKFACE),
         values_of(celeba, other_names, str(celeba / "list_attr_celeba.txt")),
@@ -83,13 +87,21 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--utkface", type=Path, required=True)
     parser.add_argument("--celeba", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--most", type=int, default=8000, help="faces of each folder")
+    parser.add_argument("--compact", action="store_true", help="dense layers in 8 bits a number")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
 
     keep_freed_memory()
+    device = pick_device(options.device)
     loaded = weights.load_weights(options.weights)
-    assert loaded.coordinates is not None
-    faces, known = both(options.utkface, options.celeba, loaded.description.model.size)
+    assert loaded.coordinates is not None and loaded.encoder is not None
+    for network in (loaded.generator, loaded.encoder, loaded.perceptual):
+        if network is not None:
+            network.to(device)
+    size = loaded.description.model.size
+    faces, known = both(options.utkface, options.celeba, size, options.most)
     frame = align.measure_frame(faces[:MEASURED])  # UTKFace's come first
     print(frame, flush=True)
     directions.INVERTED = INVERTED
@@ -100,7 +112,7 @@ def main() -> None:
         faces,
         known,
         perceptual=loaded.perceptual,
-        precision=pick_precision("auto", torch.device("cpu")),
+        precision=pick_precision("auto", device),
         on_step=lambda done, total: print(done, total, flush=True) if done % 50 == 0 else None,
     )
     assert found is not None
@@ -114,6 +126,7 @@ def main() -> None:
         loaded.encoder,
         found,
         loaded.perceptual,
+        compact=options.compact,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralid.data.dataset import is_held_out, list_pictures
+from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.faces.detect import even_light
 from neuralid.faces.eyes import (
     SPAN,
@@ -51,7 +51,7 @@ class Source:
 def load(folder: Path, eyes: str, frame: int = 0) -> Source:
     """The pictures of a folder, except a twentieth by hash of the file name."""
     places = np.array([float(part) for part in eyes.split(",")]).reshape(2, 2)
-    names = [e.name for e in list_pictures(folder) if not is_held_out(e.name)]
+    names = [e.name for e in list_pictures(folder) if not is_held_out(e.name, BY_NAME)]
     pictures = []
     for name in names:
         grey = cv2.imread(str(folder / name), cv2.IMREAD_GRAYSCALE)

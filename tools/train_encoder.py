@@ -34,10 +34,10 @@ def perceptual_of(loaded: weights.Weights, keep: bool) -> PerceptualNetwork | No
     """The perceptual network of weights: the one they hold, or a new one."""
     if keep:
         return loaded.perceptual
-    tensors = read_discriminator(loaded.path, loaded.id)
+    model = loaded.description.model
+    tensors = read_discriminator(loaded.path, loaded.id, model)
     if tensors is None:
         raise SystemExit(f"no training file of {loaded.path} beside it")
-    model = loaded.description.model
     make = architecture(model.architecture).discriminator
     return build_perceptual(fill(empty(lambda: make(model, 0.0)), tensors))
 

@@ -33,6 +33,7 @@ from typer.core import TyperGroup
 from . import streams
 from .core.errors import NeuralidError
 from .core.explain import explain
+from .streams import visible
 
 _traceback_wanted = ContextVar("traceback_wanted", default=False)
 # Flags of the running command by parameter name; the names are the library's.
@@ -59,9 +60,9 @@ def is_first_process() -> bool:
 
 
 def show_error(error: NeuralidError) -> None:
-    stderr.print(f"[bold red]error:[/] {escape(with_flags(str(error)))}")
+    stderr.print(f"[bold red]error:[/] {escape(visible(with_flags(str(error))))}")
     if error.hint:
-        stderr.print(f"[cyan]hint:[/] {escape(with_flags(error.hint))}")
+        stderr.print(f"[cyan]hint:[/] {escape(visible(with_flags(error.hint)))}")
 
 
 def with_flags(text: str) -> str:
@@ -90,7 +91,7 @@ def _flags_of(command: Any) -> dict[str, tuple[str, str]]:
 
 def say(text: str) -> None:
     """Print a message. A terminal wraps long lines between words; a pipe never does."""
-    text = with_flags(text)
+    text = visible(with_flags(text))
     if stderr.is_terminal and len(text) > stderr.width:
         text = textwrap.fill(
             text,
@@ -102,16 +103,16 @@ def say(text: str) -> None:
     stderr.print(escape(text))
 
 
-def print_line(text: str) -> None:
-    """Print a path or another result on stdout, byte for byte, at once.
+def print_line(text: str | os.PathLike[str]) -> None:
+    """Print a path or another result on stdout, at once; see `streams.write_line`.
 
     If that fails, say so and print no more: the work goes on, since its results are files, and the
     command ends with exit code 1.
     """
-    bars = [bar for bar in _live if not bar.disable and sys.stdout and sys.stdout.isatty()]
+    bars = [bar for bar in _live if not bar.disable and streams.is_stdout_terminal()]
     for bar in bars:  # a line of its own, not one that a bar is on
         bar.stop()
-    streams.write_line(text, show_error)
+    streams.write_line(os.fspath(text), show_error)
     for bar in bars:
         bar.start()
 
@@ -280,15 +281,22 @@ def _bar() -> Iterator[Progress]:
 def stop_signals() -> Iterator[Callable[[], bool]]:
     """Make the first Ctrl-C or SIGTERM ask for a clean stop; the second acts as usual.
 
-    Yields ``should_stop()``.
+    So does SIGHUP, when the terminal is closed or a connection lost, unless `nohup` has it ignored.
+    It may come twice, and then there is nobody to talk to. Yields ``should_stop()``.
     """
     asked = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, hangup) if n is not None]
+    before = {number: signal.getsignal(number) for number in numbers}
+    if hangup is not None and before[hangup] == signal.SIG_IGN:
+        del before[hangup]
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
         for each, handler in before.items():
-            signal.signal(each, handler)
+            signal.signal(each, signal.SIG_IGN if each == hangup else handler)
+        if number == hangup:
+            stderr.quiet = True  # each message would be an error now
         say("stopping after this step; the run is being saved")
 
     for number in before:

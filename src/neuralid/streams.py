@@ -1,4 +1,4 @@
-"""The standard streams of a program: results go to stdout, and libraries are kept off stderr."""
+"""The standard streams of a program: what is shown there, results on stdout, libraries kept off."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from contextvars import ContextVar
 
 from .core.errors import NeuralidError
 
+LONGEST = 1500  # characters of a message
+# Controls, marks that turn the direction of text, line separators, and bytes that are no text.
+_UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _failed = ContextVar("stdout_failed", default=False)
 
 
@@ -29,14 +33,34 @@ def sizes_of_none() -> list[str]:
     return [n for n, value in given.items() if not (value.isdecimal() and int(value) > 0)]
 
 
+def visible(text: str) -> str:
+    """A message in one line that does to a terminal nothing but show: files and names are in it.
+
+    Control characters are written out, and a very long text loses its middle.
+
+    >>> visible("\x1b[2Jgone\n")
+    '\\x1b[2Jgone\\n'
+    """
+    if len(text) > LONGEST:
+        cut = len(text) - LONGEST
+        text = f"{text[: LONGEST - 300]}... ({cut} more characters) ...{text[-300:]}"
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def is_stdout_terminal() -> bool:
+    """Whether results are read by a person, not by a program."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def write_line(text: str, show: Callable[[NeuralidError], None]) -> None:
-    """Write a line to stdout, byte for byte, at once.
+    """Write a line to stdout at once: byte for byte, for programs; visibly on a terminal.
 
     If that fails, ``show`` is called with the error, and nothing more is written.
     """
     if sys.stdout is None or _failed.get():
         return
     try:
+        text = visible(text) if is_stdout_terminal() else text
         buffer = getattr(sys.stdout, "buffer", None)
         if buffer is None or os.name == "nt":
             encoding = sys.stdout.encoding or "utf-8"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -13,28 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from .core.errors import ConfigError, NeuralidError, WeightsError
-from .core.files import make_folder, remove_unfinished, write_atomically
+from .core.errors import ConfigError, WeightsError
+from .core.files import make_folder, remove_unfinished
 from .core.home import cache_folder
+from .core.jsontext import build, parse_object, take
 from .core.locks import in_turn
+from .core.tensors import digest, open_tensors, save_tensors
 from .faces.config import Frame
 from .latents.attributes import Direction
 from .latents.coordinates import Coordinates
 from .latents.whitening import Whitening
 from .models.architecture import architecture
-from .models.building import AnyModule, empty_encoder, empty_generator, empty_perceptual, fill
-from .models.compact import compact_large, from_bytes
+from .models.building import empty_encoder, empty_generator, empty_perceptual, fill
+from .models.compact import compact_large, from_bytes, whole_shapes
 from .models.config import ModelConfig
 from .models.encoder import Encoder, LayerEncoder
 from .models.network import GeneratorNetwork, PerceptualNetwork
+from .models.stored import check_shapes, check_tensors
 
 FORMAT = 1
 DEFAULT = "faces-56"  # ships with the package
 _METRIC = "latent_metric"  # name of the tensor
+_GENERATOR = ""  # prefix of the generator's tensors
 _ENCODER = "encoder."  # prefix of the encoder's tensors
 _PERCEPTUAL = "perceptual."  # prefix of the perceptual network's
 _DIRECTION = "direction."  # prefix of the directions' vectors
@@ -112,9 +113,9 @@ def save_weights(
     facts = {name: each.facts() for name, each in directions.items()}
     if compact:
         tensors = compact_large(tensors)
-    description = replace(description, digest=_digest(tensors), directions=facts)
+    description = replace(description, digest=digest(tensors), directions=facts)
     text = json.dumps({**asdict(description), "model": description.model.to_dict()})
-    write_atomically(path, save(tensors, metadata={_KEY: text}))
+    save_tensors(path, tensors, {_KEY: text})
 
 
 def load_weights(name: str | Path | None = None) -> Weights:
@@ -124,22 +125,41 @@ def load_weights(name: str | Path | None = None) -> Weights:
     program or architecture.
     """
     path = find_weights(name)
-    tensors, text = _read(path)
-    description = _describe(text, path)
-    if description.digest and description.digest != _digest(tensors):
-        raise WeightsError(f"{path} is damaged: its checksum does not match", hint=_HINT)
-    tensors = _expand(tensors, path)
-    model = description.model
-    generator = empty_generator(model)
-    shape = generator.latent_shape
-    metric = tensors.pop(_METRIC, None)
-    encoder = _take_network(tensors, _ENCODER, lambda: empty_encoder(model, shape), path)
-    perceptual = _take_network(tensors, _PERCEPTUAL, lambda: empty_perceptual(model), path)
-    directions = _take_directions(tensors, description, shape, path)
-    _fill(generator, tensors, path)
-    _check_metric(metric, math.prod(shape), path)
-    own = file_id(path)
-    return Weights(generator, description, own, path, metric, encoder, directions, perceptual)
+    try:
+        with open_tensors(path) as file:
+            description = _describe(file.texts.get(_KEY, ""), path)
+            networks = _networks(description.model, file.shapes, path)
+            wanted = _wanted(networks, description, file.shapes)
+            # Before anything is read: now all sizes are known, and are those of the file.
+            _check(
+                path,
+                "does not match its architecture",
+                check_shapes,
+                wanted,
+                whole_shapes(file.shapes),
+            )
+            tensors = file.read()
+        checked = file.is_sealed or not description.digest
+        if not checked and description.digest != digest(tensors):
+            raise ValueError("its checksum does not match")
+        tensors = from_bytes(tensors)
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is damaged or not a safetensors file: {error}", hint=_HINT
+        ) from error
+    _check(path, "is damaged", check_tensors, wanted, tensors, exact=False)
+    for prefix, network in networks.items():
+        fill(network, {name: tensors[prefix + name] for name in network.state_dict()})
+    return Weights(
+        networks[_GENERATOR],
+        description,
+        file_id(path),
+        path,
+        metric=tensors[_METRIC].float() if _METRIC in tensors else None,
+        encoder=networks.get(_ENCODER),
+        directions=_directions(description, tensors),
+        perceptual=networks.get(_PERCEPTUAL),
+    )
 
 
 def find_weights(name: str | Path | None = None) -> Path:
@@ -205,94 +225,82 @@ def _stored(tensor: Tensor, full: bool = False) -> Tensor:
     return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
 
 
-def _expand(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    try:
-        return from_bytes(tensors)
-    except ValueError as error:
-        raise WeightsError(f"{path} is damaged: {error}", hint=_HINT) from error
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, (file.metadata() or {}).get(_KEY, "")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is damaged or not a safetensors file: {error}", hint=_HINT
-        ) from error
-
-
 def _describe(text: str, path: Path) -> Description:
     if not text:
         raise WeightsError(f"{path} holds weights from another program", hint=_HINT)
     try:
-        values = json.loads(text)
-        if values["format"] > FORMAT:
+        values = parse_object(text)
+        if take(values.get("format"), int, "'format'") > FORMAT:
             raise WeightsError(
-                f"{path} was written by a newer neuralid ({values['version']})",
+                f"{path} was written by a newer neuralid ({values.get('version')})",
                 hint="upgrade neuralid",
             )
-        frame = Frame.from_dict(values["frame"]) if values.get("frame") else None
-        model = ModelConfig(**values["model"])
-        return Description(**{**values, "model": model, "frame": frame})
-    except (ValueError, KeyError, TypeError, NeuralidError) as error:
-        if isinstance(error, WeightsError):
-            raise
+        frame = take(values.get("frame"), dict[str, tuple[float, float]] | None, "'frame'")
+        facts = take(values.get("directions", {}), dict[str, dict[str, Any]], "'directions'")
+        ready = {
+            "model": build(ModelConfig, values.get("model")),
+            "frame": Frame.from_dict(frame) if frame else None,
+            "directions": {name: _read_facts(each) for name, each in facts.items()},
+            "scores": _figures(values.get("scores", {})),
+        }
+        return build(Description, values, **ready)
+    except (ValueError, KeyError, ConfigError) as error:
         raise WeightsError(f"{path} describes an unknown model: {error}", hint=_HINT) from error
 
 
-def _check_metric(metric: Tensor | None, size: int, path: Path) -> None:
-    if metric is not None and (metric.shape != (size, size) or not bool(metric.isfinite().all())):
-        raise WeightsError(f"{path} is damaged: '{_METRIC}' is not a finite matrix", hint=_HINT)
+def _read_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """What is known about a direction: the fields of `Direction` but its vector."""
+    unit = take(facts.get("unit"), float, "'unit'")
+    accuracy = _figures({"accuracy": facts.get("accuracy")})
+    return {"unit": unit, **accuracy, "effects": _figures(facts.get("effects"))}
 
 
-def _take_directions(
-    tensors: dict[str, Tensor], description: Description, shape: tuple[int, ...], path: Path
-) -> dict[str, Direction]:
-    """Take the directions' vectors out of ``tensors``."""
-    found = {}
-    for name, facts in description.directions.items():
-        vector = tensors.pop(_DIRECTION + name, None)
-        if vector is None or vector.shape != shape or not bool(vector.isfinite().all()):
-            raise WeightsError(f"{path} is damaged: no direction for '{name}'", hint=_HINT)
-        found[name] = Direction(vector, facts["unit"], facts["accuracy"], facts["effects"])
+def _figures(values: Any) -> dict[str, float]:
+    """Numbers by name. They were measured, so some may be no finite numbers."""
+    found = take(values, dict[str, Any], "a list of figures")
+    for name, value in found.items():
+        if type(value) not in (int, float):
+            raise ValueError(f"'{name}' must be a number")
     return found
 
 
-def _take_network(
-    tensors: dict[str, Tensor], prefix: str, make: Callable[[], AnyModule], path: Path
-) -> AnyModule | None:
-    """Take the tensors with a prefix out and fill a network with them; None if there are none."""
-    names = [name for name in tensors if name.startswith(prefix)]
-    if not names:
-        return None
-    network = make()
-    _fill(network, {name.removeprefix(prefix): tensors.pop(name) for name in names}, path)
-    return network
-
-
-def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Give an empty network its tensors, and make it ready to use."""
-    wanted = network.state_dict()
-    wrong = sorted(
-        name
-        for name in wanted.keys() | tensors.keys()
-        if name not in wanted or name not in tensors or wanted[name].shape != tensors[name].shape
-    )
-    if wrong:
+def _networks(model: ModelConfig, shapes: dict[str, tuple[int, ...]], path: Path) -> dict[str, Any]:
+    """The networks in a file, by the prefix of their tensors' names; they hold no numbers yet."""
+    generator = empty_generator(model)
+    make: dict[str, Callable[[], nn.Module]] = {
+        _ENCODER: lambda: empty_encoder(model, generator.latent_shape),
+        _PERCEPTUAL: lambda: empty_perceptual(model),
+    }
+    there = [prefix for prefix in make if any(name.startswith(prefix) for name in shapes)]
+    try:
+        return {_GENERATOR: generator, **{prefix: make[prefix]() for prefix in there}}
+    except ConfigError as error:
         raise WeightsError(
-            f"{path} does not match its architecture: '{wrong[0]}' differs", hint=_HINT
-        )
-    broken = [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
-    if broken:
-        raise WeightsError(f"{path} is damaged: '{broken[0]}' is not finite", hint=_HINT)
-    fill(network, tensors)
+            f"{path} does not match its architecture: {error}", hint=_HINT
+        ) from error
+
+
+def _wanted(
+    networks: dict[str, Any], description: Description, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, Tensor]:
+    """All tensors that the file must have, without their numbers."""
+    shape = networks[_GENERATOR].latent_shape
+    wanted = {p + name: t for p, own in networks.items() for name, t in own.state_dict().items()}
+    vector = torch.empty(shape, device="meta")
+    wanted |= {_DIRECTION + name: vector for name in description.directions}
+    if _METRIC in shapes:
+        wanted[_METRIC] = torch.empty((vector.numel(),) * 2, device="meta")
+    return wanted
+
+
+def _directions(description: Description, tensors: dict[str, Tensor]) -> dict[str, Direction]:
+    facts = description.directions.items()
+    return {name: Direction(tensors[_DIRECTION + name].float(), **each) for name, each in facts}
+
+
+def _check(path: Path, wrong: str, check: Callable[..., None], *what: Any, **how: Any) -> None:
+    """Turn the `ValueError` of a check into a `WeightsError`."""
+    try:
+        check(*what, **how)
+    except ValueError as error:
+        raise WeightsError(f"{path} {wrong}: {error}", hint=_HINT) from error

@@ -13,6 +13,7 @@ from ..core.errors import ImageError
 from ..core.memory import memory_errors
 from ..faces import detect
 from ..faces.align import frame_crop, in_photo
+from ..faces.choose import Choice, choose_face
 from ..faces.config import CropConfig, Frame
 from ..faces.crop import crop_face, default_face_size, find_photo
 from ..faces.eyes import Face
@@ -25,8 +26,10 @@ SHOWN = 448  # height of the photo and of the crop in the picture of a frame, pi
 CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
 _NUMBERS = "frame it by hand with `face_size`, `delta_i`, `delta_j` and `rotation`"
 _MIDDLE = "use `align=False` for the square in the middle"
-# For `mix`, which has no options to frame by hand.
-FRAME_FIRST = f"{_MIDDLE}, or invert it framed by hand and mix the latent"
+# For `mix`, where the four numbers are for one photo.
+FRAME_FIRST = (
+    f"{_NUMBERS} (if there are more photos, invert it so and mix the latent), or {_MIDDLE}"
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Framing:
 
     crop: CropConfig = field(default_factory=CropConfig)
     align: bool = True
-    face: int | None = None  # which of several, from 1, left to right; None: the largest
+    face: int | None = None  # which of several, from 1, left to right; None: the most prominent
     show: bool = False  # draw each frame on its photo
     hint: str = f"{_NUMBERS}, or {_MIDDLE}"  # where no face is found
 
@@ -44,9 +47,14 @@ class Framing:
             check_range("face", self.face, 1)
 
     @property
+    def by_hand(self) -> bool:
+        """Whether any of the four numbers is given."""
+        return self.crop != CropConfig()
+
+    @property
     def searches(self) -> bool:
         """Whether to search for faces."""
-        return self.align and self.crop == CropConfig()
+        return self.align and not self.by_hand
 
 
 @dataclass(frozen=True)
@@ -129,17 +137,28 @@ def _find_faces(photo: Photo, hint: str = "is it upright, and large enough?") ->
 
 
 def _choose_face(photo: Photo, framing: Framing, say: Say) -> Face:
-    """The face asked for, or the largest."""
+    """The face asked for, or the most prominent; if that is in doubt, it is said."""
     faces = _find_faces(photo, framing.hint)
     if framing.face is None:
-        if len(faces) > 1:
-            say(f"{photo.name}: {len(faces)} faces; taking the largest (`face` takes another)")
-        return max(faces, key=lambda face: face.distance)
+        choice = choose_face(faces, photo.pixels.shape[1], photo.pixels.shape[0])
+        if choice.doubts:
+            say(f"{photo.name}: {_tell(choice, len(faces))}")
+        return choice.face
     if framing.face > len(faces):
         count = f"{len(faces)} face{'s' if len(faces) > 1 else ''}"
         hint = "`faces` lists them"
         raise ImageError(f"{photo.name} has {count}, not {framing.face}", hint=hint)
     return faces[framing.face - 1]
+
+
+def _tell(choice: Choice, count: int) -> str:
+    """Which face is taken, why that may be wrong, and what to do then."""
+    x, y = choice.face.eyes.mean(0).round().astype(int).tolist()
+    which = "the only face found" if count == 1 else f"face {choice.number} of {count}"
+    return (
+        f"taking {which}, its eyes about ({x}, {y}), but {' and '.join(choice.doubts)}: "
+        "`show_crop` shows it, `face` takes another"
+    )
 
 
 def _draw_frame(

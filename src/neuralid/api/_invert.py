@@ -18,7 +18,7 @@ from ..pictures import images
 from ..pictures.photo import Photo, Source
 from ..pictures.quality import psnr, ssim
 from ._framing import Framed, Framing, each_photo, frame_photo
-from ._model import Failure, Model, Report
+from ._model import Failure, Model, Report, check_finite
 from .results import Inverted
 
 M = TypeVar("M", bound=Model)
@@ -131,6 +131,7 @@ def _invert_batch(
         precision=pick_precision("auto", model.device),
         on_step=on_step,
     )
+    check_finite(result.faces)
     drawn = images.to_uint8(result.faces)
     return [
         Inverted(
@@ -170,6 +171,7 @@ def _tune(
     tuned = model.tune(latents, targets, steps, inside, on_step)
     with torch.no_grad():
         faces = tuned.generator(latents.to(tuned.device)).cpu()
+    check_finite(faces)
     seconds = (time.perf_counter() - started) / len(found)
     figures = zip(
         found,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ from ..core.errors import ConfigError
 from ..faces.crop import default_face_size
 from ..faces.paste import put_back
 from ..latents.config import InvertConfig
-from ..latents.mixing import along, loop, mix_latents, normalised
-from ..pictures import images
-from ..pictures.photo import Photo, name_of
+from ..latents.mixing import along, loop, mix_latents, normalised, with_style
+from ..latents.whitening import Whitening
+from ..models.architecture import architecture, with_layers
+from ..pictures import colour, images
+from ..pictures.canvas import Canvas
+from ..pictures.photo import Photo
 from ._framing import Framing
 from ._model import Model, Report
-from ._people import Input, People, Person, Result, resolve, same_input
+from ._people import Input, People, Person, find_input, resolve
 from .results import Mixed
 
 LARGEST = 16.0  # a face put back into a photo is first enlarged at most this many times
@@ -55,6 +58,17 @@ class Layout:
             return (1 + self.matrix) * (1 + people - self.matrix)
         return self.strip or self.frames or 1
 
+    def sides(self, count: int, side: int) -> tuple[int, int] | None:
+        """Width and height of the picture of ``count`` people whose faces are ``side`` pixels.
+
+        None for a kept photo, which has sides of its own.
+        """
+        if self.keep is not None:
+            return None
+        if self.matrix is not None:
+            return side * (1 + count - self.matrix), side * (1 + self.matrix)
+        return side * (self.strip or 1), side
+
     def check(self, count: int, weights: object) -> None:
         """Raise now the errors that would otherwise come after minutes of work."""
         if weights and (self.strip is not None or self.frames is not None):
@@ -68,73 +82,104 @@ class Layout:
                 hint="the first N inputs are the rows, the rest are the columns",
             )
 
-    def find_kept(self, inputs: Sequence[Input]) -> int | None:
-        """The index of the input to keep; None if there is none."""
-        if self.keep is None:
-            return None
-        if isinstance(self.keep, int):
-            check_range("keep", self.keep, 0, len(inputs) - 1)
-            return self.keep
-        for place, each in enumerate(inputs):
-            if same_input(each, self.keep):
-                return place
-        raise ConfigError(
-            f"{_name_of_input(self.keep)} is not an input", hint="`keep` names one of the photos"
-        )
+
+@dataclass(frozen=True)
+class Blending:
+    """What of whom: how latents are asked to become one."""
+
+    weights: Sequence[float] | None
+    blend: str
+    attributes: Mapping[str, float]
+    style: Input | int | None = None  # whose colours and skin; None for everyone's
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What follows from a request before anything is read."""
+
+    shares: list[float]
+    keep: int | None  # an index of the inputs, as is the next
+    style: int | None
 
 
 def check_request(
-    inputs: Sequence[Input],
-    layout: Layout,
-    weights: Sequence[float] | None,
-    blend: str,
-    attributes: Mapping[str, float],
-    scale: float,
-) -> list[float]:
-    """Raise `ConfigError` now for what would be an error after work; returns everyone's shares."""
-    if len(inputs) < (1 if attributes else 2):
+    inputs: Sequence[Input], layout: Layout, blending: Blending, scale: float
+) -> _Request:
+    """Raise `ConfigError` now for what would be an error after work."""
+    count, weights = len(inputs), blending.weights
+    if count < (1 if blending.attributes else 2):
         raise ConfigError("mix needs at least two inputs", hint="one will do with `attributes`")
     check_range("scale", scale, 1, 64)
-    mix_latents(torch.zeros(2, 1), None, blend)  # so that an unknown blend fails at once
-    layout.check(len(inputs), weights)
-    layout.find_kept(inputs)
-    shares: list[float] = normalised(weights, len(inputs) if layout.matrix is None else 2).tolist()
-    return shares
+    mix_latents(torch.zeros(2, 1), None, blending.blend)  # so that an unknown blend fails at once
+    layout.check(count, weights)
+    keep = find_input("keep", layout.keep, inputs)
+    style = find_input("style", blending.style, inputs)
+    shares: list[float] = normalised(weights, count if layout.matrix is None else 2).tolist()
+    return _Request(shares, keep, style)
 
 
 def mix(
     model: Model,
     inputs: Sequence[Input],
     layout: Layout,
-    weights: Sequence[float] | None,
-    blend: str,
-    attributes: Mapping[str, float],
+    blending: Blending,
     scale: float,
     framing: Framing,
     config: InvertConfig,
     on_step: Report | None,
 ) -> Mixed:
     """See `Studio.mix`."""
-    shares = check_request(inputs, layout, weights, blend, attributes, scale)
-    keep = layout.find_kept(inputs)
+    asked = check_request(inputs, layout, blending, scale)
     model.check_room(layout.count(len(inputs)), scale, copies=4)
-    mixer = _Mixer(shares, blend, _sum_directions(model, attributes))
-    who = resolve(inputs, model, framing, config, keep, on_step)
+    offset = _sum_directions(model, blending.attributes)
+    layers = 0 if asked.style is None else _shape_layers(model)
+    who = resolve(inputs, model, framing, config, asked.keep, on_step)
+    style = None if asked.style is None else who.people[asked.style].latent
+    way = _whitening(model, blending.blend)
+    mixer = _Mixer(asked.shares, blending.blend, offset, style, layers, way)
     mixed, picture, film = _draw(layout, who, mixer, scale)
-    recipe = _recipe(layout, who.people, mixer, attributes)
-    return Mixed(picture, mixed, shares, who.model, recipe, film, layout.is_face, who.frame)
+    recipe = _recipe(layout, who.people, asked, blending)
+    shares, is_face = asked.shares, layout.is_face
+    result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame)
+    return result if who.kept is None else _put_back(*who.kept, result)
 
 
 @dataclass(frozen=True)
 class _Mixer:
-    """How latents become one: shares, blend, and the offset of the attributes."""
+    """How latents become one: shares, blend, a person's style, and the attributes' offset.
+
+    Latents by layer are blended in whitened coordinates, which begin at their mean: a length or an
+    angle means nothing elsewhere.
+    """
 
     shares: list[float]
     blend: str
     offset: Tensor  # (*L)
+    style: Tensor | None  # (*L), whose layers after the first ``shape_layers`` are taken
+    shape_layers: int
+    way: Whitening | None  # of latents by layer
 
     def __call__(self, latents: Tensor) -> Tensor:
-        return mix_latents(latents, self.shares, self.blend) + self.offset
+        """``(N, *L) -> (*L)``"""
+        return self._after(mix_latents(self._before(latents), self.shares, self.blend))
+
+    def along(self, latents: Tensor, count: int) -> Tensor:
+        """``(N, *L) -> (count, *L)``, on the way from the first to the last."""
+        return self._after(along(self._before(latents), count, self.blend))
+
+    def loop(self, latents: Tensor, count: int) -> Tensor:
+        """``(N, *L) -> (count, *L)``, a film's."""
+        return self._after(loop(self._before(latents), count, self.blend))
+
+    def _before(self, latents: Tensor) -> Tensor:
+        return latents if self.way is None else self.way.whiten(latents)
+
+    def _after(self, mixed: Tensor) -> Tensor:
+        """What comes after the blend: ``(..., *L)`` -> the same."""
+        mixed = mixed if self.way is None else self.way.latents(mixed)
+        if self.style is not None:
+            mixed = with_style(mixed, self.style, self.shape_layers)
+        return mixed + self.offset
 
 
 def _draw(
@@ -146,21 +191,33 @@ def _draw(
         mixed = mixer(latents[[0, layout.matrix]])
         return mixed, _draw_matrix(who.people, layout.matrix, mixer, model, scale), None
     if layout.strip is not None:
-        way = along(latents, layout.strip, mixer.blend) + mixer.offset
+        way = mixer.along(latents, layout.strip)
         return mixer(latents), images.hstack(list(model.draw(way, scale))), None
     if layout.frames is not None:
-        way = loop(latents, layout.frames, mixer.blend) + mixer.offset
+        way = mixer.loop(latents, layout.frames)
         film = model.draw(way, scale)
         return way[0], film[0], film
     mixed = mixer(latents)
-    face = model.draw(mixed[None])
-    if who.kept is not None:
-        return mixed, _put_back(*who.kept, face, model), None
-    return mixed, model.enlarge(face, scale)[0], None
+    return mixed, model.draw(mixed[None], scale if who.kept is None else 1)[0], None
 
 
-def _name_of_input(each: Input) -> str:
-    return repr(each) if isinstance(each, Result | Tensor) else name_of(each)
+def _whitening(model: Model, blend: str) -> Whitening | None:
+    """The coordinates to blend in; the plain mean is the same in all."""
+    way = None if blend == "mean" else model.weights.coordinates
+    return way.to(torch.device("cpu")) if isinstance(way, Whitening) else None
+
+
+def _shape_layers(model: Model) -> int:
+    """How many of a latent's layers hold pose and shape. Raises `ConfigError` if none do."""
+    name = model.weights.description.model.architecture
+    layers = architecture(name).shape_layers
+    if not layers:
+        others = " or ".join(with_layers())
+        raise ConfigError(
+            f"latents of the architecture {name} have no layers to take a style from",
+            hint=f"`style` is for weights of the architecture {others}; `model` names them",
+        )
+    return layers
 
 
 def _sum_directions(model: Model, moves: Mapping[str, float]) -> Tensor:
@@ -193,23 +250,31 @@ def _draw_matrix(
     return images.grid(model.enlarge(np.stack(cells), scale), columns=1 + len(above))
 
 
-def _put_back(photo: Photo, person: Person, drawn: np.ndarray, model: Model) -> np.ndarray:
+def _put_back(photo: Photo, person: Person, result: Mixed) -> Mixed:
+    """The kept photo with the face of a result in it."""
     assert person.crop is not None  # `resolve` made sure of it
-    image = photo.pixels
-    side = person.crop.face_size or default_face_size(image.shape[1], image.shape[0])
-    large = model.enlarge(drawn, min(LARGEST, max(1.0, side / drawn.shape[1])))[0]
-    return put_back(image, large, person.crop)
+    crop, model, canvas = person.crop, result.model, Canvas.of(photo)
+    if canvas.lost is not None:
+        model.say(f"{photo.name}: {canvas.lost}")
+    side = crop.face_size or default_face_size(canvas.image.shape[1], canvas.image.shape[0])
+    ratio = min(LARGEST, max(1.0, side / result.image.shape[1]))
+    large = model.enlarge(result.image[None], ratio)[0]
+    face = colour.from_screen(large, canvas.like.info.get("icc_profile"))
+    image = canvas.paint(lambda before: put_back(before, face, crop))
+    return replace(result, image=image, like=canvas.like)
 
 
 def _recipe(
-    layout: Layout, people: Sequence[Person], mixer: _Mixer, attributes: Mapping[str, float]
+    layout: Layout, people: Sequence[Person], asked: _Request, blending: Blending
 ) -> dict[str, Any]:
     recipe: dict[str, Any] = {
         "inputs": [Path(person.name).name for person in people],
-        "shares": [round(share, 6) for share in mixer.shares],
-        "blend": mixer.blend,
-        "attributes": dict(attributes),
+        "shares": [round(share, 6) for share in asked.shares],
+        "blend": blending.blend,
+        "attributes": dict(blending.attributes),
     }
+    if asked.style is not None:
+        recipe["style"] = asked.style
     for name in ("strip", "matrix"):
         if vars(layout)[name] is not None:
             recipe[name] = vars(layout)[name]

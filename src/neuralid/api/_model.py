@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.device import describe, pick_device, pick_precision
+from ..core.errors import LatentError
 from ..core.memory import check_memory
 from ..faces.config import Frame
 from ..latents.tuning import tune
@@ -27,6 +28,15 @@ from ..weights import Weights, file_id, load_weights, save_weights
 Say = Callable[[str], None]
 Report = Callable[[int, int], None]  # done, total
 Failure = Callable[[str, Exception], None]  # the input's name, what went wrong
+
+
+def check_finite(faces: Tensor) -> None:
+    """Raise `LatentError` if faces that were drawn are no pictures: they would be black."""
+    if not bool(faces.isfinite().all()):
+        raise LatentError(
+            "a face comes out as numbers that are not finite",
+            hint="its latent is too long for these weights, or the weights are damaged",
+        )
 
 
 def quiet(text: str) -> None:
@@ -123,7 +133,9 @@ class Model:
 
     def draw(self, latents: Tensor, scale: float = 1.0) -> np.ndarray:
         """Draw latents ``(N, *L)`` as uint8 ``(N, H, W, 3)``, enlarged by the default method."""
-        return self.enlarge(images.to_uint8(draw_faces(self.generator, latents)), scale)
+        faces = draw_faces(self.generator, latents)
+        check_finite(faces)
+        return self.enlarge(images.to_uint8(faces), scale)
 
     def enlarge(self, faces: np.ndarray, scale: float) -> np.ndarray:
         """Enlarge uint8 ``(N, H, W, 3)`` by the default method; a scale of 1 changes nothing."""

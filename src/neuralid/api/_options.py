@@ -46,12 +46,17 @@ class MixOptions(TypedDict, total=False):
 
     weights: Shares | None
     blend: str
+    style: Input | int | None
     attributes: Mapping[str, float] | None
     strip: int | None
     matrix: int | None
     frames: int | None
     keep: Input | int | None
     scale: float
+    face_size: int | None
+    delta_i: int
+    delta_j: int
+    rotation: float
     align: bool
     face: int | None
     show_crop: bool

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, SupportsFloat, TypeVar
+from typing import Any, Generic, SupportsFloat, TypeVar
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 
+from ..core.checks import check_range
 from ..core.errors import ConfigError, LatentError
+from ..core.jsontext import parse_object, take
 from ..faces.config import CropConfig
 from ..latents import latent
 from ..latents.config import InvertConfig
 from ..pictures import images
-from ..pictures.photo import Photo, Source
+from ..pictures.depth import to_8_bits
+from ..pictures.photo import Photo, Source, name_of
 from ._framing import Framed, Framing, frame_photo, stack_frames
 from ._invert import invert_framed
 from ._model import Model, Report
@@ -74,12 +77,17 @@ def resolve(
             known[place] = found
         else:
             framed[place], read = found
+            _check_by_hand(framing, len(framed))
             if keep is not None and places[keep] == place:
                 photo = read
     if keep is not None and photo is None:
         name = known[places[keep]].name
         raise ConfigError(
             f"{name} is not a photo to put a face into", hint="`keep` names one of the photos"
+        )
+    if framing.by_hand and not framed:
+        raise ConfigError(
+            "no input is a photo to frame", hint="leave out `face_size` and the numbers with it"
         )
     inverted, tuned = invert_framed(model, list(framed.values()), config, on_step)
     for place, item in zip(framed, inverted, strict=True):
@@ -90,11 +98,50 @@ def resolve(
     return People(people, tuned, kept, stack_frames(list(framed.values())))
 
 
-def same_input(a: Input, b: Input) -> bool:
-    """Whether two inputs are the same object or the same path."""
+def _check_by_hand(framing: Framing, photos: int) -> None:
+    """Raise `ConfigError` if the four numbers, which frame one photo, are given for several."""
+    if framing.by_hand and photos > 1:
+        raise ConfigError(
+            "`face_size`, `delta_i`, `delta_j` and `rotation` frame one photo, not several",
+            hint="invert each photo with its own, and mix the latents",
+        )
+
+
+def find_input(parameter: str, wanted: Input | int | None, inputs: Sequence[Input]) -> int | None:
+    """The index of the input that a parameter names, by itself or its index; None if by None.
+
+    Raises `ConfigError` if it is not among them.
+    """
+    if wanted is None:
+        return None
+    if isinstance(wanted, int):
+        check_range(parameter, wanted, 0, len(inputs) - 1)
+        return wanted
+    for place, each in enumerate(inputs):
+        if _same_input(each, wanted):
+            return place
+    raise ConfigError(
+        f"{_name_of_input(wanted)} is not an input",
+        hint=f"`{parameter}` names one of the inputs",
+    )
+
+
+def _same_input(a: Input, b: Input) -> bool:
+    """Whether two inputs are the same object, path, latent, or face of a sample.
+
+    A sample makes a new object each time a face is taken out of it.
+    """
     if isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike):
         return Path(a) == Path(b)
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a is b or (a.device == b.device and a.dtype == b.dtype and a.equal(b))
+    if isinstance(a, Face) and isinstance(b, Face):
+        return a.model is b.model and _same_input(a.latent, b.latent)
     return a is b
+
+
+def _name_of_input(each: Input) -> str:
+    return repr(each) if isinstance(each, Result | Tensor) else name_of(each)
 
 
 def _deduplicate(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
@@ -102,7 +149,7 @@ def _deduplicate(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
     found: list[Input] = []
     places = []
     for each in inputs:
-        place = next((i for i, other in enumerate(found) if same_input(each, other)), len(found))
+        place = next((i for i, other in enumerate(found) if _same_input(each, other)), len(found))
         if place == len(found):
             found.append(each)
         places.append(place)
@@ -122,11 +169,18 @@ def _resolve_one(each: Input, model: Model, framing: Framing) -> Person | tuple[
         stored = latent.load_latent(Path(each))
         latent.check_belongs(stored.weights_id, model.weights.id, str(each))
         return _draw_person(str(each), stored.latent, model)
-    photo = Photo.read(each.image if isinstance(each, Upscaled) else each)
+    photo = Photo.read(_picture_of(each) if isinstance(each, Upscaled) else each)
     z = _carried_latent(photo, model)
     if z is not None:
         return _draw_person(photo.name, z, model)
     return frame_photo(photo, model.size, model.frame, framing, model.say), photo
+
+
+def _picture_of(each: Upscaled) -> np.ndarray | Image.Image:
+    """An enlarged picture, with its colour profile if it has one."""
+    if not each.like.info.get("icc_profile"):
+        return each.image
+    return images.from_array(to_8_bits(each.image), each.like)
 
 
 def _carried_latent(photo: Photo, model: Model) -> Tensor | None:
@@ -144,7 +198,7 @@ def _carried_latent(photo: Photo, model: Model) -> Tensor | None:
 
 def _draw_person(name: str, z: Tensor, model: Model, face: np.ndarray | None = None) -> Person:
     shape = model.latent_shape
-    if z.numel() != math.prod(shape) or not bool(z.isfinite().all()):
+    if z.numel() != math.prod(shape) or not latent.is_sound(z):
         raise LatentError(f"the latent in {name} is damaged", hint="invert or sample it again")
     z = z.view(shape)  # the text in a picture has no shape
     return Person(name, z, model.draw(z[None])[0] if face is None else face)
@@ -153,15 +207,15 @@ def _draw_person(name: str, z: Tensor, model: Model, face: np.ndarray | None = N
 def _refuse_several(photo: Photo) -> None:
     """Raise `ConfigError` for a grid by `sample` or a strip by `mix`: both show several faces."""
     try:
-        recipe = json.loads(photo.text.get(images.RECIPE_KEY) or "{}")
-        faces = recipe["sample"]["seeds"] if "sample" in recipe else recipe["mix"]["inputs"]
-        count = len(faces)
-    except (ValueError, KeyError, TypeError):  # no text, or another program's
+        recipe = parse_object(photo.text.get(images.RECIPE_KEY) or "{}")
+        sampled, mixed = (take(recipe.get(k, {}), dict[str, Any]) for k in ("sample", "mix"))
+        count = len(take(sampled.get("seeds", []), list[Any]))
+    except ValueError:  # another program's
         return
-    kind = next((kind for kind in ("strip", "matrix") if recipe.get("mix", {}).get(kind)), None)
+    kind = next((kind for kind in ("strip", "matrix") if mixed.get(kind)), None)
     if kind is not None:
         raise ConfigError(f"{photo.name} is a {kind} of faces", hint=f"mix again without `{kind}`")
-    if count > 1 and "sample" in recipe:
+    if count > 1:
         raise ConfigError(
             f"{photo.name} is a grid of {count} faces", hint="use the picture of one face"
         )

@@ -36,10 +36,10 @@ def train(
     from it, and an error names one that may not. ``batch`` is for all processes together, and
     with ``micro_batch`` goes through the networks in parts of that size. ``kimg`` and ``snapshot``
     are thousands of pictures; ``face_size`` and the deltas pixels; ``rotation`` degrees. With
-    ``align`` the largest face of each picture is found and framed, as `Frame` says. ``attributes``
-    is a list in CelebA's format, or "utkface" for that data set's file names: the weights then
-    hold a direction in latent space for each attribute. ``tensorboard`` writes event files into
-    the run's folder; it needs the extra of that name.
+    ``align`` the most prominent face of each picture is found and framed, as `Frame` says.
+    ``attributes`` is a list in CelebA's format, or "utkface" for that data set's file names: the
+    weights then hold a direction in latent space for each attribute. ``tensorboard`` writes event
+    files into the run's folder; it needs the extra of that name.
 
     ``on_load(done, total)`` is called as pictures are read, ``on_step`` after training steps,
     ``on_encoder(done, total)`` during what comes after, for the encoder and then for the

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ..core.checks import check_range
 from ..core.device import describe, pick_device
 from ..core.errors import ConfigError, ImageError
 from ..core.memory import check_memory, memory_errors
-from ..pictures.animation import read_film
-from ..pictures.photo import Photo, Source, as_list, is_single
+from ..pictures.animation import check_fits, read_film
+from ..pictures.colour import array_to_screen
+from ..pictures.depth import to_8_bits
+from ..pictures.formats import check_size
+from ..pictures.photo import Photo, Source, as_list, is_single, kind_of
 from ..upscaling import enlarge as methods
 from ..upscaling.auto import resolve
 from ..upscaling.compare import sheet
@@ -46,19 +49,24 @@ class Enlarger:
     compare: bool
     say: Say = quiet
 
-    def __call__(self, source: Source) -> Upscaled:
-        """Raises `ImageError`."""
+    def __call__(self, source: Source, place: Path | None = None) -> Upscaled:
+        """Enlarge a picture that may be going to be written to ``place``.
+
+        Raises `ImageError`, also if the format of ``place`` cannot hold the result.
+        """
         photo = Photo.read(source)
         if photo.frame_count > 1 and not self.compare:
-            return self._enlarge_film(photo)
+            return self._enlarge_film(photo, place)
+        if photo.loss is not None:
+            self.say(f"{photo.name}: {photo.loss}")
         image = photo.exact
-        factor = self._factor(photo.name, *image.shape[:2])
+        factor = self._factor(photo.name, image.shape[0], image.shape[1], place)
         own = self._pick_filters(photo.name, image)
         with own._room_for(photo.name, image.shape, factor):
             if self.compare:
-                page = own._compare(image, factor)
-                return Upscaled(photo.name, page, factor)
-            return Upscaled(photo.name, own._enlarge(image, factor), factor, _like(photo))
+                return own._compare(photo, factor)
+            large = own._enlarge(image, factor)
+        return Upscaled(photo.name, large, factor, kind_of(photo), say=self.say)
 
     @property
     def suffix(self) -> str:
@@ -67,10 +75,20 @@ class Enlarger:
             return "_compare"
         return f"_{self.box[0]}x{self.box[1]}" if self.scale is None else f"_x{self.scale:g}"
 
-    def _factor(self, name: str, height: int, width: int) -> float:
+    def _compare(self, photo: Photo, factor: float) -> Upscaled:
+        """A sheet of all methods, in sRGB."""
+        image = photo.exact
+        if photo.picture.mode not in ("CMYK", "LAB") and photo.profile:
+            image = array_to_screen(to_8_bits(image), photo.profile)
+        page = sheet(image, factor, self.filters, consistent=self.consistent, device=self.device)
+        return Upscaled(photo.name, page, factor)
+
+    def _factor(self, name: str, height: int, width: int, place: Path | None = None) -> float:
         """How many times to enlarge a picture. Raises `ImageError` if that is not possible."""
         factor = self._fit_scale(name, height, width) if self.scale is None else self.scale
-        methods.target_size(height, width, factor, f"{name} enlarged")
+        large = methods.target_size(height, width, factor, f"{name} enlarged")
+        if place is not None and not self.compare:
+            check_size(place, large[1], large[0])
         return factor
 
     def _fit_scale(self, name: str, height: int, width: int) -> float:
@@ -107,9 +125,6 @@ class Enlarger:
         with memory_errors(what, hint, needed):
             yield
 
-    def _compare(self, image: np.ndarray, factor: float) -> np.ndarray:
-        return sheet(image, factor, self.filters, consistent=self.consistent, device=self.device)
-
     def _enlarge(self, image: np.ndarray, factor: float) -> np.ndarray:
         return methods.upscale_array(
             image,
@@ -120,10 +135,32 @@ class Enlarger:
             device=self.device,
         )
 
-    def _enlarge_film(self, photo: Photo) -> Upscaled:
+    def _enlarge_film(self, photo: Photo, place: Path | None) -> Upscaled:
         """Enlarge every frame, with the filters that the first one needs."""
-        factor = self._factor(photo.name, photo.picture.height, photo.picture.width)
-        size = methods.target_size(photo.picture.height, photo.picture.width, factor)
+        with self._room_for_film(photo):
+            film = read_film(photo)
+            first = film.frames[0]
+            rows, columns = first.shape[:2]  # a later frame may be larger than the file's canvas
+            factor = self._check_film(photo, rows, columns)
+            if place is not None:
+                height, width = methods.target_size(rows, columns, factor)
+                check_fits(place, width, height, film.durations)
+            own = self._pick_filters(photo.name, first)
+            large = replace(film, frames=[own._enlarge(frame, factor) for frame in film.frames])
+        return Upscaled(photo.name, large.frames[0], factor, kind_of(photo), large, self.say)
+
+    def _room_for_film(self, photo: Photo) -> AbstractContextManager[None]:
+        """As `_room_for`, for all frames, by what is known before they are read."""
+        height, width = photo.picture.height, photo.picture.width
+        factor = self._check_film(photo, height, width)
+        rows, columns = methods.target_size(height, width, factor)
+        kept = 4.0 * photo.frame_count * (height * width + rows * columns)
+        return self._room_for(photo.name, (height, width, 4), factor, kept)
+
+    def _check_film(self, photo: Photo, height: int, width: int) -> float:
+        """How many times to enlarge a film. Raises `ImageError` if it would be too large."""
+        factor = self._factor(photo.name, height, width)
+        size = methods.target_size(height, width, factor)
         pixels = photo.frame_count * size[0] * size[1]
         if pixels > MOST_FILM_PIXELS:
             raise ImageError(
@@ -131,13 +168,7 @@ class Enlarger:
                 f"{pixels / 1e6:.0f} megapixels",
                 hint=f"at most {MOST_FILM_PIXELS // 1_000_000} in total; make them smaller",
             )
-        small = photo.frame_count * photo.picture.height * photo.picture.width
-        frame = (photo.picture.height, photo.picture.width, 4)
-        with self._room_for(photo.name, frame, factor, kept=4.0 * (small + pixels)):
-            film = read_film(photo)
-            own = self._pick_filters(photo.name, film.frames[0])
-            large = replace(film, frames=[own._enlarge(frame, factor) for frame in film.frames])
-        return Upscaled(photo.name, large.frames[0], factor, _like(photo), large)
+        return factor
 
     def _pick_filters(self, name: str, image: np.ndarray) -> Enlarger:
         """Replace ``auto`` by the filters it picks for a picture, and report them."""
@@ -174,14 +205,6 @@ def enlarger(
     box = (0, 0) if size is None else _parse_size(size)
     where = _choose_device(chosen, compare, device, on_message)
     return Enlarger(wanted, box, chosen, named, consistent, where, compare, on_message)
-
-
-def _like(photo: Photo) -> Image.Image:
-    """The picture's kind and colour profile, without its pixels."""
-    like = Image.new(photo.picture.mode, (1, 1))
-    if photo.profile is not None:
-        like.info["icc_profile"] = photo.profile
-    return like
 
 
 def upscale(

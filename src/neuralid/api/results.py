@@ -18,9 +18,10 @@ from ..faces.config import CropConfig
 from ..latents import latent
 from ..pictures import images
 from ..pictures.animation import Film, save_film, write_film
-from ..pictures.photo import save_exact, to_8_bits
+from ..pictures.depth import to_8_bits
+from ..pictures.photo import save_exact
 from ..upscaling.enlarge import MOST_PIXELS
-from ._model import Model
+from ._model import Model, Say, quiet
 
 PAIR_SCALE = 4  # the picture of a photo beside its reconstruction is enlarged this many times
 RATE = 20.0  # frames per second of a film
@@ -34,7 +35,8 @@ class _Shown:
     image: Any
 
     def _repr_png_(self) -> bytes:
-        return images.encode(Image.fromarray(to_8_bits(self.image)))
+        like = getattr(self, "like", Image.new("RGB", (1, 1)))
+        return images.encode(images.from_array(to_8_bits(self.image), like))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -175,7 +177,7 @@ class Inverted(_Shown):
 class Mixed(_Shown):
     """One face made of several; or a strip, a matrix, a film, a photo with that face in it."""
 
-    image: np.ndarray  # uint8 (H, W, 3); a film's first frame
+    image: np.ndarray  # uint8 (H, W, 3); a film's first frame; a kept photo like its original
     latent: Tensor  # (*L) of the mix; for a film, of its first frame
     shares: list[float]  # of each input, summing to 1
     model: Model
@@ -183,12 +185,15 @@ class Mixed(_Shown):
     frames: np.ndarray | None = None  # of a film, uint8 (N, H, W, 3)
     is_face: bool = True  # the picture is one face and nothing else, so it can carry the latent
     frame: np.ndarray | None = None  # uint8 (H, W, 3): the crops drawn on the photos, if requested
+    like: Image.Image = field(default_factory=lambda: Image.new("RGB", (1, 1)))
 
     def save(self, path: str | Path) -> Path:
         """Write the picture; a PNG carries the recipe, and if it is one face, the latent too.
 
-        A film is written as .gif, .webp or .mp4. Raises `ImageError` for an unknown suffix,
-        `ConfigError` for one that does not support films, `OutputError`.
+        A kept photo keeps its colour profile, alpha and 16 bits where the format has them;
+        ``on_message`` of the studio is told what it has not. A film is written as .gif, .webp or
+        .mp4. Raises `ImageError` for an unknown suffix, `ConfigError` for one that does not support
+        films, `OutputError`.
         """
         place = Path(path)
         if self.frames is not None:
@@ -197,7 +202,8 @@ class Mixed(_Shown):
             facts = {**self.recipe, "weights": self.model.weights.id}
             text = _recipe_text({"mix": facts})
             text |= _latent_text(self.latent, self.model) if self.is_face else {}
-            images.save_picture(place, self.image, text)
+            for each in save_exact(place, self.image, self.like, text):
+                self.model.say(each)
         return place
 
     def __repr__(self) -> str:
@@ -214,18 +220,24 @@ class Upscaled(_Shown):
     scale: float  # how many times as large
     like: Image.Image = field(default_factory=lambda: Image.new("RGB", (1, 1)))
     film: Film | None = None  # the whole animation
+    say: Say = quiet  # told what the format does not hold
 
     def save(self, path: str | Path) -> Path:
         """Write it. Grey, alpha, 16 bits and colour profiles are kept where the format has them.
 
-        Raises `ImageError` for an unknown suffix, `ConfigError` for one that does not support
-        animation if the picture is animated, `OutputError`.
+        Where it has not, transparency is laid on white, colours become sRGB, and ``on_message`` is
+        told. Raises `ImageError` for an unknown suffix or a format that cannot hold the picture,
+        `ConfigError` for one that does not support animation if the picture is animated,
+        `OutputError`.
         """
+        place = Path(path)
         if self.film is not None:
-            write_film(Path(path), self.film)
+            lost = write_film(place, self.film)
         else:
-            save_exact(Path(path), self.image, self.like)
-        return Path(path)
+            lost = save_exact(place, self.image, self.like)
+        for each in lost:
+            self.say(each)
+        return place
 
     def __repr__(self) -> str:
         return f"<Upscaled {self.name}, {self.scale:g}x to {_sides(self.image)}>"

@@ -15,7 +15,7 @@ from ..latents.config import InvertConfig
 from ..pictures.photo import Source, as_list, is_single
 from . import _invert, _mix, _sample, _upscale
 from ._framing import FRAME_FIRST, Framing, find_all
-from ._mix import Layout
+from ._mix import Blending, Layout
 from ._model import Failure, Model, Report, Say, quiet
 from ._options import InvertOptions, UpscaleOptions
 from ._people import Input, Inputs, Result, Shares
@@ -116,8 +116,9 @@ class Studio(Model):
     ) -> Inverted | list[Inverted]:
         """Find the latent behind each photo of a face (paper, section 3.3).
 
-        The largest face in a photo, or the ``face``-th from the left, is framed like the weights'
-        training faces. With ``align=False`` the paper's square in the middle is used instead (108
+        The most prominent face in a photo (large, whole, near the middle), or the ``face``-th from
+        the left, is framed like the weights' training faces. ``on_message`` is told which one if
+        that is in doubt. With ``align=False`` the paper's square in the middle is used instead (108
         for CelebA's 178x218 pictures, 54 at half that size, else the largest). To frame by hand,
         give any of the paper's four numbers: ``face_size``, ``delta_i``, ``delta_j`` (pixels) and
         ``rotation`` (degrees). With ``show_crop`` each result has a ``frame``, a picture of the
@@ -160,12 +161,17 @@ class Studio(Model):
         *,
         weights: Shares | None = None,
         blend: str = "rescaled",
+        style: Input | int | None = None,
         attributes: Mapping[str, float] | None = None,
         strip: int | None = None,
         matrix: int | None = None,
         frames: int | None = None,
         keep: Input | int | None = None,
         scale: float = 4.0,
+        face_size: int | None = None,
+        delta_i: int = 0,
+        delta_j: int = 0,
+        rotation: float = 0.0,
         align: bool = True,
         face: int | None = None,
         show_crop: bool = False,
@@ -178,10 +184,14 @@ class Studio(Model):
         paper's plain average, "slerp" follows the arc between them.
 
         Each input is a photo, a picture drawn by this program (which carries its latent), a latent
-        file, a latent, or a result of this studio. Photos are framed as in `invert`.
+        file, a latent, or a result of this studio. Photos are framed as in `invert`; the four
+        numbers that frame by hand are for a single photo among the inputs.
         ``weights`` holds one number per input, or, for two inputs, the second's share alone.
         ``attributes`` moves the result along directions of the weights, in standard deviations of
         the training faces: ``{"age": 1.5}``. With it, a single input is enough.
+        ``style``, one of the inputs or its index, gives the mix its colours and skin. Pose and
+        shape still come from everyone, in the shares of ``weights``, and attributes change all of
+        it. That takes weights of the style architecture, whose latents have layers for each.
 
         Instead of one face, ``strip`` draws N faces on the way through the inputs; ``matrix``
         crosses the first N inputs, as rows, with the rest, as columns; ``frames`` makes a film of
@@ -193,15 +203,14 @@ class Studio(Model):
         """
         several = _list_inputs(inputs, self.latent_shape)
         shares = _list_shares(weights)
+        crop = CropConfig(face_size, delta_i, delta_j, rotation)
         return _mix.mix(
             self,
             several,
             Layout(strip, matrix, frames, keep),
-            shares,
-            blend,
-            attributes or {},
+            Blending(shares, blend, attributes or {}, style),
             scale,
-            Framing(align=align, face=face, show=show_crop, hint=FRAME_FIRST),
+            Framing(crop, align, face, show_crop, FRAME_FIRST),
             InvertConfig(fidelity),
             on_step,
         )

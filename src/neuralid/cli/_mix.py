@@ -11,19 +11,24 @@ import typer
 from .. import console
 from ..core.errors import ConfigError
 from ..core.files import free_name
+from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
 from ._options import (
     Align,
+    DeltaI,
+    DeltaJ,
     Device,
     FaceNumber,
+    FaceSize,
     Fidelity,
     ListFaces,
     Overwrite,
+    Rotation,
     SaveWeights,
     ShowCrop,
     Weights,
 )
-from ._places import check_film, check_not_inputs, check_picture
+from ._places import check_film, check_not_inputs, check_picture, check_sides
 from ._show import list_faces, print_paths, save_frames
 from ._tuned import check_tuned, save_tuned
 
@@ -60,6 +65,15 @@ def mix(
     blend: Annotated[
         str, typer.Option("--blend", metavar="NAME", help="rescaled, mean (the paper's) or slerp.")
     ] = "rescaled",
+    style: Annotated[
+        Path | None,
+        typer.Option(
+            "--style",
+            metavar="A",
+            help="Take colours and skin from this input alone (weights of the style architecture).",
+            readable=False,
+        ),
+    ] = None,
     attributes: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,6 +108,10 @@ def mix(
     scale: Annotated[
         float, typer.Option("--scale", metavar="X", help="Enlarge the result X times, 1 to 64.")
     ] = 4.0,
+    face_size: FaceSize = None,
+    delta_i: DeltaI = CropConfig.delta_i,
+    delta_j: DeltaJ = CropConfig.delta_j,
+    rotation: Rotation = CropConfig.rotation,
     align: Align = True,
     face: FaceNumber = None,
     faces: ListFaces = False,
@@ -106,36 +124,45 @@ def mix(
 ) -> None:
     """Mix two or more people into one face.
 
-    Inputs are photos, latent files from invert, or pictures drawn by sample or mix.
+    Inputs are photos, latent files from invert, or pictures drawn by sample or mix. The four
+    options from --face-size to --rotation frame by hand, if there is one photo among them.
     """
     if faces:
         list_faces(inputs, model)
         return
     moves = _attributes(attributes or [])
     from ..api._framing import Framing
-    from ..api._mix import Layout, check_request
+    from ..api._mix import Blending, Layout, check_request
     from ..api.studio import open_studio
 
     # All that can be known to be wrong before weights are read.
     InvertConfig(fidelity)
-    Framing(face=face)
-    check_request(inputs, Layout(strip, matrix, frames, keep), weights or None, blend, moves, scale)
+    Framing(CropConfig(face_size, delta_i, delta_j, rotation), align, face)
+    layout = Layout(strip, matrix, frames, keep)
+    blending = Blending(weights or None, blend, moves, style)
+    check_request(inputs, layout, blending, scale)
     place = _place(output, frames is not None)
     check_picture(show_crop)
     check_not_inputs([place, show_crop, save_weights], [*inputs, model], overwrite)
     studio = open_studio(model, device=device, on_message=console.say)
     check_tuned(studio, save_weights, fidelity)
+    check_sides(place, layout.sides(len(inputs), round(studio.size * scale)), keep)
     with console.counting("inverting") as on_step:
         result = studio.mix(
             inputs,
             weights=weights or None,
             blend=blend,
+            style=style,
             attributes=moves,
             strip=strip,
             matrix=matrix,
             frames=frames,
             keep=keep,
             scale=scale,
+            face_size=face_size,
+            delta_i=delta_i,
+            delta_j=delta_j,
+            rotation=rotation,
             align=align,
             face=face,
             show_crop=show_crop is not None,

@@ -47,7 +47,9 @@ Align = Annotated[
 ]
 FaceNumber = Annotated[
     int | None,
-    typer.Option("--face", metavar="N", help="Which face, from the left. Default: the largest."),
+    typer.Option(
+        "--face", metavar="N", help="Which face, from the left. Default: the most prominent."
+    ),
 ]
 ListFaces = Annotated[bool, typer.Option("--faces", help="List the faces in the photos and exit.")]
 ShowCrop = Annotated[

@@ -16,11 +16,25 @@ ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 
 def check_picture(path: Path | None) -> None:
     """Raise `OutputError` or `ImageError` now if a picture cannot be written there."""
-    from ..pictures.images import check_format
+    from ..pictures.formats import check_format
 
     if path is not None:
         check_writable(path)
         check_format(path)
+
+
+def check_sides(path: Path, sides: tuple[int, int] | None, photo: Path | None) -> None:
+    """Raise `ImageError` if the format has no pictures of these sides, in pixels.
+
+    ``photo`` is looked at for sides that are None, unless it can be read only once.
+    """
+    from ..pictures.formats import check_size
+    from ..pictures.images import read_sides
+
+    if sides is None and photo is not None and photo.is_file():
+        sides = read_sides(photo)
+    if sides is not None:
+        check_size(path, *sides)
 
 
 def check_film(path: Path) -> None:

@@ -35,7 +35,7 @@ def train(ctx: typer.Context, **values: Any) -> None:
             should_stop=should_stop,
         )
     if result.weights is not None and first:
-        console.print_line(str(result.weights))
+        console.print_line(result.weights)
     if not result.finished:
         console.say(f"stopped; go on with --resume {result.run}")
         raise typer.Exit(130)

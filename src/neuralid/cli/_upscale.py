@@ -140,11 +140,15 @@ class _Work:
         if self.skip_existing and place.exists():
             self.skipped += 1
             return
-        check_not_inputs([place], self.inputs, overwrite=False)
         photo = photo or Photo.read(path)
-        if self._is_animated(photo):
+        if self._is_animated(photo) and place.suffix.lower() not in ANIMATED_SUFFIXES:
+            place = self._place(path, photo)  # another one, unless the user named it
+            if self.skip_existing and place.exists():
+                self.skipped += 1
+                return
             check_animation(place)
-        print_paths([self.enlarge(photo).save(place)])
+        check_not_inputs([place], self.inputs, overwrite=False)
+        print_paths([self.enlarge(photo, place).save(place)])
 
     def _must_read_first(self, path: Path) -> bool:
         """Whether the result's name depends on the picture's content."""
@@ -155,12 +159,19 @@ class _Work:
             check_picture(self.output)
             return self.output
         suffix = path.suffix
-        if self.enlarge.compare or (
-            photo is not None
-            and not (self._is_animated(photo) and suffix.lower() in ANIMATED_SUFFIXES)
-        ):
+        if self.enlarge.compare:
             suffix = ".png"
+        elif photo is not None:
+            suffix = self._suffix(path, photo)
         return self.places.place(path.stem + self.enlarge.suffix, suffix)
+
+    def _suffix(self, path: Path, photo: Photo) -> str:
+        """For a picture that is not what its suffix says: a film's by its format."""
+        from ..pictures.animation import suffix_of
+
+        if not self._is_animated(photo):
+            return ".png"
+        return path.suffix if path.suffix.lower() in ANIMATED_SUFFIXES else suffix_of(photo)
 
     def _is_animated(self, photo: Photo) -> bool:
         return photo.frame_count > 1 and not self.enlarge.compare

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .errors import ConfigError, DeviceError
 
@@ -72,6 +72,13 @@ def autocast(device: torch.device, precision: str) -> torch.autocast | nullconte
 def device_of(network: nn.Module) -> torch.device:
     """Where a network's tensors are."""
     return next(chain(network.parameters(), network.buffers())).device
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device; nothing waits for one of the CPU to get to a CUDA device."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def use_threads_of_others() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,10 @@ _HINTS = {
     errno.EISDIR: "a folder of that name exists: choose another name",
     errno.EEXIST: "a file of that name is in the way: choose another place",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+    errno.ELOOP: "links are not followed there: put a file in its place, or remove it",
 }
+_HERE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # waits for no pipe either
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows
 _UNFINISHED = ".neuralid-tmp"  # suffix of a file that is being written
 # Errors of file systems that cannot sync a folder, and of folders that can be written but not read.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
@@ -60,6 +64,36 @@ def write_atomically(path: Path, content: bytes | memoryview | Callable[[Path], 
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def open_here(path: Path, flags: int) -> int:
+    """Open or create the file ``path`` for writing, but not what a link of that name points to.
+
+    For folders that a stranger may have made. ``flags`` are those of `os.open`. Raises `OSError`
+    for a link, and for what is not a plain file.
+    """
+    if path.is_symlink():  # Windows has no flag for it
+        raise OSError(errno.ELOOP, "It is a link")
+    handle = os.open(path, flags | os.O_CREAT | _HERE | _BINARY, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EEXIST, "Not a plain file")
+    return handle
+
+
+def read_at_most(path: Path, limit: int) -> bytes:
+    """The content of a plain file. Raises `OSError`, and `ValueError` for over ``limit`` bytes.
+
+    A pipe or a device, which might never end, is refused too.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("it is not a plain file")
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit / 1e6:g} MB")
+    return content
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .files import one_line_errors
+from .files import one_line_errors, open_here
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # some network file systems
 _FAR = 1 << 30  # the byte locked on Windows: everything before it can still be read
@@ -30,7 +31,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold a lock on the file ``path``, which is created if needed; its folder must exist.
 
     Raises `Held` at once if another process has it (or this one, elsewhere), and `OutputError` if
-    the file cannot be written.
+    the file cannot be written or is a link, which is not followed.
     """
     handle = _acquire(path)
     try:
@@ -76,7 +77,7 @@ def is_in_use(path: Path) -> bool:
 def _acquire(path: Path) -> int:
     while True:
         with one_line_errors(path):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            handle = open_here(path, os.O_RDWR)
         try:
             _lock(handle)
         except OSError as error:
@@ -97,8 +98,13 @@ def _has_name(handle: int, path: Path) -> bool:
 
 
 def _sign(handle: int) -> None:
-    """Write who holds the lock, for other processes' messages; a full disk is not an error."""
+    """Write who holds the lock, for other processes' messages; a full disk is not an error.
+
+    A file that has something else in it is not ours, whatever its name: it stays as it is.
+    """
     with contextlib.suppress(OSError):
+        if not re.fullmatch(r"(process \d+)?", _read(handle)):
+            return
         os.ftruncate(handle, 0)
         os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, f"process {os.getpid()}".encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import re
@@ -23,9 +24,11 @@ from ..core.errors import ConfigError, OutputError
 from ..core.files import (
     make_folder,
     one_line_errors,
+    read_at_most,
     remove_unfinished,
     write_atomically,
 )
+from ..core.jsontext import parse_object, take
 from ..core.locks import (
     Held,
     in_turn,
@@ -37,7 +40,17 @@ from ..core.locks import (
 LIMIT = "20GB"  # of all entries together, unless NEURALID_CACHE_LIMIT says otherwise
 BLOCK = 1 << 20  # bytes per checksum
 CHECKED = 64  # random blocks checked on each opening, which takes a moment
+MOST_INDEX = 1_000_000_000  # bytes of an index; that of a million pictures has a tenth of them
+MOST_SIDE = 1024  # of a face, pixels
 _PIXELS, _INDEX = "images.u8", "index.json"
+_SEAL = "index_checksum"  # of the index itself
+_INDEX_TYPES = {
+    "names": list[str],
+    "skipped": dict[str, str],
+    "shape": tuple[int, int, int],
+    "face_sizes": dict[str, int],
+    "checksums": list[int],
+}
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -53,16 +66,16 @@ def limit_bytes() -> int:
 def open_entry(entry: Path) -> tuple[np.ndarray, dict[str, Any]] | None:
     """The pixels of an entry, memory-mapped, and its index; None if it is missing or damaged."""
     try:
-        index = dict(json.loads((entry / _INDEX).read_text()))
+        index = _read_index(entry / _INDEX)
         shape = (len(index["names"]), *index["shape"])
         with (entry / _PIXELS).open("rb") as file:
             mark_in_use(file.fileno())
-            whole = os.fstat(file.fileno()).st_size == np.prod(shape)
+            whole = os.fstat(file.fileno()).st_size == math.prod(shape)
             if not whole or not _is_sound(file, index["checksums"]):
                 return None
             # The mapping keeps the lock after the file is closed. An empty file cannot be mapped.
             pixels = np.memmap(file, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
     with contextlib.suppress(OSError):  # the cache may be read-only
         os.utime(entry / _INDEX)  # marks the time of last use
@@ -98,7 +111,7 @@ def write_entry(
 
     with one_line_errors(entry):
         write_atomically(entry / _PIXELS, write)
-        write_atomically(entry / _INDEX, json.dumps(index).encode())
+        write_atomically(entry / _INDEX, json.dumps({**index, _SEAL: _checksum(index)}).encode())
 
 
 def make_room(folder: Path, keep: Path, needed: int) -> None:
@@ -114,6 +127,27 @@ def make_room(folder: Path, keep: Path, needed: int) -> None:
     for used, entry in others:
         if total > limit or not used:
             total -= _remove(entry)
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    """Raises `OSError`, and `ValueError` for an index that is damaged, or of other types."""
+    index = parse_object(read_at_most(path, MOST_INDEX))
+    seal = index.pop(_SEAL, None)  # which indexes of earlier versions have not
+    if seal not in (None, _checksum(index)):
+        raise ValueError("the checksum does not match")
+    for name, kind in _INDEX_TYPES.items():
+        take(index.get(name), kind, f"'{name}'")
+    height, width, channels = index["shape"]
+    blocks = -(-len(index["names"]) * height * width * channels // BLOCK)
+    if not (0 < height <= MOST_SIDE and width == height and channels == 3):
+        raise ValueError("these are no faces")
+    if len(index["checksums"]) != blocks:
+        raise ValueError("there is not one checksum for each block")
+    return index
+
+
+def _checksum(index: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(index, sort_keys=True).encode())
 
 
 def _is_sound(file: BinaryIO, checksums: list[int]) -> bool:

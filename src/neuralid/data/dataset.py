@@ -30,12 +30,22 @@ from .cache import (
 from .listing import Entry, list_all, list_pictures
 from .reading import NO_FACE, Cutter, read_all
 
-__all__ = ["Dataset", "is_held_out", "list_pictures", "load_dataset"]
+__all__ = [
+    "BY_NAME",
+    "BY_PATH",
+    "SPLITS",
+    "Dataset",
+    "is_held_out",
+    "list_pictures",
+    "load_dataset",
+]
 
 FEWEST = 64  # the fewest pictures a GAN can be trained on
 HELD_OUT = 20  # one picture in HELD_OUT is kept for validation and never trained on
 NAMED = 3  # pictures named where some were skipped
-_VERSION = 4  # of the cache; raise it when the same settings give different pixels
+BY_PATH, BY_NAME = "path", "name"
+SPLITS = (BY_PATH, BY_NAME)
+_VERSION = 5  # of the cache; raise it when the same settings give different pixels
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class Dataset:
     names: list[str]
     skipped: dict[str, str]  # name of each unusable picture -> why
     face_sizes: dict[str, int]  # side of the square cut out, pixels -> how many pictures
+    split: str = BY_PATH  # how pictures for validation are chosen, see `is_held_out`
 
     def explain_skipped(self) -> list[str]:
         """For each reason, how many pictures were skipped, and the first of them."""
@@ -64,7 +75,7 @@ class Dataset:
 
     @cached_property
     def _held_out(self) -> np.ndarray:
-        return np.array([is_held_out(name) for name in self.names], dtype=bool)
+        return np.array([is_held_out(name, self.split) for name in self.names], dtype=bool)
 
 
 def _name_first(names: list[str]) -> str:
@@ -72,9 +83,13 @@ def _name_first(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def is_held_out(name: str) -> bool:
-    """Whether a picture is kept for validation: a twentieth, by hash of its file name."""
-    digest = hashlib.sha256(os.path.basename(name).encode("utf-8", "surrogateescape")).digest()
+def is_held_out(name: str, split: str = BY_PATH) -> bool:
+    """Whether a picture is kept for validation: a twentieth, by hash of its path within the set.
+
+    Runs of earlier versions went by the file name alone (`BY_NAME`), and keep to it.
+    """
+    name = os.path.basename(name) if split == BY_NAME else name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
 
 
@@ -85,17 +100,19 @@ def load_dataset(
     cache: Path,
     *,
     frame: Frame | None = None,
+    split: str = BY_PATH,
     max_images: int | None = None,
     workers: int | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
     """Read every picture under ``source`` (a folder or a zip), cropped as the paper does.
 
-    With ``frame``, the largest face of each picture is found and its eyes brought there instead.
+    With ``frame``, the most prominent face of each picture is found and its eyes brought there
+    instead.
     ``on_step(done, total)`` is called as pictures are read. What cannot be read, and with ``frame``
     what shows no face, is skipped and listed. Processes that ask for the same data at the same
-    time wait for the first of them. Raises `DataError` for fewer than 64 usable pictures, or if
-    the source vanishes while it is read.
+    time wait for the first of them. Raises `DataError` for fewer than 64 usable pictures, if
+    ``split`` leaves none to train on, or if the source vanishes while it is read.
     """
     listed = list_all(source)
     entries = listed.pictures[:max_images]
@@ -103,13 +120,18 @@ def load_dataset(
     entry = cache / _key(source, entries, cutter)
     images, index = open_entry(entry) or _prepare(entry, source, entries, cutter, workers, on_step)
     skipped = {**listed.unreadable, **index["skipped"]}
-    dataset = Dataset(images, index["names"], skipped, index["face_sizes"])
+    dataset = Dataset(images, index["names"], skipped, index["face_sizes"], split)
     if (usable := len(dataset.names)) < FEWEST:
         raise DataError(
             f"{source} has {usable} usable pictures; training needs {FEWEST}",
             hint=_explain(dataset),
         )
     make_room(cache, entry, images.nbytes)
+    if not len(dataset.training()):
+        raise DataError(
+            f"all {usable} pictures of {source} are kept for validation, as they have one name",
+            hint="start a new run, which goes by their paths",
+        )
     return dataset
 
 

@@ -60,8 +60,9 @@ def list_all(source: Path) -> Listing:
     try:
         if source.is_dir():
             pictures = _list_folder(source, unreadable)
-        elif zipfile.is_zipfile(source):
-            pictures = list(_list_zip(source))
+        elif source.is_file() and zipfile.is_zipfile(source):  # a pipe would be waited for
+            # Of entries with one name, a zip gives the last.
+            pictures = list({entry.name: entry for entry in _list_zip(source)}.values())
         else:
             missing = "does not exist" if not source.exists() else "is neither a folder nor a zip"
             if source.is_file():

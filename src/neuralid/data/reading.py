@@ -28,7 +28,7 @@ import numpy as np
 from ..core.errors import DataError, ImageError
 from ..faces.config import CropConfig, Frame
 from ..faces.crop import crop_face, default_face_size
-from ..pictures.images import load_rgb, read_errors
+from ..pictures.images import check_bytes, load_rgb, read_errors
 from .listing import Entry
 
 MANY = 4096  # number of pictures from which starting processes pays off
@@ -62,21 +62,22 @@ class Cutter:
     def cut(self, image: np.ndarray, name: str) -> Face:
         """Raises `ImageError` if a face is searched for and not found."""
         height, width = image.shape[:2]
-        crop = self.crop if self.frame is None else _frame_largest_face(image, name, self.frame)
+        crop = self.crop if self.frame is None else _frame_face(image, name, self.frame)
         face_size = crop.face_size or default_face_size(width, height)
         return Face(crop_face(image, self.size, crop, extend=self.frame is not None), face_size)
 
 
-def _frame_largest_face(image: np.ndarray, name: str, frame: Frame) -> CropConfig:
+def _frame_face(image: np.ndarray, name: str, frame: Frame) -> CropConfig:
     # These import torch, which a process that only decodes does not need.
     from ..faces.align import frame_crop
+    from ..faces.choose import choose_face
     from ..faces.detect import find_faces
 
     faces = find_faces(image)
     if not faces:
         raise ImageError(f"{name}: {NO_FACE}")
-    largest = max(faces, key=lambda face: face.distance)
-    return frame_crop(largest.eyes, image.shape[1], image.shape[0], frame)
+    width, height = image.shape[1], image.shape[0]
+    return frame_crop(choose_face(faces, width, height).face.eyes, width, height, frame)
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Reader:
     def _load(self, entry: Entry) -> np.ndarray:
         if self._archive is None:
             return load_rgb(self.source / entry.name, entry.name)
+        check_bytes(entry.bytes)  # unpacked: what a zip says is the most it gives
         with self._archive.open(entry.name) as file:
             return load_rgb(file, entry.name)  # type: ignore[arg-type]
 

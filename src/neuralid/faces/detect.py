@@ -1,7 +1,8 @@
 """Find faces and their eyes. Places are (x, y) in pixels from the photo's upper left corner.
 
-A network proposes faces in the photo at every size, and `eyes` finds the eyes of each. OpenCV's
-cascade, which is far better at telling what is not a face, then looks at each face, turned upright.
+A network proposes faces in the photo at every size, and `eyes` finds the eyes of each. Then two
+judges look at each face, turned upright: a network that asks whether these are a face's eyes, with
+nose and mouth below them, and OpenCV's cascade, which knows far more of what is not a face.
 
 Letters in shapes: H and W are the photo's sides, S is the side of a framed face.
 """
@@ -24,6 +25,7 @@ from .eyes import (
     VIEWED,
     Face,
     build_pyramid,
+    check_faces,
     cut_patch,
     locate_eyes,
     networks,
@@ -35,8 +37,9 @@ SEARCHED = 512  # longer side, in pixels, of the photo in which faces are first 
 STEP = 0.7  # the photo is then shrunk by this, again and again
 LIKELY = -1.0  # logit above which a proposal is considered
 MOST = 24  # proposals considered: the likeliest
-CONFIRMED = 3.0  # added to a score if the cascade agrees
-BELIEVED = 4.5  # a face is accepted if the sum is above this
+CONFIRMED = 1.5  # added to a score if the cascade agrees
+CHECKED = 0.5  # share of the checker's logit that is added
+BELIEVED = 7.5  # a face is accepted if the sum is above this, and the checker's logit above 0
 LEANS = (0, 22, -22)  # degrees by which the face in a framed picture may lean
 UPRIGHT = (80, 46)  # sides of the upright view for the cascade, and of the frame in it, pixels
 _BOX = Frame((0.310, 0.391), (0.693, 0.390))  # where the eyes are in the cascade's boxes
@@ -54,7 +57,7 @@ def find_faces(photo: np.ndarray) -> list[Face]:
     pyramid = build_pyramid(grey)
     guesses = [*propose(grey), *_lean_both_ways(_eyes_in_default_crop(*grey.shape))]
     found = _drop_duplicates(refine_eyes(pyramid, _drop_duplicates(locate_eyes(pyramid, guesses))))
-    scored = [replace(f, score=f.score + CONFIRMED * _cascade_confirms(pyramid, f)) for f in found]
+    scored = [_judge(pyramid, face) for face in check_faces(pyramid, found) if face.check > 0]
     believed = [face for face in scored if face.score > BELIEVED]
     return sorted(believed, key=lambda face: face.eyes[:, 0].mean())
 
@@ -113,6 +116,14 @@ def _eyes_in_default_crop(height: int, width: int) -> np.ndarray:
     side = default_face_size(width, height)
     corner = np.array([(width - side) // 2, (height - side) // 2])
     return corner + side * np.array([VIEWED.left_eye, VIEWED.right_eye])
+
+
+def _judge(pyramid: Sequence[np.ndarray], face: Face) -> Face:
+    """Add both judges' verdicts to a face's score. The cascade is asked only if it can decide."""
+    score = face.score + CHECKED * face.check
+    if score + CONFIRMED > BELIEVED and _cascade_confirms(pyramid, face):
+        score += CONFIRMED
+    return replace(face, score=score)
 
 
 def _cascade_confirms(pyramid: Sequence[np.ndarray], face: Face) -> bool:

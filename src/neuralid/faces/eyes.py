@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files as package_files
 
@@ -24,16 +24,19 @@ from torch import Tensor, nn
 
 from ..models.building import empty, fill
 from ..models.finders import (
+    CHECK_PATCH,
     EYE_PATCH,
     PATCH,
     EyeCentre,
     EyeLocator,
+    FaceChecker,
     FaceProposer,
 )
 from .config import Frame
 
 VIEWED = Frame((0.29, 0.29), (0.69, 0.29))  # where a patch expects the eyes within the frame
 VIEW = 1.15  # side of a patch, in sides of the frame
+CHECKED = Frame((0.32, 0.3), (0.68, 0.3))  # where the checker's patch has the eyes
 SPAN = 0.9  # side of a patch of one eye, in eye distances
 ROUNDS = 2  # predictions per guess, each from the one before
 HOPELESS = -3.0  # logit below which a guess is dropped before the next round
@@ -59,7 +62,8 @@ class Face:
     """One face in a photo."""
 
     eyes: np.ndarray  # (2, 2): the picture's left eye, then its right; (x, y), pixels
-    score: float  # the networks' logit, raised if the cascade agrees
+    score: float  # the networks' logit; of a face that was found, with the judges' verdicts
+    check: float = 0.0  # the checker's logit: above 0 if nose and mouth are where they belong
 
     @property
     def distance(self) -> float:
@@ -90,6 +94,18 @@ def refine_eyes(pyramid: Sequence[np.ndarray], faces: Sequence[Face]) -> list[Fa
         eyes = _subtract_bias(EYES_SHARE * own.eyes + (1 - EYES_SHARE) * face.eyes)
         final.append(Face(eyes, min(face.score, own.score)))
     return [face for face in final if face.score > 0]
+
+
+@torch.no_grad()
+def check_faces(pyramid: Sequence[np.ndarray], faces: Sequence[Face]) -> list[Face]:
+    """Look at the whole of each face, framed by its eyes: the mean over it and its mirror image."""
+    if not faces:
+        return []
+    matrices = [similarity(face.eyes, eyes_in_check()) for face in faces]
+    patches = np.stack([cut_patch(pyramid, matrix, CHECK_PATCH) for matrix in matrices])
+    both = standardise(np.concatenate([patches, patches[:, :, ::-1]]))
+    logits = networks()[3](both).view(2, -1).mean(0).tolist()
+    return [replace(face, check=logit) for face, logit in zip(faces, logits, strict=True)]
 
 
 def _predict_pairs(
@@ -161,6 +177,11 @@ def eyes_in_patch() -> np.ndarray:
     return 0.5 + (np.array([VIEWED.left_eye, VIEWED.right_eye]) - 0.5) / VIEW
 
 
+def eyes_in_check() -> np.ndarray:
+    """Where the eyes are in the checker's patch: ``(2, 2)``, pixels."""
+    return CHECK_PATCH * np.array([CHECKED.left_eye, CHECKED.right_eye])
+
+
 def similarity(here: np.ndarray, there: np.ndarray) -> np.ndarray:
     """The matrix ``(2, 3)`` that rotates, scales and moves two points ``(2, 2)`` to two others."""
     before, after = (complex(*(points[1] - points[0])) for points in (here, there))
@@ -211,8 +232,8 @@ def build_pyramid(grey: np.ndarray) -> list[np.ndarray]:
 
 
 @lru_cache(maxsize=1)
-def networks() -> tuple[nn.Module, nn.Module, nn.Module]:
-    """Load the proposer, the locator and the centre network that ship, once."""
+def networks() -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+    """Load the proposer, the locator, the centre network and the checker that ship, once."""
     tensors = load_file(str(package_files("neuralid") / "assets" / "finders.safetensors"))
 
     def read(name: str, kind: type[nn.Module]) -> nn.Module:
@@ -220,4 +241,9 @@ def networks() -> tuple[nn.Module, nn.Module, nn.Module]:
         own = {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
         return fill(empty(kind), own)
 
-    return read("proposer", FaceProposer), read("locator", EyeLocator), read("centre", EyeCentre)
+    return (
+        read("proposer", FaceProposer),
+        read("locator", EyeLocator),
+        read("centre", EyeCentre),
+        read("checker", FaceChecker),
+    )

@@ -6,6 +6,7 @@ Letters in shapes: N faces, K attributes, L the latent's own shape.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -18,6 +19,7 @@ from torch import Tensor
 from ..core.errors import DataError
 
 UTKFACE = "utkface"
+MOST_LIST = 500_000_000  # bytes of a list; CelebA's has a twentieth of them
 FEWEST = 32  # an attribute known for fewer faces is not used
 _UTKFACE = re.compile(r"(\d+)_([01])_")
 _HINT = "use CelebA's list format: a count, a line of names, then FILE and 1 or -1 for each name"
@@ -53,13 +55,22 @@ class Direction:
 def read_attributes(source: str, files: Sequence[str]) -> Attributes:
     """The attributes of pictures by their file names, from CelebA's list or ``"utkface"``.
 
-    UTKFace's names hold the age in years and the gender (1: female). The names in a list are read
-    as lower case. Attributes known for too few of the pictures, or the same in all, are left out.
+    UTKFace's names hold the age in years and the gender (1: female). A list may name pictures by
+    their paths in the set; a bare name that several have says nothing. Attributes are read as lower
+    case. Attributes known for too few of the pictures, or the same in all, are left out.
     Raises `DataError` if no attribute is left.
     """
     names, rows = _from_names(files) if source == UTKFACE else _from_list(Path(source))
     unknown = np.full(len(names), np.nan, np.float32)
-    values = np.stack([rows.get(PurePath(file).name, unknown) for file in files])
+    own = Counter(PurePath(file).name for file in files)
+
+    def row(file: str) -> np.ndarray:
+        """By the path in the list, else by a name that no other picture has."""
+        name = PurePath(file).name
+        found = rows.get(name) if own[name] == 1 or source == UTKFACE else None
+        return rows.get(file, unknown if found is None else found)
+
+    values = np.stack([row(file) for file in files])
     known = np.isfinite(values)
     enough = known.sum(0) >= FEWEST
     varied = np.array([len(set(v[k].tolist())) > 1 for v, k in zip(values.T, known.T, strict=True)])
@@ -80,7 +91,11 @@ def _from_names(files: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]
 
 def _from_list(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     try:
-        lines = path.read_text().splitlines()
+        with path.open("rb") as opened:
+            content = opened.read(MOST_LIST + 1)
+        if len(content) > MOST_LIST:
+            raise ValueError(f"it is larger than {MOST_LIST / 1e6:g} MB")
+        lines = content.decode().splitlines()
         names = [name.lower() for name in lines[1].split()]
         rows = {}
         for line in lines[2:]:

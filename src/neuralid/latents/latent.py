@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +16,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from ..core.errors import ConfigError, LatentError
-from ..core.files import write_atomically
+from ..core.jsontext import parse_object, take
+from ..core.tensors import open_tensors, save_tensors
 from ..models.architecture import architecture
 from ..models.config import ModelConfig
 from ..models.drawing import Drawer, map_noise
 
+MOST_NUMBERS = 1 << 22  # in a latent; the largest networks take a quarter of them
+LARGEST = 1e6  # of a latent's numbers; those of faces are below 10
 _KEY = "neuralid-latent"  # of the JSON text in the file's metadata
+_LATENT = "latent"  # name of the tensor
 _HINT = "make one with `neuralid invert`"
 
 
@@ -115,22 +118,35 @@ class LatentFile:
 def save_latent(path: Path, latent: Tensor, weights_id: str, facts: dict[str, Any]) -> None:
     """Write a latent ``(*L)`` as safetensors, with its facts as JSON in the metadata."""
     text = json.dumps({**facts, "weights_id": weights_id})
-    content = {"latent": latent.detach().cpu().float().contiguous()}
-    write_atomically(path, save(content, metadata={_KEY: text}))
+    save_tensors(path, {_LATENT: latent.detach().float()}, {_KEY: text})
 
 
 def load_latent(path: Path) -> LatentFile:
     """Read what `save_latent` wrote. Raises `LatentError`."""
     try:
-        with safe_open(path, framework="pt") as file:
-            latent = file.get_tensor("latent").float()
-            facts = json.loads((file.metadata() or {})[_KEY])
-        weights_id = facts.pop("weights_id")
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        with open_tensors(path) as file:
+            facts = parse_object(file.texts.get(_KEY, ""))
+            weights_id = take(facts.pop("weights_id", None), str, "'weights_id'")
+            _check_shape(file.shapes)
+            latent = file.read()[_LATENT]
+    except (OSError, ValueError) as error:
         raise LatentError(f"{path} is not a latent file: {error}", hint=_HINT) from error
-    if latent.ndim == 0 or not bool(latent.isfinite().all()):
-        raise LatentError(f"{path} is damaged: it holds no finite vector", hint=_HINT)
-    return LatentFile(latent, weights_id, facts)
+    if not latent.is_floating_point() or not is_sound(latent):
+        raise LatentError(f"{path} is damaged: it holds no vector of sound numbers", hint=_HINT)
+    return LatentFile(latent.float(), weights_id, facts)
+
+
+def _check_shape(shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raise `ValueError` unless a file holds one latent, which is not absurdly large."""
+    if list(shapes) != [_LATENT] or not shapes[_LATENT]:
+        raise ValueError("it must hold one vector, called 'latent'")
+    if math.prod(shapes[_LATENT]) > MOST_NUMBERS:
+        raise ValueError(f"it holds more than {MOST_NUMBERS} numbers")
+
+
+def is_sound(latent: Tensor) -> bool:
+    """Whether all numbers of a latent are finite, and none is absurdly large."""
+    return bool((latent.abs() <= LARGEST).all())  # False for NaN
 
 
 def check_belongs(weights_id: str, wanted: str, name: str) -> None:

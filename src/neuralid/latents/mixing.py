@@ -1,6 +1,6 @@
 """Latents -> one latent: pure maths.
 
-Letters in shapes: N latents, Z latent size.
+Letters in shapes: N latents, L layers of a latent that has some, Z latent size.
 
 References
 ----------
@@ -8,6 +8,8 @@ References
        arithmetic mean.
 .. [2] K. Shoemake, "Animating Rotation with Quaternion Curves", SIGGRAPH 1985: slerp.
 .. [3] T. White, "Sampling Generative Networks", 2016. arXiv:1609.04468
+.. [4] T. Karras et al., "A Style-Based Generator Architecture for Generative Adversarial
+       Networks", CVPR 2019. arXiv:1812.04948 (section 3.1: style mixing)
 """
 
 from __future__ import annotations
@@ -45,6 +47,18 @@ def mix_latents(
     if blend == "slerp":
         return _slerp_all(rows, shares).view(shape)
     raise ConfigError(f"no blend '{blend}'", hint=f"there are {', '.join(BLENDS)}")
+
+
+def with_style(latents: Tensor, style: Tensor, shape_layers: int) -> Tensor:
+    """Each latent's first ``shape_layers`` layers, and the later ones of ``style`` [4]_.
+
+    Shape: ``(..., L, Z)`` and ``(L, Z)`` -> ``(..., L, Z)``
+
+    >>> with_style(torch.zeros(3, 1), torch.ones(3, 1), 2).flatten()
+    tensor([0., 0., 1.])
+    """
+    later = style[shape_layers:].expand(*latents.shape[:-2], -1, -1)
+    return torch.cat([latents[..., :shape_layers, :], later], dim=-2)
 
 
 def normalised(weights: Sequence[float] | None, count: int) -> Tensor:

@@ -36,6 +36,9 @@ class Architecture:
     noise_std: float = 1.0  # standard deviation of the normal numbers that a seed gives
     truncation: float = 1.0  # of `sample`, if nobody asks for another
     group: int = 1  # pictures the discriminator compares: a process's share is a multiple of it
+    # How many of a latent's layers, from the first on, hold pose and shape; the later ones hold
+    # colours and skin. 0: a latent has no layers, or they don't differ in that way.
+    shape_layers: int = 0
     has_dropout: bool = True  # else its recipe must have none
     needs_full_precision: Callable[[str], bool] = lambda tensor: False  # by name, in a weights file
     inverting: Inverting = field(default_factory=Inverting)  # faces' latents are found so
@@ -45,6 +48,11 @@ class Architecture:
 def register(new: Architecture) -> None:
     """Make an architecture known under its name, in place of one that has the name already."""
     REGISTERED[new.name] = new
+
+
+def with_layers() -> list[str]:
+    """The names of the architectures that keep shape and colours in layers of their own."""
+    return [name for name in sorted({*BUILT_IN, *REGISTERED}) if architecture(name).shape_layers]
 
 
 def architecture(name: str) -> Architecture:

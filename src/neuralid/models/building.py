@@ -20,6 +20,7 @@ from .drawing import Drawer
 from .encoder import Encoder, LayerEncoder
 from .network import DiscriminatorNetwork, GeneratorNetwork, Network, PerceptualNetwork
 
+MOST_NUMBERS = 250_000_000  # in one network; ten times as many as the largest size has
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
@@ -35,8 +36,7 @@ def build_discriminator(
     config: ModelConfig, rng: torch.Generator, dropout: float = 0.0
 ) -> DiscriminatorNetwork:
     """The discriminator of ``config.architecture``, its weights drawn from ``rng``."""
-    make = architecture(config.architecture).discriminator
-    return initialise(empty(lambda: make(config, dropout)), rng)
+    return initialise(empty_discriminator(config, dropout), rng)
 
 
 def build_drawer(generator: GeneratorNetwork) -> Drawer:
@@ -49,6 +49,29 @@ def empty_generator(config: ModelConfig, dropout: float = 0.0) -> GeneratorNetwo
     """The generator of ``config.architecture`` without weights, for `fill`."""
     make = architecture(config.architecture).generator
     return empty(lambda: make(config, dropout))
+
+
+def empty_discriminator(config: ModelConfig, dropout: float = 0.0) -> DiscriminatorNetwork:
+    """The discriminator of ``config.architecture`` without weights."""
+    make = architecture(config.architecture).discriminator
+    return empty(lambda: make(config, dropout))
+
+
+def check_size(config: ModelConfig) -> int:
+    """How many numbers the two networks hold, found out without making them.
+
+    Raises `ConfigError` for more than `MOST_NUMBERS` in one of them.
+    """
+    counts = []
+    for network in (empty_generator(config), empty_discriminator(config)):
+        counts.append(sum(tensor.numel() for tensor in network.state_dict().values()))
+    if max(counts) > MOST_NUMBERS:
+        raise ConfigError(
+            f"a network of `latent_size` {config.latent_size} has {max(counts) / 1e6:.0f} million "
+            f"numbers; the limit is {MOST_NUMBERS / 1e6:g} million",
+            hint="choose a smaller `latent_size`",
+        )
+    return sum(counts)
 
 
 def empty_perceptual(config: ModelConfig) -> PerceptualNetwork:

@@ -41,6 +41,16 @@ def compact_large(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return parts
 
 
+def whole_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The shapes that `from_bytes` will give, without any tensor.
+
+    >>> whole_shapes({"w_int8": (2, 3), "w_scale": (2,), "b": (4,)})
+    {'w': (2, 3), 'b': (4,)}
+    """
+    scales = {name.removesuffix(_WHOLE) + _SCALE for name in shapes if name.endswith(_WHOLE)}
+    return {name.removesuffix(_WHOLE): s for name, s in shapes.items() if name not in scales}
+
+
 def from_bytes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Undo `to_bytes` wherever a name says so; other tensors stay. Raises `ValueError`.
 
@@ -60,4 +70,6 @@ def from_bytes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _multiply(name: str, whole: Tensor, scale: Tensor | None) -> Tensor:
     if scale is None or whole.ndim < 1 or scale.shape != whole.shape[:1]:
         raise ValueError(f"'{name}' has no scale for each of its rows")
+    if whole.dtype != torch.int8 or not scale.is_floating_point():
+        raise ValueError(f"'{name}' is not of 8 bits a number")
     return whole.float() * scale.float().view(-1, *[1] * (whole.ndim - 1))

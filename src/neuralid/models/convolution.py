@@ -53,7 +53,7 @@ def phase_kernels(weight: Tensor) -> Tensor:
         - weight: ``(K, C, 5, 5)``
         - returns: ``(K, 4, C, 3, 3)``, phases in the order of ``pixel_shuffle``
     """
-    taps = _phase_taps().to(weight)
+    taps = _phase_taps(weight.device, weight.dtype)
     kernels = torch.einsum("auk,bvl,ockl->oabcuv", taps, taps, weight)
     return kernels.flatten(1, 2)
 
@@ -168,14 +168,14 @@ def _add_bias(y: Tensor, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + bias.to(y.dtype)
 
 
-@lru_cache(maxsize=1)
-def _phase_taps() -> Tensor:
+@lru_cache(maxsize=8)
+def _phase_taps(device: torch.device, dtype: torch.dtype) -> Tensor:
     """``(phase, tap on the small map, tap of the kernel)``: which taps meet the same pixel."""
     taps = torch.zeros(2, 3, 5)
     for phase in range(2):
         for tap in range(5):
             taps[phase, (phase + tap - 2) // 2 + 1, tap] = 1
-    return taps
+    return taps.to(device, dtype)
 
 
 def _tables(taps: int, like: Tensor) -> _Tables:

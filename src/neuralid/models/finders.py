@@ -1,4 +1,6 @@
-"""Small networks that find faces: one proposes them, one finds their eyes, one centres each eye.
+"""Small networks that find faces.
+
+One proposes them, one finds their eyes, one centres each eye, and one checks what was found.
 
 Letters in shapes: N batch, H and W sides of a picture, P side of a patch.
 """
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 PATCH = 64  # P of `EyeLocator`, pixels
 EYE_PATCH = 32  # P of `EyeCentre`
+CHECK_PATCH = 40  # P of `FaceChecker`
 STRIDE = 4  # pixels from one cell of `FaceProposer` to the next
 WINDOW = 24  # side of the framed faces it is best at, pixels
 
@@ -118,6 +121,41 @@ class EyeCentre(nn.Module):
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         x = self.hidden(self.maps(patches).flatten(1))
         return 0.5 + self.centre(x), self.is_eye(x).squeeze(1)
+
+
+class FaceChecker(nn.Module):
+    """Tells whether a pair of eyes that was found is one: two eyes of one face, upright.
+
+    It sees the face framed by those eyes, down to the chin. Nostrils taken for eyes, an eye each
+    of two people and an animal have no nose and mouth where a face has them.
+
+    Shape:
+        - patches: ``(N, 1, P, P)``, each with mean 0 and spread 1
+        - returns: logits ``(N,)``, above 0 for a face whose eyes these are
+
+    >>> import torch
+    >>> FaceChecker()(torch.zeros(3, 1, 40, 40)).shape
+    torch.Size([3])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(
+            nn.Conv2d(1, 16, 5, stride=2, padding=2),  # (N, 16, 20, 20)
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),  # (N, 32, 10, 10)
+            nn.ReLU(),
+            nn.Conv2d(32, 48, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(48, 32, 3, stride=2, padding=1),  # (N, 32, 5, 5)
+            nn.ReLU(),
+        )
+        self.hidden = nn.Sequential(nn.Linear(32 * 5 * 5, 32), nn.ReLU())
+        self.is_face = nn.Linear(32, 1)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        x: Tensor = self.is_face(self.hidden(self.maps(patches).flatten(1)))
+        return x.squeeze(1)
 
 
 def _step(channels: int, maps: int, kernel: int, stride: int = 1) -> list[nn.Module]:

@@ -12,6 +12,8 @@ References
        arXiv:1912.04958
 .. [2] T. Karras et al., "Progressive Growing of GANs", ICLR 2018. arXiv:1710.10196 (section 3:
        the deviation of a minibatch)
+.. [3] T. Karras et al., "A Style-Based Generator Architecture for Generative Adversarial
+       Networks", CVPR 2019. arXiv:1812.04948 (section 3.1: which layers hold what)
 """
 
 from __future__ import annotations
@@ -49,6 +51,10 @@ MAPPING_LAYERS = 3
 MAPPING_RATE = 0.01  # of the other layers' learning rate
 MEAN_STEP = 0.005  # how far the mean of w moves towards that of a batch
 BLOCKS = 3  # of the discriminator that make the perceptual distance
+# The convolutions up to 28 pixels draw pose, shape and features [3]_. With fewer layers a mix takes
+# on more of one person's colours, but of that person's features too; and a photo's layers, found
+# together and parted earlier, leave blotches on another face (docs/explanation/mixing.md).
+SHAPE_LAYERS = 5
 GROUP = 4  # pictures whose deviation the discriminator sees
 
 
@@ -243,6 +249,7 @@ register(
         recipe="style",
         truncation=0.7,
         group=GROUP,
+        shape_layers=SHAPE_LAYERS,
         has_dropout=False,
         inverting=Inverting(
             fast=Effort(9),

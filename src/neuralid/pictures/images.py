@@ -7,7 +7,7 @@ paper's scale (section 3.1).
 from __future__ import annotations
 
 import io
-import threading
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,44 +15,64 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ..core.errors import ImageError, NeuralidError
 from ..core.files import write_atomically
 from ..core.memory import is_out_of_memory
+from . import colour, depth
+from .formats import UNWRITABLE, check_format, check_written, fit, header_lock
 
 if TYPE_CHECKING:  # torch takes a second to import; reading pictures does not need it
     from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 FORMATS = "use JPEG, PNG, WebP or BMP"  # a hint
+# Bytes of a picture's file: more than Pillow's most pixels take with 16 bits a colour. Some formats
+# are read whole before anything is known about the picture.
+MOST_BYTES = 600_000_000
 ORIENTATION = 0x0112  # the EXIF tag
 LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
 RECIPE_KEY = "neuralid-recipe"  # PNG text: how a picture was made
-_header_lock = threading.Lock()  # warnings.catch_warnings is not thread-safe
+JPEG_KEY = "neuralid-jpeg"  # in a picture's info: Pillow's options to write it as JPEG
 
 
 def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
     """Open a picture and decode it, upright (EXIF), in its own mode.
 
-    Raises `ImageError` for a file that is missing, empty, truncated, not a picture, or has
-    more pixels than Pillow considers safe (89 million).
+    Raises `ImageError` for a file that is missing, empty, truncated, not a picture, too large, or
+    has more pixels than Pillow considers safe (89 million).
     """
     name = name or str(source)
     with (
         read_errors(name),
         source.open("rb") if isinstance(source, Path) else nullcontext(source) as file,
     ):
+        if isinstance(source, Path):
+            check_bytes(os.fstat(file.fileno()).st_size)
         picture = open_header(file)
+        depth.mark_unsigned(picture)
         picture.load()
         return ImageOps.exif_transpose(picture)
 
 
+def check_bytes(count: int) -> None:
+    """Raise `ValueError` for a file too large to be a picture, before it is read."""
+    if count > MOST_BYTES:
+        raise ValueError(f"{count / 1e6:.0f} MB are too many; the limit is {MOST_BYTES / 1e6:.0f}")
+
+
 def open_header(file: BinaryIO) -> Image.Image:
     """Open a picture without decoding it; too many pixels raise Pillow's warning as an error."""
-    with _header_lock, warnings.catch_warnings():
+    with header_lock, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(file)
+
+
+def read_sides(path: Path) -> tuple[int, int]:
+    """Width and height as stored, without decoding the picture. Raises `ImageError`."""
+    with read_errors(str(path)), path.open("rb") as file:
+        return open_header(file).size
 
 
 @contextmanager
@@ -102,16 +122,23 @@ def _hint(error: Exception) -> str:
 
 
 def load_rgb(source: Path | BinaryIO, name: str = "") -> np.ndarray:
-    """Read a picture as uint8 ``(H, W, 3)``, upright; transparency is blended with white."""
+    """Read a picture as sRGB, uint8 ``(H, W, 3)``, upright; transparency is blended with white."""
     picture = open_picture(source, name)
     with read_errors(name or str(source)):
         return to_rgb(picture)
 
 
 def to_rgb(picture: Image.Image) -> np.ndarray:
-    """A Pillow picture of any mode as uint8 ``(H, W, 3)``; transparency is blended with white."""
-    if picture.mode.startswith(("I", "F")):  # 16-bit greyscale and the like
-        picture = Image.fromarray(_scale_to_8_bits(picture))
+    """A Pillow picture of any mode, with or without a profile, as sRGB on white: see `load_rgb`."""
+    if depth.is_deep(picture):
+        grey = Image.fromarray(depth.to_8_bits(depth.to_16_bits(picture)))
+        grey.info["icc_profile"] = picture.info.get("icc_profile")
+        picture = grey
+    return on_white(colour.to_screen(picture))
+
+
+def on_white(picture: Image.Image) -> np.ndarray:
+    """A picture of 8 bits a colour as RGB ``(H, W, 3)``, transparency blended with white."""
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -119,37 +146,19 @@ def to_rgb(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture.convert("RGB"))
 
 
-def _scale_to_8_bits(picture: Image.Image) -> np.ndarray:
-    values = np.asarray(picture, dtype=np.float64)
-    top = 65535.0 if picture.mode.startswith("I") else max(values.max(initial=0), 1e-9)
-    return (values.clip(0, top) * (255 / top)).round().astype(np.uint8)
-
-
 def to_array(picture: Image.Image) -> np.ndarray:
-    """A Pillow picture as integers, keeping grey, alpha and 16 bits.
+    """A Pillow picture as integers, keeping grey, alpha and 16 bits, in its own colours.
 
-    Shape: uint8 or uint16 ``(H, W)`` for grey; uint8 ``(H, W, C)``, C 2 to 4, else, alpha last.
+    More than 16 bits become 16; CMYK and Lab become sRGB.
+
+    Shape: uint8 or uint16 ``(H, W)`` for grey; ``(H, W, C)``, C 2 to 4, else, alpha last.
     """
-    if picture.mode.startswith("I;16"):
-        return np.asarray(picture).astype(np.uint16)
-    if picture.mode.startswith(("I", "F")):
-        return _scale_to_8_bits(picture)
-    if picture.mode == "CMYK":
-        return np.asarray(_cmyk_to_rgb(picture))
-    grey = picture.mode in ("1", "L", "LA", "La")
-    mode = ("L" if grey else "RGB") + ("A" if picture.has_transparency_data else "")
-    return np.asarray(picture.convert(mode))
-
-
-def _cmyk_to_rgb(picture: Image.Image) -> Image.Image:
-    """Convert CMYK to sRGB, through the picture's own profile if that can be used."""
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
-        screen = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(picture, profile, screen, outputMode="RGB")
-        return converted or picture.convert("RGB")
-    except (KeyError, OSError, ImageCms.PyCMSError):
-        return picture.convert("RGB")
+    if depth.is_deep(picture):
+        return depth.to_16_bits(picture)
+    if picture.mode in ("CMYK", "LAB"):
+        return np.asarray(colour.to_screen(picture))
+    mode = "L" if picture.mode in colour.GREY else "RGB"
+    return np.asarray(picture.convert(mode + ("A" if picture.has_transparency_data else "")))
 
 
 def upright(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -166,8 +175,9 @@ def upright(array: np.ndarray, orientation: int) -> np.ndarray:
 def from_array(array: np.ndarray, like: Image.Image) -> Image.Image:
     """Undo `to_array`; the colour profile of ``like`` is kept."""
     picture = Image.fromarray(array)
-    if "icc_profile" in like.info and like.mode != "CMYK":  # a CMYK profile does not fit RGB
-        picture.info["icc_profile"] = like.info["icc_profile"]
+    if like.mode not in ("CMYK", "LAB"):  # whose profiles do not fit RGB
+        known = ("icc_profile", JPEG_KEY)
+        picture.info |= {key: like.info[key] for key in known if like.info.get(key)}
     return picture
 
 
@@ -203,30 +213,31 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 0) -> np.nda
 
 def save_picture(
     path: Path, picture: np.ndarray | Image.Image, text: dict[str, str] | None = None
-) -> None:
+) -> list[str]:
     """Write a picture in the format of its suffix; ``text`` goes into PNG files.
 
-    Raises `ImageError` for an unknown suffix, `OutputError` if the file cannot be written.
+    Returns what the format could not hold, as messages. Raises `ImageError` for an unknown suffix
+    or a picture that the format cannot hold at all, `OutputError` if the file cannot be written.
     """
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)
     format_ = check_format(path)
     try:
-        content = encode(picture, format_, text)
-    except (OSError, ValueError) as error:
+        fitting, lost = fit(picture, format_)
+        content = encode(fitting, format_, text)
+    except UNWRITABLE as error:
         raise ImageError(
             f"cannot write {path.name}: {error}", hint="use .png, which can store any picture"
         ) from error
+    check_written(path, content, picture.size)
     write_atomically(path, content)
+    return [f"{path}: {each}" for each in lost]
 
 
 def encode(picture: Image.Image, format_: str = "PNG", text: dict[str, str] | None = None) -> bytes:
     """A picture as the bytes of a file in one of Pillow's formats; ``text`` goes into PNG files."""
-    options = _save_options(picture, format_, text or {})
-    if format_ == "JPEG" and picture.mode not in ("RGB", "L"):
-        picture = Image.fromarray(to_rgb(picture))
     buffer = io.BytesIO()
-    picture.save(buffer, format_, **options)
+    picture.save(buffer, format_, **_save_options(picture, format_, text or {}))
     return buffer.getvalue()
 
 
@@ -237,20 +248,12 @@ def compress(picture: np.ndarray, quality: int = 80) -> bytes:
     return buffer.getvalue()
 
 
-def check_format(path: Path) -> str:
-    """The format of a suffix. Raises `ImageError` if no format can be written under it."""
-    format_ = Image.registered_extensions().get(path.suffix.lower())
-    if format_ is None or format_ not in Image.SAVE:
-        raise ImageError(f"cannot write {path.name}: unknown suffix", hint="use .png or .jpg")
-    return format_
-
-
 def _save_options(picture: Image.Image, format_: str, text: dict[str, str]) -> dict[str, object]:
     options: dict[str, object] = {}
     if profile := picture.info.get("icc_profile"):
         options["icc_profile"] = profile
     if format_ == "JPEG":
-        options |= {"quality": 95}
+        options |= picture.info.get(JPEG_KEY) or {"quality": 95}
     if format_ == "PNG" and text:
         chunk = PngImagePlugin.PngInfo()
         for key, value in text.items():

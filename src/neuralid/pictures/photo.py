@@ -15,10 +15,12 @@ from PIL import Image, ImageOps
 
 from ..core.errors import ImageError
 from ..core.files import write_atomically
-from . import png
+from . import depth, png
+from .formats import check_format
 from .images import (
+    MOST_BYTES,
     ORIENTATION,
-    check_format,
+    check_bytes,
     from_array,
     open_header,
     read_errors,
@@ -43,6 +45,7 @@ class Photo:
     orientation: int = 1  # the EXIF tag before the picture was turned upright
     array: np.ndarray | None = field(default=None, repr=False)  # where Pillow would lose depth
     content: bytes | None = field(default=None, repr=False)  # the file; None if in memory
+    loss: str | None = None  # what reading it took away from its colours, as a message
 
     @classmethod
     def read(cls, source: Source) -> Photo:
@@ -51,7 +54,7 @@ class Photo:
         Of a Pillow picture the frame it shows is taken, without its text, since it may have been
         edited. Arrays are uint8 or uint16, ``(H, W)`` for grey or ``(H, W, C)``, C 1 to 4, alpha
         last if C is 2 or 4. Raises `ImageError` if the source is missing, empty, truncated, not a
-        picture, or has more pixels than Pillow considers safe (89 million).
+        picture, larger than 600 MB, or has more pixels than Pillow considers safe (89 million).
         """
         if isinstance(source, Photo):
             return source
@@ -65,13 +68,15 @@ class Photo:
 
     @cached_property
     def pixels(self) -> np.ndarray:
-        """uint8 ``(H, W, 3)``, upright; transparency is blended with white."""
+        """sRGB, uint8 ``(H, W, 3)``, upright; transparency is blended with white."""
         with read_errors(self.name):
             return to_rgb(self.picture)
 
     @cached_property
     def exact(self) -> np.ndarray:
         """The pixel values as stored, upright, keeping grey, alpha and 16 bits.
+
+        They are colours of the profile. More than 16 bits become 16; CMYK and Lab become sRGB.
 
         Shape: uint8 or uint16 ``(H, W)`` for grey; ``(H, W, C)``, C 2 to 4, else, alpha last.
         """
@@ -120,33 +125,42 @@ def count_frames(picture: Image.Image) -> int:
     return int(getattr(picture, "n_frames", 1)) - bool(picture.info.get("default_image"))
 
 
-def save_exact(path: Path, array: np.ndarray, like: Image.Image) -> None:
-    """Write an array like `Photo.exact`; formats other than PNG get 8 bits per colour.
+def save_exact(
+    path: Path, array: np.ndarray, like: Image.Image, text: dict[str, str] | None = None
+) -> list[str]:
+    """Write an array like `Photo.exact`, with the colour profile of ``like``.
 
-    The colour profile of ``like`` is kept. Raises the same errors as `images.save_picture`.
+    ``text`` goes into PNG files. Returns what the format could not hold, as messages. Raises the
+    same errors as `images.save_picture`.
     """
     if array.dtype == np.uint16 and array.ndim == 3:
-        if check_format(path) == "PNG":
-            write_atomically(path, png.encode(array, like.info.get("icc_profile")))
-            return
-        array = to_8_bits(array)
-    save_picture(path, from_array(array, like))
+        format_ = check_format(path)
+        if format_ == "PNG":
+            write_atomically(path, png.encode(array, like.info.get("icc_profile"), text))
+            return []
+        lost = [f"{path}: {format_} holds only 8 bits a colour here"]
+        return lost + save_picture(path, from_array(depth.to_8_bits(array), like))
+    return save_picture(path, from_array(array, like), text)
 
 
-def to_8_bits(array: np.ndarray) -> np.ndarray:
-    """uint16 -> uint8, rounded; uint8 as it is."""
-    if array.dtype == np.uint8:
-        return array
-    return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def kind_of(photo: Photo) -> Image.Image:
+    """A photo's kind and colour profile, without its pixels: ``like`` of `save_exact`."""
+    like = Image.new(photo.picture.mode, (1, 1))
+    if photo.profile is not None:
+        like.info["icc_profile"] = photo.profile
+    return like
 
 
 def _from_content(content: bytes, name: str) -> Photo:
     picture = open_header(io.BytesIO(content))
     turned = int(picture.getexif().get(ORIENTATION, 1))
+    loss = depth.find_loss(picture, content)
+    depth.mark_unsigned(picture)
     picture.load()
     deep = png.decode(content) if png.is_deep(content[:26]) else None
     array = None if deep is None else upright(deep, turned)
-    return Photo(name, ImageOps.exif_transpose(picture), turned, array, content)
+    loss = loss if array is None else None
+    return Photo(name, ImageOps.exif_transpose(picture), turned, array, content, loss)
 
 
 def _from_picture(picture: Image.Image) -> Photo:
@@ -167,7 +181,7 @@ def _from_array(array: np.ndarray) -> Photo:
         )
     if array.ndim == 3 and shape[2] == 1:
         array = array[..., 0]
-    picture = Image.fromarray(np.ascontiguousarray(to_8_bits(array)))
+    picture = Image.fromarray(np.ascontiguousarray(depth.to_8_bits(array)))
     return Photo(name_of(array), picture, array=array)
 
 
@@ -175,12 +189,22 @@ def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
-        return Path(source).read_bytes()
-    content = source.read() if hasattr(source, "read") else None
+        with Path(source).open("rb") as file:
+            check_bytes(os.fstat(file.fileno()).st_size)
+            return _read(file)
+    content = _read(source) if hasattr(source, "read") else None
     if not isinstance(content, bytes):
         kind = type(source).__name__
         hint = "give a path, bytes, a file opened as binary, a Pillow picture or an array"
         raise ImageError(f"this {kind} is not a picture", hint=hint)
+    return content
+
+
+def _read(file: BinaryIO) -> bytes:
+    """All of a file, which may be a pipe. Raises `ValueError` if it is too large for a picture."""
+    content = file.read(MOST_BYTES + 1)
+    if isinstance(content, bytes):
+        check_bytes(len(content))
     return content
 
 

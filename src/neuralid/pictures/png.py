@@ -1,5 +1,7 @@
 """PNG with 16 bits per colour, which Pillow reads as 8 and cannot write (PNG specification, 2003).
 
+Text is ASCII: recipes and latents are written so.
+
 Shape: uint16 ``(H, W, C)``, C 2 (grey and alpha), 3 or 4.
 """
 
@@ -37,8 +39,10 @@ def decode(content: bytes) -> np.ndarray | None:
     return np.ascontiguousarray(values[..., order])
 
 
-def encode(image: np.ndarray, profile: bytes | None = None) -> bytes:
-    """A picture, with its colour profile, as the bytes of a PNG file."""
+def encode(
+    image: np.ndarray, profile: bytes | None = None, text: dict[str, str] | None = None
+) -> bytes:
+    """A picture, with its colour profile and text, as the bytes of a PNG file."""
     height, width, channels = image.shape
     rows = image.astype(">u2").view(np.uint8).reshape(height, -1)
     filtered = np.full((height, 1 + rows.shape[1]), UP, np.uint8)
@@ -46,8 +50,10 @@ def encode(image: np.ndarray, profile: bytes | None = None) -> bytes:
     filtered[1:, 1:] = rows[1:] - rows[:-1]  # modulo 256, as specified
     header = struct.pack(">IIBBBBB", width, height, 16, COLOUR_TYPES[channels], 0, 0, 0)
     named = b"" if profile is None else _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(profile))
+    words = [_chunk(b"tEXt", f"{key}\0{value}".encode()) for key, value in (text or {}).items()]
     pixels = _chunk(b"IDAT", zlib.compress(filtered.tobytes()))
-    return SIGNATURE + _chunk(b"IHDR", header) + named + pixels + _chunk(b"IEND", b"")
+    start = SIGNATURE + _chunk(b"IHDR", header) + named
+    return start + b"".join(words) + pixels + _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

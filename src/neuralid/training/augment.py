@@ -14,6 +14,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 from ..core.errors import ConfigError
 from ..models.recipe import Recipe
 from ..models.share import WHOLE, Share
+from ..models.stored import check_tensors
 
 ADAPTED = 500_000  # pictures in which the probability could go from 0 to 1
 SIGN_STEP = 0.05  # how far the running mean of signs moves towards that of a step
@@ -79,6 +81,12 @@ class Augmentation:
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"probability": self.probability, "sign": self.sign}
+
+    def check(self, values: Any) -> None:
+        """Raise `ValueError` unless ``values`` are what `state_dict` could have given."""
+        check_tensors(self.state_dict(), values)
+        if not 0 <= float(values["probability"]) <= 1 or not -1 <= float(values["sign"]) <= 1:
+            raise ValueError("the augmentation's state is out of range")
 
     def load_state_dict(self, values: Mapping[str, Tensor]) -> None:
         self.probability.copy_(values["probability"])

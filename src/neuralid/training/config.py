@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.checks import check_range
 from ..core.errors import ConfigError
+from ..core.jsontext import build, take
 from ..models.recipe import RECIPES, Recipe
 
 
@@ -41,5 +42,7 @@ class TrainConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        return cls(**{**values, "recipe": Recipe(**values["recipe"])})
+    def from_dict(cls, values: Any) -> TrainConfig:
+        """From what `to_dict` gave, or JSON holds. Raises `ValueError` or `ConfigError`."""
+        given = take(values, dict[str, Any], "'train'")
+        return build(cls, given, recipe=build(Recipe, given.get("recipe")))

@@ -15,8 +15,9 @@ from ..core.errors import TrainingError
 from .batches import Batches
 from .config import TrainConfig
 from .distributed.world import World
+from .recording import Recorder
 from .state import TrainState
-from .step import Engine, passes, train_step
+from .step import Engine, passes
 
 ROLLBACKS = 3  # times a run that diverges goes back, each time to half the learning rates
 LOOK = 16  # steps from one look at the losses to the next, where a look makes the device wait
@@ -50,6 +51,7 @@ def train_loop(
     go_back: Callable[[], None],
     should_stop: Callable[[], bool],
     world: World | None = None,
+    on_message: Callable[[str], None] = lambda message: None,
 ) -> None:
     """Train until ``config.kimg`` thousand pictures were shown or ``should_stop()``.
 
@@ -57,18 +59,18 @@ def train_loop(
     state in which every number is finite. A loss or a number in the state that is not makes
     ``go_back()`` put the last such state back, with lower learning rates; a `TrainingError` if
     that was done `ROLLBACKS` times. On a CPU ``on_step`` hears of every step, elsewhere of every
-    16 together.
+    16 together. There steps are recorded; should that fail, ``on_message`` says so.
     """
     world = world or World()
     total, interval = round(config.kimg * 1000), round(config.snapshot * 1000)
     every = LOOKS.get(device_of(state.generator).type, LOOK)
-    engine = Engine.start(state, config, precision, world)
+    recorder = Recorder.start(Engine.start(state, config, precision, world), on_message)
     look, saved = _Look(world, total), -1
     stop = world.any(should_stop())
     while state.images < total and not stop:
         look.begin()
         batch = list(passes(state, batches, config, world))
-        look.add(train_step(state, batch, engine), config.batch)
+        look.add(recorder.train_step(state, batch), config.batch)
         before = state.images
         state.images += config.batch
         state.step += 1
@@ -87,6 +89,7 @@ def train_loop(
         if not good:
             _check_rollbacks(state)
             go_back()
+            recorder.forget()
             saved = -1
         elif save:
             on_snapshot(state)

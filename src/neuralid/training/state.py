@@ -14,10 +14,15 @@ from ..models.building import build_discriminator, build_generator
 from ..models.config import ModelConfig
 from ..models.network import DiscriminatorNetwork, GeneratorNetwork
 from ..models.recipe import Recipe
+from ..models.stored import check_tensors
+from .adam import Adam
 from .augment import Augmentation
 from .config import TrainConfig
 
-COUNTS = ("step", "images", "rollbacks", "warmup")
+# Of each count the largest that is believed.
+COUNTS = {"step": 1 << 40, "images": 1 << 40, "rollbacks": 64, "warmup": 1 << 40}
+NETWORKS = ("generator", "discriminator", "average")
+OPTIMIZERS = ("optimizer_g", "optimizer_d")
 WARMUP = 5000  # pictures in which a new discriminator catches up with a trained generator
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -70,12 +75,28 @@ class TrainState:
         return {**parts, **{name: getattr(self, name) for name in COUNTS}}
 
     def unpack(self, values: dict[str, Any]) -> None:
-        """Take over the state `pack` gave."""
-        for name, part in self._parts().items():
-            if name in values or name != "augmentation":  # which checkpoints had not always
-                part.load_state_dict(values[name])
-        self.step, self.images = values["step"], values["images"]
-        self.rollbacks, self.warmup = values.get("rollbacks", 0), values.get("warmup", 0)
+        """Copy the state that `pack` gave, from anywhere, once all of it was looked at.
+
+        Raises `ValueError`, and changes nothing, unless all is of this state's shapes and types,
+        and its numbers are in range.
+        """
+        counts = {name: _count(name, values) for name in COUNTS}
+        networks = {name: getattr(self, name) for name in NETWORKS}
+        for name, network in networks.items():
+            check_tensors(network.state_dict(), values.get(name))
+        adams = {name: Adam.of(getattr(self, name), values.get(name)) for name in OPTIMIZERS}
+        changes = values.get("augmentation")  # which checkpoints had not always
+        if changes is not None:
+            self.augmentation.check(changes)
+
+        # From here on nothing can fail.
+        for name, network in networks.items():
+            network.load_state_dict(values[name])
+        for adam in adams.values():
+            adam.load()
+        if changes is not None:
+            self.augmentation.load_state_dict(changes)
+        vars(self).update(counts)
 
     def is_finite(self) -> bool:
         """Whether every number in it is; waits for the device."""
@@ -101,22 +122,28 @@ class TrainState:
             return 0.5 ** (batch / half_life)
         return min(recipe.ema, (1 + self.step) / (10 + self.step))
 
+    @property
+    def both_learn(self) -> bool:
+        """Whether the generator learns, too: a new discriminator learns alone at first."""
+        return self.images >= self.warmup
+
     @torch.no_grad()
-    def update_average(self, decay: float) -> None:
-        """Move the average towards the generator, its running statistics too."""
+    def update_average(self, part: float | Tensor) -> None:
+        """Move the average part of the way to the generator, its running statistics too.
+
+        ``part`` is a number from 0 to 1, or such a tensor ``()`` on the device.
+        """
         pairs = zip(
             self.average.state_dict().values(), self.generator.state_dict().values(), strict=True
         )
         for mean, value in pairs:
             if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
+                mean.lerp_(value, part)
             else:
                 mean.copy_(value)
 
     def _parts(self) -> dict[str, Any]:
-        networks = ("generator", "discriminator", "average")
-        names = (*networks, "optimizer_g", "optimizer_d", "augmentation")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*NETWORKS, *OPTIMIZERS, "augmentation")}
 
 
 def _place(network: Network, device: torch.device) -> Network:
@@ -132,6 +159,14 @@ def _adam(
 ) -> torch.optim.Adam:
     betas = recipe.beta1**correction, recipe.beta2**correction
     return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
+
+
+def _count(name: str, values: dict[str, Any]) -> int:
+    """One of the `COUNTS`; the last two were not always there."""
+    count = values.get(name, 0 if name in ("rollbacks", "warmup") else None)
+    if type(count) is not int or not 0 <= count <= COUNTS[name]:
+        raise ValueError(f"'{name}' is not a count")
+    return count
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:

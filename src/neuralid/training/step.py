@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..core.device import autocast, device_of
+from ..core.device import autocast, device_of, send
 from ..latents.latent import draw_noise_batch
 from ..models.recipe import Recipe
 from .augment import Augmentation
@@ -23,7 +23,7 @@ from .distributed.world import World
 from .losses import discriminator_loss, generator_loss, r1_penalty
 from .state import TrainState
 
-DRAWING, DISCRIMINATOR, GENERATOR = range(3)  # what random numbers of a pass are for
+USES = DRAWING, DISCRIMINATOR, GENERATOR = range(3)  # what random numbers of a pass are for
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class Pass:
 
     def rng(self, use: int) -> torch.Generator:
         """Where dropout and augmentation draw from, on its device: a function of the pass."""
-        rng = torch.Generator(self.real.device)
-        return rng.manual_seed((self.seed + use) % (1 << 63))
+        return torch.Generator(self.real.device).manual_seed(self.rng_seed(use))
+
+    def rng_seed(self, use: int) -> int:
+        return (self.seed + use) % (1 << 63)
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,16 @@ class Engine:
     recipe: Recipe
     precision: str
     world: World
+    moved: Tensor | None = None  # how far the average moves, if that is kept on the device
 
     @classmethod
     def start(cls, state: TrainState, config: TrainConfig, precision: str, world: World) -> Engine:
         generator, discriminator = map(world.wrap, (state.generator, state.discriminator))
         return cls(generator, discriminator, config.recipe, precision, world)
+
+    def is_penalised(self, state: TrainState) -> bool:
+        """Whether R1 is due in this step; it is lazy, as in StyleGAN2 (Karras 2020, appendix B)."""
+        return self.recipe.r1 > 0 and state.step % self.recipe.r1_interval == 0
 
 
 def passes(
@@ -67,12 +74,12 @@ def passes(
     noise = draw_noise_batch(config.batch, state.generator.config, config.seed, state.step)
     for first in range(0, config.batch, together):
         start = first + world.rank * mine
-        real = batches.after(state.images + start, mine).to(device)
+        real = batches.after(state.images + start, mine)
         yield Pass(
-            real.contiguous(memory_format=torch.channels_last),
-            noise[start : start + mine].to(device),
+            send(real, device).contiguous(memory_format=torch.channels_last),
+            send(noise[start : start + mine], device),
             _seed(config.seed, state.step, first),
-            noise[first : first + together].to(device) if world.size > 1 else None,
+            send(noise[first : first + together], device) if world.size > 1 else None,
         )
 
 
@@ -81,13 +88,13 @@ def train_step(state: TrainState, batch: Sequence[Pass], engine: Engine) -> Tens
 
     Returns the two losses and D's mean outputs, ``(4,)``, of this process's pictures.
     """
-    recipe, told = engine.recipe, []
+    told = []
     state.generator.track(torch.cat([_noise_of_all(part) for part in batch]))
     # One pass draws fakes once for both networks; several have no room for all their graphs.
     once = len(batch) == 1
 
     # Train the discriminator on real and fake in one batch.
-    penalised = recipe.r1 > 0 and state.step % recipe.r1_interval == 0
+    penalised = engine.is_penalised(state)
     state.discriminator.requires_grad_(True)
     state.optimizer_d.zero_grad(set_to_none=True)
     for part in batch:
@@ -114,11 +121,12 @@ def train_step(state: TrainState, batch: Sequence[Pass], engine: Engine) -> Tens
             loss = _loss_g(state, part, fake, engine)
             (loss / len(batch)).backward()
         losses.append(loss.detach())
-    if state.images >= state.warmup:
+    if state.both_learn:
         state.optimizer_g.step()
 
     # Update the average.
-    state.update_average(state.average_decay(recipe, images))
+    moved = 1 - state.average_decay(engine.recipe, images) if engine.moved is None else engine.moved
+    state.update_average(moved)
     return torch.stack([loss_d, torch.stack(losses).mean(), on_real, on_fake])
 
 
@@ -142,7 +150,6 @@ def _loss_d(
     loss = discriminator_loss(on_real, on_fake, recipe.real_label)
     values = torch.stack([loss.detach(), *_outputs(on_real.detach(), on_fake.detach())])
     if penalised:
-        # R1 is lazy, as in StyleGAN2 (Karras 2020, appendix B).
         loss = loss + recipe.r1 * recipe.r1_interval * r1_penalty(on_real, real)
     return loss, values
 

@@ -37,10 +37,12 @@ from .reader import count_steps, read, train_reader
 
 INVERTED = 2048  # faces the linear model sees, at most
 RIDGE = 0.03  # of the linear model, in units of its inputs' mean variance
+ON_GPU = 8  # times as many faces are inverted together there
 MEASURED = 192  # drawn faces that effects are measured on
 FARTHEST = 1.2  # longest step tried, in distances of drawn latents from their mean
 
 Report = Callable[[int, int], None]
+_Ways = tuple[Coordinates | Whitening, Encoder | LayerEncoder | None, PerceptualNetwork | None]
 
 
 def find_directions(
@@ -115,36 +117,52 @@ class _Work:
 
 def _invert_faces(
     drawer: Drawer,
-    ways: tuple[Coordinates | Whitening, Encoder | LayerEncoder | None, PerceptualNetwork | None],
+    ways: _Ways,
     faces: np.ndarray,
     precision: str,
     work: _Work,
 ) -> Tensor | None:
     """The faces' latents: ``(n, *L)``."""
-    coordinates, encoder, perceptual = ways
-    config = InvertConfig("fast") if encoder is not None else InvertConfig(steps=20)
     parts = []
     together = _count_together(drawer)
     for start in range(0, len(faces), together):
         targets = to_tensor(faces[start : start + together])
-        found = invert(
-            drawer,
-            targets,
-            config,
-            coordinates=coordinates,
-            encoder=encoder,
-            perceptual=perceptual,
-            precision=precision,
-        )
-        parts.append(found.latents)
+        parts.append(_invert(drawer, ways, targets, precision))
         if not work.step():
             return None
     return torch.cat(parts)
 
 
+@torch.no_grad()
+def _guess(encoder: LayerEncoder, eyes: PerceptualNetwork, faces: Tensor) -> Tensor:
+    """Latents ``(n, *L)`` as an encoder of layers guesses them."""
+    faces = faces.to(device_of(encoder))
+    found: Tensor = encoder(faces, eyes(faces)[-1])
+    return found.cpu()
+
+
+def _invert(drawer: Drawer, ways: _Ways, faces: Tensor, precision: str) -> Tensor:
+    """Latents ``(n, *L)``: a guess where that is good enough for a line through thousands."""
+    coordinates, encoder, perceptual = ways
+    if isinstance(encoder, LayerEncoder) and perceptual is not None:
+        return _guess(encoder, perceptual, faces)
+    config = InvertConfig("fast") if encoder is not None else InvertConfig(steps=20)
+    found = invert(
+        drawer,
+        faces,
+        config,
+        coordinates=coordinates,
+        encoder=encoder,
+        perceptual=perceptual,
+        precision=precision,
+    )
+    return found.latents
+
+
 def _count_together(drawer: Drawer) -> int:
-    """How many faces are inverted at a time."""
-    return architecture(drawer.config.architecture).inverting.together
+    """How many faces are inverted at a time: more where a batch costs little more than a face."""
+    more = 1 if device_of(drawer).type == "cpu" else ON_GPU
+    return more * architecture(drawer.config.architecture).inverting.together
 
 
 def _regress(latents: Tensor, labels: Tensor, coordinates: Coordinates | Whitening) -> Tensor:
@@ -155,10 +173,10 @@ def _regress(latents: Tensor, labels: Tensor, coordinates: Coordinates | Whiteni
 
     Shape: ``(N, *L)``, ``(N, K)`` -> ``(K, D)``.
     """
-    if isinstance(coordinates, Coordinates):
-        even = latents.flatten(1).double() @ coordinates.to_even.double()
-        return (_ridge(even, labels) @ coordinates.to_latent.double()).float()
     way = coordinates.to(latents.device)
+    if isinstance(way, Coordinates):
+        even = latents.flatten(1).double() @ way.to_even.double()
+        return (_ridge(even, labels) @ way.to_latent.double()).float()
     shared = way.whiten(latents).mean(1).double()
     one = (_ridge(shared, labels) @ way.to_latent.double()).float()
     return one.repeat(1, latents.shape[1])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -19,6 +20,8 @@ KEPT = 3
 _NAME = re.compile(r"checkpoint-(\d{9,})\.pt")
 # Then the digest of all before it, in hex. torch.load ignores the end of a file.
 _SEAL = b"\nsha256 "
+_DIGITS = 64
+_BLOCK = 1 << 20  # bytes read at a time
 
 
 def save_checkpoint(folder: Path, images: int, values: dict[str, Any]) -> Path:
@@ -50,7 +53,7 @@ def keep_newest(folder: Path) -> None:
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint's checksum matches its content."""
     try:
-        return _read_sealed(path) is not None
+        return path.is_file() and _is_sealed(path)
     except OSError:
         return False
 
@@ -67,13 +70,23 @@ def checkpoints(folder: Path) -> list[Path]:
     return [path for match, path in sorted(found, key=lambda pair: int(pair[0][1]))]
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a checkpoint; 0 if it is a link to nothing."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def load_checkpoint(
     folder: Path,
-    device: torch.device,
     accept: Callable[[dict[str, Any]], None],
     on_damaged: Callable[[Path], None] = lambda path: None,
 ) -> bool:
     """Give ``accept`` the newest checkpoint that can be read and that it takes without an error.
+
+    ``accept`` looks at all of it before it copies anything: whoever made the file may have put
+    anything in it.
 
     ``on_damaged`` is called for each one that fails. Returns False if there are no checkpoints;
     raises `TrainingError` if there are some but none can be read.
@@ -82,7 +95,7 @@ def load_checkpoint(
     for path in reversed(found):
         # A damaged file makes torch raise almost anything; so does another program's.
         try:
-            accept(read_checkpoint(path, device))
+            accept(read_checkpoint(path))
             return True
         except Exception:
             on_damaged(path)
@@ -94,16 +107,31 @@ def load_checkpoint(
     return False
 
 
-def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """What `save_checkpoint` was given. A damaged file raises `ValueError`, or what torch does."""
-    values = _read_sealed(path)
-    if values is None:
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` was given, on the CPU, mapped from the file: copy what is kept.
+
+    A damaged file raises `ValueError`, or what torch does. Mapped tensors cannot reach beyond the
+    file, whatever it says of their sizes, and take no memory that it does not have.
+    """
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is not a plain file")
+    if not _is_sealed(path):
         raise ValueError("the checksum does not match the content")
-    return dict(torch.load(io.BytesIO(values), map_location=device, weights_only=True))
+    return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
 
 
-def _read_sealed(path: Path) -> bytes | None:
-    """What was sealed; None if the checksum does not match it."""
-    values, seal, digest = path.read_bytes().rpartition(_SEAL)
-    sound = bool(seal) and hashlib.sha256(values).hexdigest().encode() == digest
-    return values if sound else None
+def _is_sealed(path: Path) -> bool:
+    """Whether a plain file ends in the checksum of what comes before."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END) - len(_SEAL) - _DIGITS
+        file.seek(max(end, 0))
+        return file.read() == _SEAL + _digest(file, end)
+
+
+def _digest(file: BinaryIO, end: int) -> bytes:
+    """SHA-256 of the file up to there, in hex."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    for start in range(0, end, _BLOCK):
+        digest.update(file.read(min(_BLOCK, end - start)))
+    return digest.hexdigest().encode()

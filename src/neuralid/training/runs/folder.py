@@ -15,12 +15,17 @@ from ...core.errors import OutputError, TrainingError
 from ...core.files import (
     make_folder,
     one_line_errors,
+    open_here,
+    read_at_most,
     remove_unfinished,
     sync_folder,
     write_atomically,
 )
+from ...core.jsontext import parse_object
 from ...core.locks import Held, locked
 from .records import Record
+
+MOST_OPTIONS = 1_000_000  # bytes of options.json; ours have hundreds
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Run:
         wanted = json.loads(json.dumps(options))
         for _, folder in sorted(_numbered(out), reverse=True):
             try:
-                stored = json.loads((folder / "options.json").read_text())
+                stored = cls(folder)._parse_options()
                 launch = stored["launch"]
                 ours = launch["name"] == name and launch["time"] >= since
                 if ours and all(stored[key] == wanted[key] for key in wanted):
@@ -105,11 +110,15 @@ class Run:
     def read_options(self) -> dict[str, Any]:
         """Raises `TrainingError` if the file is missing or damaged."""
         try:
-            return dict(json.loads((self.folder / "options.json").read_text()))
+            return self._parse_options()
         except (OSError, ValueError) as error:
             raise TrainingError(
                 f"{self.folder}/options.json cannot be read: {error}", hint="start a new run"
             ) from error
+
+    def _parse_options(self) -> dict[str, Any]:
+        """Raises `OSError` or `ValueError`."""
+        return parse_object(read_at_most(self.folder / "options.json", MOST_OPTIONS))
 
     @property
     def log_path(self) -> Path:
@@ -118,12 +127,14 @@ class Run:
     def log(self, record: Record) -> None:
         """Append one line to log.jsonl, then call the listeners with the record.
 
-        It first ends a line that was cut short, by a kill or a full disk.
+        It first ends a line that was cut short, by a kill or a full disk. A link is not followed.
         """
         path = self.log_path
         line = json.dumps(record.to_json()).encode() + b"\n"
-        with one_line_errors(path), path.open("ab+") as file:
-            file.write(line if _ends_a_line(file) else b"\n" + line)
+        with one_line_errors(path):
+            handle = open_here(path, os.O_RDWR | os.O_APPEND)
+            with os.fdopen(handle, "ab+") as file:
+                file.write(line if _ends_a_line(file) else b"\n" + line)
         for hear in self.listeners:
             hear(record)
 

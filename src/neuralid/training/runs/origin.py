@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from ...core.errors import NeuralidError, TrainingError
-from ...core.files import write_atomically
+from ...core.jsontext import build
+from ...core.tensors import open_tensors, save_tensors
+from ...models.building import check_size, empty_discriminator, empty_generator
 from ...models.config import ModelConfig
+from ...models.stored import check_shapes, check_tensors
 from ...weights import file_id, find_weights, load_weights
 from .checkpoint import load_checkpoint
 from .folder import Run
@@ -51,8 +52,9 @@ def read_origin(path: Path) -> Origin:
     if path.is_dir():
         return _read_run(Run(path))
     loaded = load_weights(path)
-    tensors = read_discriminator(path, loaded.id)
-    return Origin(loaded.description.model, {**loaded.generator.state_dict()}, tensors)
+    model = loaded.description.model
+    tensors = read_discriminator(path, loaded.id, model)
+    return Origin(model, {**loaded.generator.state_dict()}, tensors)
 
 
 def save_discriminator(weights: Path, tensors: Mapping[str, Tensor]) -> Path:
@@ -65,18 +67,23 @@ def save_discriminator(weights: Path, tensors: Mapping[str, Tensor]) -> Path:
         for name, tensor in tensors.items()
     }
     path = _training_file(weights)
-    write_atomically(path, save(halves, metadata={_ID: file_id(weights)}))
+    save_tensors(path, halves, {_ID: file_id(weights)})
     return path
 
 
-def read_discriminator(weights: Path, weights_id: str) -> dict[str, Tensor] | None:
-    """The discriminator beside weights; None if there is none, or that of other weights."""
+def read_discriminator(
+    weights: Path, weights_id: str, model: ModelConfig
+) -> dict[str, Tensor] | None:
+    """The discriminator beside weights; None if there is none, or not theirs, or a damaged one."""
+    wanted = empty_discriminator(model).state_dict()
     try:
-        with safe_open(_training_file(weights), framework="pt") as file:
-            if (file.metadata() or {}).get(_ID) != weights_id:
+        with open_tensors(_training_file(weights)) as file:
+            if file.texts.get(_ID) != weights_id:
                 return None
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError):
+            check_shapes(wanted, file.shapes)
+            found = file.read()
+        check_tensors(wanted, found, exact=False)
+    except (OSError, ValueError):
         return None
     return {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
 
@@ -88,14 +95,20 @@ def _training_file(weights: Path) -> Path:
 def _read_run(run: Run) -> Origin:
     found: list[Origin] = []
     try:
-        model = ModelConfig(**run.read_options()["model"])
-        there = load_checkpoint(
-            run.folder,
-            torch.device("cpu"),
-            lambda values: found.append(Origin(model, values["average"], values["discriminator"])),
-        )
-    except (KeyError, TypeError, NeuralidError) as error:
+        model = build(ModelConfig, run.read_options().get("model"))
+        check_size(model)
+        there = load_checkpoint(run.folder, lambda values: found.append(_origin(model, values)))
+    except (ValueError, NeuralidError) as error:
         raise TrainingError(f"{run.folder} is not a run to start from: {error}") from error
     if not there:
         raise TrainingError(f"{run.folder} has no checkpoint yet", hint="start from weights")
     return found[0]
+
+
+def _origin(model: ModelConfig, values: dict[str, Any]) -> Origin:
+    """Copies of the networks in a checkpoint. Raises `ValueError` if they are not the model's."""
+    networks = {"average": empty_generator(model), "discriminator": empty_discriminator(model)}
+    for name, network in networks.items():
+        check_tensors(network.state_dict(), values.get(name))
+    copies = [{key: tensor.clone() for key, tensor in values[name].items()} for name in networks]
+    return Origin(model, *copies)

@@ -9,6 +9,8 @@ from typing import Any
 
 from ...core.checks import check_range
 from ...core.errors import ConfigError, NeuralidError, TrainingError
+from ...core.jsontext import build, take
+from ...data.dataset import BY_NAME, BY_PATH, SPLITS
 from ...faces.config import CropConfig
 from ...latents.attributes import UTKFACE
 from ...models.architecture import architecture
@@ -37,6 +39,7 @@ class Plan:
     align: bool = False  # find each picture's face and frame it
     attributes: str = ""  # where directions come from: a list's path, or "utkface"
     from_weights: str = ""  # path of the weights or the run that the networks started from
+    split: str = BY_NAME  # how pictures for validation are chosen; new runs go by their paths
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -46,6 +49,8 @@ class Plan:
             )
         if self.max_images is not None:
             check_range("max_images", self.max_images, 1)
+        if self.split not in SPLITS:
+            raise ConfigError(f"no split '{self.split}'", hint=f"there are {', '.join(SPLITS)}")
         _check_architecture(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,15 +58,20 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Plan:
-        parts = {
-            "data": Path(values["data"]),
-            "model": ModelConfig(**values["model"]),
-            "crop": CropConfig(**values["crop"]),
-            "train": TrainConfig.from_dict(values["train"]),
-        }
+        """From what `to_dict` gave; other keys are passed over.
+
+        Raises `ValueError` for a missing key or a value of another type, and `ConfigError` for one
+        out of range.
+        """
         names = {f.name for f in fields(cls)}
         known = {name: value for name, value in values.items() if name in names}
-        return cls(**{**known, **parts})
+        parts = {
+            "data": Path(take(values.get("data"), str, "'data'")),
+            "model": build(ModelConfig, values.get("model")),
+            "crop": build(CropConfig, values.get("crop")),
+            "train": TrainConfig.from_dict(values.get("train")),
+        }
+        return build(cls, known, **parts)
 
 
 def new_plan(options: TrainOptions) -> Plan:
@@ -76,7 +86,8 @@ def new_plan(options: TrainOptions) -> Plan:
         "crop": CropConfig(**_of("crop", given)),
         "train": TrainConfig(**{"recipe": recipe_named(own), **_of("train", given)}),
     }
-    rest = {"name": fit_name(Path(given["data"]).stem), **_of("plan", given)}
+    name = fit_name(Path(given["data"]).stem)
+    rest = {"name": name, "split": _split(given), **_of("plan", given)}
     return Plan(**{**rest, **settings, "data": Path(given["data"])})
 
 
@@ -89,9 +100,10 @@ def fit_name(text: str) -> str:
 
 def resumed_plan(run: Run, options: TrainOptions) -> Plan:
     """The run's own plan, changed by ``options``; `ConfigError` names one that may not change."""
+    values = run.read_options()
     try:
-        stored = Plan.from_dict(run.read_options()).to_dict()
-    except (KeyError, TypeError, NeuralidError) as error:
+        stored = Plan.from_dict(values).to_dict()
+    except (ValueError, NeuralidError) as error:
         raise TrainingError(
             f"{run.folder}/options.json is damaged: {error}", hint="start a new run"
         ) from error
@@ -102,7 +114,10 @@ def resumed_plan(run: Run, options: TrainOptions) -> Plan:
         if not option.may_change and value != place[name]:
             _refuse(name, place[name])
         place[name] = value
-    return Plan.from_dict(stored)
+    try:
+        return Plan.from_dict(stored)
+    except ValueError as error:  # an option of another type, from Python
+        raise ConfigError(str(error)) from error
 
 
 def _model(given: dict[str, Any]) -> ModelConfig:
@@ -118,6 +133,22 @@ def _model(given: dict[str, Any]) -> ModelConfig:
                 hint=f"leave `{name}` out, or start from other networks",
             )
     return ModelConfig(**theirs)
+
+
+def _split(given: dict[str, Any]) -> str:
+    """How pictures for validation are chosen: as in the run that is started from, if it is one.
+
+    Networks must not be judged by pictures that they have seen.
+    """
+    origin = Path(given.get("from_weights", ""))
+    if "from_weights" not in given or not origin.is_dir():
+        return BY_PATH
+    try:
+        return Plan.from_dict(Run(origin).read_options()).split
+    except ValueError as error:
+        raise TrainingError(
+            f"{origin}/options.json is damaged: {error}", hint="start from its weights"
+        ) from error
 
 
 def _check_architecture(plan: Plan) -> None:

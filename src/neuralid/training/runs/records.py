@@ -6,13 +6,17 @@ another shape are skipped, and a value of the wrong type counts as unknown.
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from ...core import jsontext
+from ...core.files import read_at_most
+
+LARGEST = 1e15  # of a number in a line, so that sums of them are numbers too
+MOST_LOG = 256_000_000  # bytes; a run of months has a hundredth of them
 
 # Names of events.
 RESUMED = "resumed"  # the run continued from its checkpoint of that many pictures
@@ -169,11 +173,12 @@ _READERS: tuple[Callable[[dict[str, Any]], Record | None], ...] = (
 def read_records(path: Path) -> Iterator[Record]:
     """The records of a log.jsonl, in order.
 
-    Lines that are damaged or of no known kind are skipped; a missing file has none.
+    Lines that are damaged or of no known kind are skipped; a missing file has none, nor has what is
+    not a log at all: a device, or hundreds of megabytes.
     """
     try:
-        content = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        content = read_at_most(path, MOST_LOG).decode("utf-8", "replace")
+    except (OSError, ValueError):
         return
     for line in content.split("\n"):
         if (record := parse(line)) is not None:
@@ -183,28 +188,21 @@ def read_records(path: Path) -> Iterator[Record]:
 def parse(line: str) -> Record | None:
     """The record a line holds; None if it is damaged or of no known kind."""
     try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):
+        values = jsontext.parse_object(line)
+    except ValueError:
         return None  # such as the last line of a run that was killed while writing
-    if not isinstance(values, dict):
-        return None
     return next((found for read in _READERS if (found := read(values)) is not None), None)
 
 
 def number(value: Any) -> float | None:
-    """A finite number, or None for null, NaN, an infinity, and what is not a number at all."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        known = float(value)
-    except OverflowError:  # an integer with hundreds of digits
-        return None
-    return known if math.isfinite(known) else None
+    """A finite number, or None for null, NaN, what is absurdly large, and what is no number."""
+    sound = jsontext.fits(value, float) and abs(value) <= LARGEST
+    return float(value) if sound else None
 
 
 def text(value: Any) -> str | None:
     """A string, or None for anything else."""
-    return value if isinstance(value, str) else None
+    return value if jsontext.fits(value, str) else None
 
 
 def now() -> float:

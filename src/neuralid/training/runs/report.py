@@ -15,16 +15,18 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import ImageError
-from ...core.files import write_atomically
+from ...core.errors import ImageError, TrainingError
+from ...core.files import read_at_most, write_atomically
+from ...core.jsontext import parse_object, take
 from ...pictures import images
 from ..metrics import table as metrics
-from .folder import labelled_kimg
+from .folder import Run, labelled_kimg
 from .history import History, TimedTick, in_words
 from .records import Event, number
 
 NAME = "report.html"
 POINTS = 1000  # per curve, at most; those of a long run are averaged
+MOST_PAGE = 100_000_000  # bytes of a report that is read again for its pictures
 GRIDS = 60  # sample grids in the page, at most
 CURVES = ("loss_d", "loss_g", "d_real", "d_fake", "augment_p", "real_sign", "images_per_second")
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
@@ -114,6 +116,8 @@ def _grids(folder: Path) -> Iterator[dict[str, Any]]:
     """The sample grids, oldest first, as data URIs; each is compressed only once per run."""
     before = _read_grids(folder / NAME)
     for path in _thin(sorted(folder.glob("fakes*.png"))):
+        if not path.is_file():  # a pipe would be waited for
+            continue
         try:
             stat = path.stat()
             stamp = f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
@@ -140,18 +144,19 @@ def _data_uri(path: Path) -> str:
 def _read_grids(report: Path) -> dict[str, str]:
     """The pictures in the existing report, by stamp; none if it is missing or damaged."""
     try:
-        (text,) = _DATA.findall(report.read_text(encoding="utf-8"))
-        return {grid["stamp"]: grid["source"] for grid in json.loads(text)["grids"]}
-    except (OSError, ValueError, LookupError, TypeError):
+        page = read_at_most(report, MOST_PAGE).decode("utf-8")
+        (text,) = _DATA.findall(page)
+        grids = take(parse_object(text).get("grids"), list[dict[str, Any]])
+        return {take(g.get("stamp"), str): take(g.get("source"), str) for g in grids}
+    except (OSError, ValueError):
         return {}
 
 
 def _options(folder: Path) -> dict[str, Any]:
     try:
-        options = json.loads((folder / "options.json").read_text())
-    except (OSError, ValueError):
+        return Run(folder).read_options()
+    except TrainingError:
         return {}
-    return options if isinstance(options, dict) else {}
 
 
 def _inside(options: dict[str, Any], part: str) -> dict[str, Any]:

@@ -83,5 +83,7 @@ def _identify_pictures(
     now = {"count": len(faces.names), "names": hashlib.sha256(names).hexdigest()[:16]}
     before = resumed.read_options().get("pictures", now) if resumed else now
     if before != now:
-        say(f"these are not the {before.get('count')} pictures the run began with")
+        count = before.get("count") if isinstance(before, dict) else None
+        many = f"{count} " if isinstance(count, int) else ""
+        say(f"these are not the {many}pictures the run began with")
     return now

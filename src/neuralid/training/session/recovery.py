@@ -40,7 +40,6 @@ class Recovery:
         def load() -> bool:
             return load_checkpoint(
                 self.run.folder,
-                self.device,
                 self.state.unpack,
                 lambda path: self.say(f"{path.name} is damaged; going back to the one before"),
             )

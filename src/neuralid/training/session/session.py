@@ -90,6 +90,7 @@ class Session:
             go_back=self._go_back,
             should_stop=job.callbacks.should_stop,
             world=job.world,
+            on_message=job.say,
         )
 
     def _go_back(self) -> None:
@@ -140,4 +141,6 @@ def _mean(values: list[float | None]) -> float | None:
 
 def _batches(job: Job) -> Batches:
     config, faces = job.plan.train, job.faces
-    return Batches(faces.images, faces.training(), config.seed, config.mirror)
+    batches = Batches(faces.images, faces.training(), config.seed, config.mirror)
+    batches.place(job.device)
+    return batches

@@ -9,13 +9,16 @@ from pathlib import Path
 import torch
 
 from ...core.device import describe, pick_device, pick_precision
+from ...core.errors import TrainingError
 from ...core.home import cache_folder, check_cache
 from ...data.dataset import Dataset, load_dataset
 from ...faces.config import Frame
 from ...latents.attributes import Attributes, read_attributes
 from ...models.architecture import architecture
+from ...models.building import check_size
 from ..distributed.world import World, check_shares, join_world
 from ..options import TrainOptions
+from ..runs.checkpoint import checkpoints, size_of
 from ..runs.folder import Run
 from ..runs.plan import Plan, new_plan, resumed_plan
 from ..runs.tensorboard import check_installed, event_files
@@ -25,6 +28,7 @@ from .job import Job
 from .opening import find_run, hint_at_resume, lock_run, open_run
 from .session import Session, Trained
 
+SMALL = 500_000_000  # bytes of networks that are made without a look at the checkpoints
 SIZES_NAMED = 4  # up to this many face sizes are listed one by one
 
 
@@ -43,6 +47,7 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     out, say = Path(options.out), callbacks.on_message
     resumed = world.alone(lambda: find_run(options))
     plan = world.first(lambda: resumed_plan(resumed, options) if resumed else new_plan(options))
+    world.alone(lambda: _check_networks(plan, resumed))
     check_shares(plan.train, world.size, architecture(plan.model.architecture).group)
     if done := world.first(lambda: find_finished(resumed, plan, say) if resumed else None):
         return Trained(resumed.folder if resumed else out, done.weights, done.images)
@@ -50,6 +55,8 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     with ExitStack() as held:
         if device.type == "cuda":
             held.enter_context(torch.cuda.device(device))
+            # Sizes stay the same from step to step, so that trying kernels once pays.
+            held.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
         world.alone(lambda: lock_run(resumed, out, held))
         if not options.dry_run:
             world.alone(check_cache)
@@ -66,6 +73,24 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
             held.enter_context(event_files(run))
         job = Job(plan, run, faces, attributes, device, precision, callbacks, world)
         return Session(job).run_to_the_end(resuming)
+
+
+def _check_networks(plan: Plan, resumed: Run | None) -> None:
+    """Raise now if the networks are absurdly large, or too large to be in the run's checkpoints.
+
+    Small ones are left to the checkpoints' reader, which says more.
+    """
+    needed = 4 * check_size(plan.model)
+    found = checkpoints(resumed.folder) if resumed is not None else []
+    if not found or needed < SMALL:
+        return
+    largest = max(size_of(path) for path in found)
+    if largest < needed:
+        raise TrainingError(
+            f"the networks of {found[0].parent}/options.json take {needed / 1e6:.0f} MB, and its "
+            f"checkpoints have {largest / 1e6:.0f} MB",
+            hint="start a new run",
+        )
 
 
 def _pick_device(
@@ -86,6 +111,7 @@ def _read_faces(plan: Plan, workers: int | None, callbacks: Callbacks) -> Datase
         plan.crop,
         cache_folder() / "datasets",
         frame=Frame() if plan.align else None,
+        split=plan.split,
         max_images=plan.max_images,
         workers=workers,
         on_step=callbacks.loading,
