@@ -178,3 +178,13 @@ def test_a_finished_run_goes_on_where_there_is_more_to_do(
     assert neuralid.train(**options, licence="CC0").images == 24  # and is not done once more
     events = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
     assert sum(event.get("event") == "finished" for event in events) == 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="a file that nobody can read")
+def test_a_log_that_names_a_file_that_cannot_be_read_has_no_weights(
+    finished: Path, cache_folder: Path
+) -> None:
+    log, published = finished / "log.jsonl", cache_folder / "weights" / "f.safetensors"
+    assert str(published) in log.read_text()
+    log.write_text(log.read_text().replace(str(published), "/proc/self/mem"))
+    assert neuralid.train(out=finished.parent, resume="latest").weights == published

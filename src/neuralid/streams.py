@@ -44,6 +44,10 @@ def visible(text: str) -> str:
     if len(text) > LONGEST:
         cut = len(text) - LONGEST
         text = f"{text[: LONGEST - 300]}... ({cut} more characters) ...{text[-300:]}"
+    return _write_out(text)
+
+
+def _write_out(text: str) -> str:
     return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
@@ -60,7 +64,7 @@ def write_line(text: str, show: Callable[[NeuralidError], None]) -> None:
     if sys.stdout is None or _failed.get():
         return
     try:
-        text = visible(text) if is_stdout_terminal() else text
+        text = _write_out(text) if is_stdout_terminal() else text
         buffer = getattr(sys.stdout, "buffer", None)
         if buffer is None or os.name == "nt":
             encoding = sys.stdout.encoding or "utf-8"

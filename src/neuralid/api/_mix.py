@@ -130,7 +130,8 @@ def mix(
 ) -> Mixed:
     """See `Studio.mix`."""
     asked = check_request(inputs, layout, blending, scale)
-    model.check_room(layout.count(len(inputs)), scale, copies=4)
+    own = scale if asked.keep is None else 1.0  # a kept photo says how large its face is
+    model.check_room(layout.count(len(inputs)), own, copies=4)
     offset = _sum_directions(model, blending.attributes)
     layers = 0 if asked.style is None else _shape_layers(model)
     who = resolve(inputs, model, framing, config, asked.keep, on_step)

@@ -59,10 +59,19 @@ def find_finished(run: Run, plan: Plan, say: Callable[[str], None]) -> Finished 
     end, path = ends[-1], Path(text(ends[-1].facts.get(_WEIGHTS)) or "")
     kimg = end.kimg or 0.0
     asks_more = any(getattr(plan, n) != end.facts.get(n, "") for n in _MADE_AT_THE_END)
-    if asks_more or plan.train.kimg > kimg or not path.is_file():
+    there = _id_of(path)
+    if asks_more or plan.train.kimg > kimg or there is None:
         return None
     say(f"{run.folder} is finished, after {kimg:g} kimg; a larger `kimg` goes on")
-    is_own = file_id(path) == end.facts.get(_ID)
+    is_own = there == end.facts.get(_ID)
     if not is_own:
         say(f"{path} is another run's by now; the weights in the run's folder are its own")
     return Finished(path if is_own else None, round(kimg * 1000))
+
+
+def _id_of(path: Path) -> str | None:
+    """The id of weights; None if there are none, or none to be read: a log may name any file."""
+    try:
+        return file_id(path) if path.is_file() else None
+    except (OSError, ValueError):
+        return None
