@@ -335,14 +335,14 @@ def test_an_unreadable_file_among_several_is_that_files_failure(
     three: list[Path], tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Typer would ask `os.access` and refuse all; root may read everything."""
-    read = Path.read_bytes
+    opened = Path.open
 
-    def refused(self: Path) -> bytes:
+    def refused(self: Path, *how: Any, **more: Any) -> Any:
         if self.name == "bad.png":
             raise PermissionError(13, "Permission denied", str(self))
-        return read(self)
+        return opened(self, *how, **more)
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(Path, "open", refused)
     monkeypatch.setattr("os.access", lambda *_, **__: False)
     result = run("upscale", *three, *NEAREST)
     assert result.exit_code == 1

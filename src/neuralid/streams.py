@@ -34,7 +34,7 @@ def sizes_of_none() -> list[str]:
 
 
 def visible(text: str) -> str:
-    """A message in one line that does to a terminal nothing but show: files and names are in it.
+    r"""A message in one line that does to a terminal nothing but show: files and names are in it.
 
     Control characters are written out, and a very long text loses its middle.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +31,9 @@ from ._options import (
 from ._places import check_film, check_not_inputs, check_picture, check_sides
 from ._show import list_faces, print_paths, save_frames
 from ._tuned import check_tuned, save_tuned
+
+if TYPE_CHECKING:
+    from ..api.results import Mixed
 
 
 def mix(
@@ -169,12 +172,7 @@ def mix(
             fidelity=fidelity,
             on_step=on_step,
         )
-    save_frames(show_crop, [result.frame])
-    if save_weights is not None:
-        result = replace(result, model=save_tuned(result.model, save_weights))
-    print_paths([result.save(place)])
-    if frames is None and place.suffix.lower() != ".png":
-        console.say(f"{place}: only PNG keeps the recipe and the latent")
+    _save(result, place, show_crop, save_weights)
 
 
 def _place(output: Path | None, is_film: bool) -> Path:
@@ -182,6 +180,16 @@ def _place(output: Path | None, is_film: bool) -> Path:
     place = output or free_name(Path(), "mix", ".gif" if is_film else ".png")
     (check_film if is_film else check_picture)(place)
     return place
+
+
+def _save(result: Mixed, place: Path, show_crop: Path | None, save_weights: Path | None) -> None:
+    """Write the result and what was asked for beside it, and print its path."""
+    save_frames(show_crop, [result.frame])
+    if save_weights is not None:
+        result = replace(result, model=save_tuned(result.model, save_weights))
+    print_paths([result.save(place)])
+    if result.frames is None and place.suffix.lower() != ".png":
+        console.say(f"{place}: only PNG keeps the recipe and the latent")
 
 
 def _attributes(given: list[str]) -> dict[str, float]:
