@@ -25,6 +25,7 @@ import torch
 
 from neuralid import weights
 from neuralid.core.device import pick_precision
+from neuralid.core.home import cache_folder
 from neuralid.core.memory import keep_freed_memory
 from neuralid.data.dataset import Dataset, load_dataset
 from neuralid.faces.config import CropConfig, Frame
@@ -143,7 +144,7 @@ def measure(options: argparse.Namespace) -> None:
         options.folder,
         known.model.size,
         CropConfig(**known.crop),
-        weights.cache_folder() / "datasets",
+        cache_folder() / "datasets",
         frame=Frame() if options.align else None,
     )
     print(f"{len(faces.names)} faces, {len(faces.validation())} of them held out", flush=True)

@@ -22,6 +22,7 @@ import torch
 
 import neuralid
 from neuralid import weights
+from neuralid.core.home import cache_folder
 from neuralid.data.dataset import load_dataset
 from neuralid.faces.config import CropConfig
 from neuralid.latents.latent import draw_latents
@@ -82,9 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     variants = {recipe.name: recipe for recipe in VARIANTS[options.architecture]}
 
-    data = load_dataset(
-        options.folder, options.size, CropConfig(), weights.cache_folder() / "datasets"
-    )
+    data = load_dataset(options.folder, options.size, CropConfig(), cache_folder() / "datasets")
     held_out = data.validation()
     faces = images.to_tensor(np.asarray(data.images[held_out]))
     photos = [options.folder / data.names[i] for i in held_out[:20]]

@@ -64,7 +64,7 @@ def test_training_data_that_is_none(tmp_path: Path, bad: dict[str, Path]) -> Non
     for path in bad.values():
         if path.is_file():
             path.rename(folder / path.name)
-    fails(run("train", "--data", folder), 1, "0 usable pictures", "4 could not be used")
+    fails(run("train", "--data", folder), 1, "0 usable pictures", "4 cannot be read")
 
 
 def outputs(command: str, photo: Path, tiny: Path, target: Path) -> list[object]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import signal
 
 import pytest
+from conftest import run
 from rich.console import Console
 
-from neuralid import console
+from neuralid import console, streams
 from neuralid.training.loop import Step
 
 
@@ -91,6 +93,30 @@ def test_file_names_are_not_taken_for_markup(monkeypatch: pytest.MonkeyPatch) ->
     stream = terminal(monkeypatch, False)
     console.say("[a].jpg: done")
     assert "[a].jpg" in stream.getvalue()
+
+
+def test_a_path_goes_to_stdout_while_a_bar_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rich would print it to the bar's console, so that a pipe gets nothing."""
+    terminal(monkeypatch, True)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with console.counting("enlarging") as on_step:
+        on_step(1, 3)
+        console.print_line("a [b] :100:.png")
+        on_step(2, 3)
+    assert capsys.readouterr().out == "a [b] :100:.png\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "-3", "", "²", "many"])
+def test_a_terminal_without_a_size_is_one_that_has_not_said(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("LINES", "24")
+    assert streams.sizes_of_none() == ["COLUMNS"]
+    assert run("--version").exit_code == 0
+    assert "COLUMNS" not in os.environ and os.environ["LINES"] == "24"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there are no hangups")

@@ -69,8 +69,9 @@ def test_the_second_time_nothing_is_read(
     monkeypatch.setattr(reading, "load_rgb", fail)
     again = load_dataset(face_folder, 28, CropConfig(), cache_folder)
     assert np.array_equal(first.images, again.images)
-    with pytest.raises(AssertionError):
+    with pytest.raises(DataError, match="0 usable") as error:
         load_dataset(face_folder, 28, CropConfig(rotation=5), cache_folder)
+    assert "a picture was read again" in str(error.value.hint)
 
 
 def test_a_damaged_cache_entry_is_made_again(face_folder: Path, cache_folder: Path) -> None:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from test_hostile import LONG, SMALL, STRANGE
 
 import neuralid
-from neuralid import console, weights
+from neuralid import console, streams, weights
 from neuralid.core.errors import LatentError, NeuralidError, WeightsError
 from neuralid.core.tensors import SEAL
 from neuralid.data.cache import open_entry
@@ -278,10 +278,10 @@ def test_files_too_large_for_a_picture_are_not_read(
 
 def test_text_from_files_shows_and_does_nothing_else() -> None:
     hostile = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egpj.\r\n\udcff"
-    shown = console.visible(hostile)
+    shown = streams.visible(hostile)
     assert shown.isprintable() and "owned" in shown and "\\x1b" in shown
-    assert console.visible("naïve 名前.jpg `scale`") == "naïve 名前.jpg `scale`"
-    long = console.visible("start " + "A" * 90_000 + " end")
+    assert streams.visible("naïve 名前.jpg `scale`") == "naïve 名前.jpg `scale`"
+    long = streams.visible("start " + "A" * 90_000 + " end")
     assert len(long) < 2000 and long.startswith("start") and long.endswith("end")
 
 

@@ -28,7 +28,7 @@ from neuralid.training.metrics.sets import RealFaces
 from neuralid.training.metrics.table import BEST, METRICS, Metric
 from neuralid.training.runs.folder import Run
 from neuralid.training.runs.history import History
-from neuralid.training.runs.records import Measured
+from neuralid.training.runs.records import FINISHED, Measured
 from neuralid.training.session.quality import BEST_NAME, Quality
 
 
@@ -196,6 +196,7 @@ def test_what_a_run_writes_of_its_quality(tiny: Path, trained: weights.Weights) 
     lines: list[dict[str, Any]] = [
         json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()
     ]
+    assert lines.pop()["event"] == FINISHED
     kinds = [next(k for k in ("floors", "metrics", "snapshot", "loss_d") if k in x) for x in lines]
     assert kinds == ["loss_d", "floors", "metrics", "snapshot"]
     measured = lines[2]["metrics"]

@@ -111,6 +111,7 @@ def test_a_new_discriminator_learns_alone_at_first(
     face_folder: Path, tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neuralid.training.state.WARMUP", 16)
+    monkeypatch.setattr("neuralid.training.session.finished.keep_newest", lambda folder: None)
     (tmp_path / KEPT).unlink()
     said: list[str] = []
     options: dict[str, Any] = {"recipe": "style", "snapshot": 0.008, "on_message": said.append}

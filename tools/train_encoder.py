@@ -17,6 +17,7 @@ from pathlib import Path
 
 from neuralid import weights
 from neuralid.core.device import pick_device, pick_precision
+from neuralid.core.home import cache_folder
 from neuralid.core.memory import keep_freed_memory
 from neuralid.data.dataset import load_dataset
 from neuralid.faces.config import CropConfig
@@ -70,7 +71,7 @@ def main() -> None:
     device = pick_device(options.device)
     loaded = weights.load_weights(options.weights)
     perceptual = perceptual_of(loaded, options.keep_perceptual)
-    size, cache = loaded.description.model.size, weights.cache_folder() / "datasets"
+    size, cache = loaded.description.model.size, cache_folder() / "datasets"
     data = load_dataset(options.faces, size, CropConfig(), cache)
     loaded.generator.to(device)
     coordinates = loaded.coordinates

@@ -30,15 +30,23 @@ from rich.progress import (
 from rich.text import Text
 from typer.core import TyperGroup
 
+from . import streams
 from .core.errors import NeuralidError
+from .core.explain import explain
+from .streams import visible
 
 _traceback_wanted = ContextVar("traceback_wanted", default=False)
 # Flags of the running command by parameter name; the names are the library's.
 _flags: ContextVar[dict[str, tuple[str, str]]] = ContextVar("flags", default={})  # noqa: B039
-LONGEST = 1500  # characters of a message
-# Controls, marks that turn the direction of text, line separators, and bytes that are no text.
-_UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+stderr = Console(
+    stderr=True,
+    highlight=False,
+    soft_wrap=True,
+    emoji=False,  # a file may be called :100:.png
+    _environ={k: v for k, v in os.environ.items() if k not in streams.sizes_of_none()},
+)
+_live: list[Progress] = []  # bars that are shown
 
 
 def is_first_process() -> bool:
@@ -55,31 +63,6 @@ def show_error(error: NeuralidError) -> None:
     stderr.print(f"[bold red]error:[/] {escape(visible(with_flags(str(error))))}")
     if error.hint:
         stderr.print(f"[cyan]hint:[/] {escape(visible(with_flags(error.hint)))}")
-
-
-def visible(text: str) -> str:
-    """A message in one line that does to a terminal nothing but show: files and names are in it.
-
-    Control characters are written out, and a very long text loses its middle.
-
-    >>> visible("\x1b[2Jgone\n")
-    '\\x1b[2Jgone\\n'
-    """
-    if len(text) > LONGEST:
-        cut = len(text) - LONGEST
-        text = f"{text[: LONGEST - 300]}... ({cut} more characters) ...{text[-300:]}"
-    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
-
-
-def print_line(text: str | os.PathLike[str]) -> None:
-    """Print a line on stdout: exactly, byte for byte, for programs; visibly on a terminal."""
-    line = os.fspath(text)
-    stream = sys.stdout
-    if stream.isatty():
-        line = visible(line)
-    stream.flush()
-    stream.buffer.write(os.fsencode(line) + b"\n")
-    stream.flush()
 
 
 def with_flags(text: str) -> str:
@@ -120,18 +103,52 @@ def say(text: str) -> None:
     stderr.print(escape(text))
 
 
+def print_line(text: str | os.PathLike[str]) -> None:
+    """Print a path or another result on stdout, at once; see `streams.write_line`.
+
+    If that fails, say so and print no more: the work goes on, since its results are files, and the
+    command ends with exit code 1.
+    """
+    bars = [bar for bar in _live if not bar.disable and streams.is_stdout_terminal()]
+    for bar in bars:  # a line of its own, not one that a bar is on
+        bar.stop()
+    streams.write_line(os.fspath(text), show_error)
+    for bar in bars:
+        bar.start()
+
+
 class OneLineErrors(TyperGroup):
-    """Turn a NeuralidError from any command into one line on stderr and its exit code."""
+    """Turn what a user can mend, from any command, into one line on stderr and its exit code.
+
+    That is a NeuralidError, and what ails the machine: no memory, no room on stdout, packages that
+    do not fit together.
+    """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        streams.begin()
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            streams.give_up_stdout(error, show_error)  # the help or the version, not a file
+            sys.exit(1)
 
     def invoke(self, ctx: Any) -> Any:
         _traceback_wanted.set(bool(ctx.params.get("traceback")))
+        if not _traceback_wanted.get():
+            streams.quiet_libraries()
         try:
-            return super().invoke(ctx)
-        except NeuralidError as error:
-            if _traceback_wanted.get():
+            result = super().invoke(ctx)
+        except Exception as error:
+            shown = explain(error)
+            if _traceback_wanted.get() or shown is None:
                 raise
-            show_error(error)
-            raise typer.Exit(error.exit_code) from error
+            show_error(shown)
+            raise typer.Exit(shown.exit_code) from error
+        if streams.stdout_failed():
+            raise typer.Exit(1)
+        return result
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         found = super().resolve_command(ctx, args)
@@ -145,25 +162,37 @@ class Failures:
 
     def __init__(self) -> None:
         self.count = 0
+        self._bugs: list[Exception] = []
 
     def attempt(self, name: str, do: Callable[[], None]) -> None:
         """Do something with one file; if it fails, show the error, so that others can go on."""
         try:
             do()
-        except NeuralidError as error:
+        except Exception as error:
             self(name, error)
 
     def __call__(self, name: str, error: Exception) -> None:
-        if not isinstance(error, NeuralidError) or _traceback_wanted.get():
+        """Show what went wrong with one file. A bug waits for `exit_if_any`."""
+        if isinstance(error, typer.Exit) or _traceback_wanted.get():
             raise error
         self.count += 1
-        show_error(error)
+        shown = explain(error)
+        if shown is None:
+            self._bugs.append(error)
+            shown = NeuralidError(f"{name}: {type(error).__name__}: {error}")
+        elif shown is not error:
+            shown = NeuralidError(f"{name}: {shown}", hint=shown.hint)
+        show_error(shown)
 
     def exit_if_any(self, total: int) -> None:
-        if self.count:
-            if total > 1:
-                say(f"{self.count} of {total} failed")
-            raise typer.Exit(1)
+        """Call this when all files are done. A bug keeps its traceback, which is raised here."""
+        if not self.count:
+            return
+        if total > 1:
+            say(f"{self.count} of {total} failed")
+        if self._bugs:
+            raise self._bugs[0]
+        raise typer.Exit(1)
 
 
 class RateColumn(ProgressColumn):
@@ -222,7 +251,8 @@ def _trainer(bar: Progress) -> Callable[..., None]:
     return on_step
 
 
-def _bar() -> Progress:
+@contextmanager
+def _bar() -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -231,7 +261,20 @@ def _bar() -> Progress:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     can_redraw = stderr.is_terminal and not stderr.is_dumb_terminal
-    return Progress(*columns, console=stderr, transient=True, expand=True, disable=not can_redraw)
+    bar = Progress(
+        *columns,
+        console=stderr,
+        transient=True,
+        expand=True,
+        disable=not can_redraw,
+        redirect_stdout=False,  # rich would send results to stderr
+    )
+    with bar:
+        _live.append(bar)
+        try:
+            yield bar
+        finally:
+            _live.remove(bar)
 
 
 @contextmanager

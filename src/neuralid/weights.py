@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -12,12 +11,12 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from torch import Tensor, nn
 
 from .core.errors import ConfigError, WeightsError
 from .core.files import make_folder, remove_unfinished
+from .core.home import cache_folder
 from .core.jsontext import build, parse_object, take
 from .core.locks import in_turn
 from .core.tensors import digest, open_tensors, save_tensors
@@ -171,8 +170,7 @@ def find_weights(name: str | Path | None = None) -> Path:
         path, hint = shipped, "the installation is damaged: reinstall neuralid"
     else:
         path = Path(name)
-        cached = weights_folder() / f"{name}.safetensors"
-        if not path.is_file() and path.name == str(name) and cached.is_file():
+        if not path.is_file() and (cached := _in_cache(str(name))) is not None:
             path = cached
         elif not path.exists() and str(name) == DEFAULT:
             path = shipped
@@ -181,6 +179,17 @@ def find_weights(name: str | Path | None = None) -> Path:
     if not path.exists():
         raise WeightsError(f"no weights '{name or DEFAULT}' at {path}", hint=hint)
     return path
+
+
+def _in_cache(name: str) -> Path | None:
+    """The weights of that name in the cache; None if there are none, or no cache."""
+    if Path(name).name != name:
+        return None
+    try:
+        path = weights_folder() / f"{name}.safetensors"
+        return path if path.is_file() else None
+    except (ConfigError, OSError):  # there is no home folder, or it is somebody else's
+        return None
 
 
 def publish(name: str, save_to: Callable[[Path], None]) -> Path:
@@ -199,12 +208,6 @@ def publish(name: str, save_to: Callable[[Path], None]) -> Path:
 def is_published(name: str) -> bool:
     """Whether the cache has weights called ``name``."""
     return (weights_folder() / f"{name}.safetensors").exists()
-
-
-def cache_folder() -> Path:
-    """``NEURALID_CACHE_DIR``, else the platform's user cache folder."""
-    named = os.environ.get("NEURALID_CACHE_DIR")
-    return Path(named) if named else platformdirs.user_cache_path("neuralid", appauthor=False)
 
 
 def weights_folder() -> Path:

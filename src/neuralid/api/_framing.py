@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from ..core.checks import check_range
-from ..core.errors import ImageError, NeuralidError
+from ..core.errors import ImageError
+from ..core.memory import memory_errors
 from ..faces import detect
 from ..faces.align import frame_crop, in_photo
 from ..faces.choose import Choice, choose_face
@@ -105,14 +106,19 @@ def find_all(sources: Sequence[Source], frame: Frame, on_failure: Failure | None
 def each_photo(
     sources: Sequence[Source], do: Callable[[Photo], None], on_failure: Failure | None
 ) -> None:
-    """Read each photo and do something with it; a failure raises or is reported."""
+    """Read each photo and do something with it; a failure raises or is reported.
+
+    Any error is one photo's, a bug too: the others are not to suffer.
+    """
     for source in sources:
+        name = name_of(source)
         try:
-            do(Photo.read(source))
-        except NeuralidError as error:
+            with memory_errors(name, hint="shrink it"):
+                do(Photo.read(source))
+        except Exception as error:
             if on_failure is None:
                 raise
-            on_failure(name_of(source), error)
+            on_failure(name, error)
 
 
 def stack_frames(framed: Sequence[Framed]) -> np.ndarray | None:

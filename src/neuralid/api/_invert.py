@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ def invert(
     together: bool,
     on_step: Report | None,
     on_failure: Failure | None,
+    on_result: Callable[[Inverted], None] | None,
 ) -> list[Inverted]:
     """See `Studio.invert`."""
     framed: list[Framed] = []
@@ -40,39 +41,65 @@ def invert(
         framed.append(frame_photo(photo, model.size, model.frame, framing, model.say))
 
     each_photo(photos, frame, on_failure)
-    return invert_framed(model, framed, config, on_step, joint=together)[0]
+    if not together:
+        return [*_invert_each(model, framed, config, on_step, on_result or (lambda _: None))]
+    found, _ = invert_framed(model, framed, config, on_step)
+    if on_result is not None:
+        for item in found:
+            on_result(item)
+    return found
 
 
 def invert_framed(
-    model: M,
-    framed: Sequence[Framed],
-    config: InvertConfig,
-    on_step: Report | None,
-    *,
-    joint: bool,
+    model: M, framed: Sequence[Framed], config: InvertConfig, on_step: Report | None
 ) -> tuple[list[Inverted], M]:
-    """Invert cropped photos in batches; then tune the generator to them, if the fidelity does.
+    """Invert cropped photos in batches; then tune one generator to all, if the fidelity does.
 
-    Returns the results, and the model to draw with: if ``joint``, one tuned to all photos.
+    Returns the results, and the model to draw with.
     """
-    chunk, effort = model.inverting.together, config.effort(model.inverting)
-    parts = [framed[start : start + chunk] for start in range(0, len(framed), chunk)]
-    groups = 0 if not effort.tuning else min(1, len(framed)) if joint else len(framed)
-    progress = _Progress(effort.steps * len(parts) + effort.tuning * groups, on_step)
+    effort = config.effort(model.inverting)
+    parts = _split(model, framed)
+    tunings = min(1, len(framed)) if effort.tuning else 0
+    progress = _Progress(effort.steps * len(parts) + effort.tuning * tunings, on_step)
     found: list[Inverted] = []
     for part in parts:
         found += _invert_batch(model, part, config, progress)
         progress.before += effort.steps
-    if not groups:
+    if not tunings:
         return found, model
-    if joint:
-        tuned, drawn = _tune(model, found, framed, effort.tuning, progress)
-        return [replace(item, model=tuned) for item in drawn], tuned
-    alone = []
-    for item, photo in zip(found, framed, strict=True):
-        alone += _tune(model, [item], [photo], effort.tuning, progress)[1]
-        progress.before += effort.tuning
-    return alone, model
+    tuned, drawn = _tune(model, found, framed, effort.tuning, progress)
+    return [replace(item, model=tuned) for item in drawn], tuned
+
+
+def _invert_each(
+    model: Model,
+    framed: Sequence[Framed],
+    config: InvertConfig,
+    on_step: Report | None,
+    on_result: Callable[[Inverted], None],
+) -> Iterator[Inverted]:
+    """Invert cropped photos in batches, and tune a generator of its own to each, if need be.
+
+    Each result is handed out before the next photos are looked at, so that it can be kept.
+    """
+    effort = config.effort(model.inverting)
+    parts = _split(model, framed)
+    progress = _Progress(effort.steps * len(parts) + effort.tuning * len(framed), on_step)
+    for part in parts:
+        found = _invert_batch(model, part, config, progress)
+        progress.before += effort.steps
+        for item, photo in zip(found, part, strict=True):
+            if effort.tuning:
+                item = _tune(model, [item], [photo], effort.tuning, progress)[1][0]
+                progress.before += effort.tuning
+            on_result(item)
+            yield item
+
+
+def _split(model: Model, framed: Sequence[Framed]) -> list[Sequence[Framed]]:
+    """As many at a time as are searched for together."""
+    chunk = model.inverting.together
+    return [framed[start : start + chunk] for start in range(0, len(framed), chunk)]
 
 
 @dataclass

@@ -52,6 +52,12 @@ class Layout:
     def is_face(self) -> bool:
         return not any(value is not None for value in vars(self).values())
 
+    def count(self, people: int) -> int:
+        """How many faces are drawn."""
+        if self.matrix is not None:
+            return (1 + self.matrix) * (1 + people - self.matrix)
+        return self.strip or self.frames or 1
+
     def sides(self, count: int, side: int) -> tuple[int, int] | None:
         """Width and height of the picture of ``count`` people whose faces are ``side`` pixels.
 
@@ -124,6 +130,8 @@ def mix(
 ) -> Mixed:
     """See `Studio.mix`."""
     asked = check_request(inputs, layout, blending, scale)
+    own = scale if asked.keep is None else 1.0  # a kept photo says how large its face is
+    model.check_room(layout.count(len(inputs)), own, copies=4)
     offset = _sum_directions(model, blending.attributes)
     layers = 0 if asked.style is None else _shape_layers(model)
     who = resolve(inputs, model, framing, config, asked.keep, on_step)

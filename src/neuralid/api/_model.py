@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..core.device import describe, pick_device, pick_precision
 from ..core.errors import LatentError
+from ..core.memory import check_memory
 from ..faces.config import Frame
 from ..latents.tuning import tune
 from ..models.architecture import architecture
@@ -20,7 +21,8 @@ from ..models.building import build_drawer
 from ..models.drawing import Drawer, draw_faces
 from ..models.inverting import Inverting
 from ..pictures import images
-from ..upscaling.enlarge import upscale_array
+from ..upscaling.config import DEFAULT_METHOD
+from ..upscaling.enlarge import needed_memory, upscale_array
 from ..weights import Weights, file_id, load_weights, save_weights
 
 Say = Callable[[str], None]
@@ -118,6 +120,16 @@ class Model:
         )
         weights = replace(own, id=file_id(place), path=place)
         return replace(self, weights=weights, is_tuned=False)
+
+    def check_room(self, count: int, scale: float, copies: int = 3) -> None:
+        """Raise `ConfigError` now if so many enlarged faces do not fit into memory.
+
+        ``copies`` of them are in memory at once before the picture is whole.
+        """
+        side, one = self.size * scale, (self.size, self.size, 3)
+        needed = 3.0 * copies * count * side**2 + needed_memory(one, scale, DEFAULT_METHOD)
+        what = f"{count} faces of {side:.0f} pixels"
+        check_memory(needed, what, "fewer faces, or a smaller `scale`")
 
     def draw(self, latents: Tensor, scale: float = 1.0) -> np.ndarray:
         """Draw latents ``(N, *L)`` as uint8 ``(N, H, W, 3)``, enlarged by the default method."""

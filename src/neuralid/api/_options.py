@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 from ._model import Failure, Report
 from ._people import Input, Shares
 from ._sample import Seeds
 from ._upscale import Size
+from .results import Inverted
 
 
 class SampleOptions(TypedDict, total=False):
@@ -37,6 +38,7 @@ class InvertOptions(TypedDict, total=False):
     together: bool
     on_step: Report | None
     on_failure: Failure | None
+    on_result: Callable[[Inverted], None] | None
 
 
 class MixOptions(TypedDict, total=False):

@@ -89,7 +89,7 @@ def resolve(
         raise ConfigError(
             "no input is a photo to frame", hint="leave out `face_size` and the numbers with it"
         )
-    inverted, tuned = invert_framed(model, list(framed.values()), config, on_step, joint=True)
+    inverted, tuned = invert_framed(model, list(framed.values()), config, on_step)
     for place, item in zip(framed, inverted, strict=True):
         known[place] = Person(item.name, item.latent, item.target, item.crop)
         model.say(f"{item.name}: inverted at {item.psnr:.1f} dB")

@@ -40,6 +40,7 @@ def sample(
     check_range("scale", scale, 1, 64)
     side = model.size * scale
     check_range("megapixels of all the faces together", len(chosen) * side * side / 1e6, 0, MOST)
+    model.check_room(len(chosen), scale)
     latents = latent.draw_latents(model.generator, chosen, trunc)
     parts = []
     for part in latents.split(CHUNK):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from ..core.checks import check_range
 from ..core.device import describe, pick_device
 from ..core.errors import ConfigError, ImageError
+from ..core.memory import check_memory, memory_errors
 from ..pictures.animation import check_fits, read_film
 from ..pictures.colour import array_to_screen
 from ..pictures.depth import to_8_bits
@@ -22,6 +24,7 @@ from ..upscaling import enlarge as methods
 from ..upscaling.auto import resolve
 from ..upscaling.compare import sheet
 from ..upscaling.config import DEFAULT_METHOD, LARGEST_SCALE, METHODS, methods_on_device
+from ..upscaling.loading import list_available
 from ..upscaling.picture import to_planes
 from ._framing import each_photo
 from ._model import Failure, Report, Say, quiet
@@ -59,9 +62,10 @@ class Enlarger:
         image = photo.exact
         factor = self._factor(photo.name, image.shape[0], image.shape[1], place)
         own = self._pick_filters(photo.name, image)
-        if self.compare:
-            return own._compare(photo, factor)
-        large = own._enlarge(image, factor)
+        with own._room_for(photo.name, image.shape, factor):
+            if self.compare:
+                return own._compare(photo, factor)
+            large = own._enlarge(image, factor)
         return Upscaled(photo.name, large, factor, kind_of(photo), say=self.say)
 
     @property
@@ -103,6 +107,24 @@ class Enlarger:
             )
         return factor
 
+    @contextmanager
+    def _room_for(
+        self, name: str, shape: tuple[int, ...], factor: float, kept: float = 0.0
+    ) -> Iterator[None]:
+        """Raise `ImageError` if a result needs more memory than there is: now if that is known.
+
+        ``kept`` are the bytes that its frames take, beside what one frame does.
+        """
+        used = [self.method] if not self.compare else list_available()
+        needed = kept + max(
+            methods.needed_memory(shape, factor, each, self.filters, consistent=self.consistent)
+            for each in used
+        )
+        what, hint = f"{name} enlarged {factor:.3g} times", "a smaller result, or another method"
+        check_memory(needed, what, hint, ImageError)
+        with memory_errors(what, hint, needed):
+            yield
+
     def _enlarge(self, image: np.ndarray, factor: float) -> np.ndarray:
         return methods.upscale_array(
             image,
@@ -115,17 +137,25 @@ class Enlarger:
 
     def _enlarge_film(self, photo: Photo, place: Path | None) -> Upscaled:
         """Enlarge every frame, with the filters that the first one needs."""
-        self._check_film(photo, photo.picture.height, photo.picture.width)
-        film = read_film(photo)
-        first = film.frames[0]
-        rows, columns = first.shape[:2]  # a later frame may be larger than the file's canvas
-        factor = self._check_film(photo, rows, columns)
-        if place is not None:
-            height, width = methods.target_size(rows, columns, factor)
-            check_fits(place, width, height, film.durations)
-        own = self._pick_filters(photo.name, first)
-        large = replace(film, frames=[own._enlarge(frame, factor) for frame in film.frames])
+        with self._room_for_film(photo):
+            film = read_film(photo)
+            first = film.frames[0]
+            rows, columns = first.shape[:2]  # a later frame may be larger than the file's canvas
+            factor = self._check_film(photo, rows, columns)
+            if place is not None:
+                height, width = methods.target_size(rows, columns, factor)
+                check_fits(place, width, height, film.durations)
+            own = self._pick_filters(photo.name, first)
+            large = replace(film, frames=[own._enlarge(frame, factor) for frame in film.frames])
         return Upscaled(photo.name, large.frames[0], factor, kind_of(photo), large, self.say)
+
+    def _room_for_film(self, photo: Photo) -> AbstractContextManager[None]:
+        """As `_room_for`, for all frames, by what is known before they are read."""
+        height, width = photo.picture.height, photo.picture.width
+        factor = self._check_film(photo, height, width)
+        rows, columns = methods.target_size(height, width, factor)
+        kept = 4.0 * photo.frame_count * (height * width + rows * columns)
+        return self._room_for(photo.name, (height, width, 4), factor, kept)
 
     def _check_film(self, photo: Photo, height: int, width: int) -> float:
         """How many times to enlarge a film. Raises `ImageError` if it would be too large."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -112,6 +112,7 @@ class Studio(Model):
         together: bool = False,
         on_step: Report | None = None,
         on_failure: Failure | None = None,
+        on_result: Callable[[Inverted], None] | None = None,
     ) -> Inverted | list[Inverted]:
         """Find the latent behind each photo of a face (paper, section 3.3).
 
@@ -130,6 +131,7 @@ class Studio(Model):
         ``prior`` is the weight of the latent's squared length, 0 for the paper's own objective.
 
         A photo that fails raises, or, with ``on_failure(name, error)``, is left out of the list.
+        ``on_result`` is called with each result as soon as it is found.
         Raises `ImageError` or `ConfigError`.
         """
         config = InvertConfig(fidelity, steps, prior=prior)
@@ -138,7 +140,9 @@ class Studio(Model):
         crop = CropConfig(face_size, delta_i, delta_j, rotation)
         framing = Framing(crop, align, face, show_crop)
         failed = None if is_single(photos) else on_failure
-        found = _invert.invert(self, as_list(photos), framing, config, together, on_step, failed)
+        found = _invert.invert(
+            self, as_list(photos), framing, config, together, on_step, failed, on_result
+        )
         return found[0] if is_single(photos) else found
 
     def find_faces(

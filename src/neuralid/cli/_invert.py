@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,17 +23,20 @@ from ._options import (
     Fidelity,
     ListFaces,
     OutDir,
+    Overwrite,
     Photos,
     Rotation,
     SaveWeights,
     ShowCrop,
     Weights,
 )
-from ._places import Places, check_one, check_picture, sibling
+from ._places import Places, check_not_inputs, check_one, check_picture, sibling
 from ._show import list_faces, print_paths, save_frames
 from ._tuned import check_tuned, save_tuned
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..api.results import Inverted
 
 PAIR_SUFFIX = ".inverted.png"
@@ -44,7 +47,13 @@ def invert(
     photos: Photos,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Side-by-side picture, for one photo."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Side-by-side picture, for one photo.",
+            readable=False,
+        ),
     ] = None,
     outdir: OutDir = None,
     fidelity: Fidelity = InvertConfig.fidelity,
@@ -70,6 +79,7 @@ def invert(
         bool, typer.Option("--json", help="Print figures and files as JSON, one line per photo.")
     ] = False,
     save_weights: SaveWeights = None,
+    overwrite: Overwrite = False,
     model: Weights = None,
     device: Device = "auto",
 ) -> None:
@@ -85,6 +95,8 @@ def invert(
     check_one(output, outdir, len(photos))
     places = _places(photos, output, outdir)
     check_picture(show_crop)
+    outputs = [path for both in places.values() for path in both]
+    check_not_inputs([*outputs, show_crop, save_weights], [*photos, model], overwrite)
     from ..api._framing import Framing
     from ..api.studio import open_studio
 
@@ -94,6 +106,9 @@ def invert(
     failures = console.Failures()
     studio = open_studio(model, device=device, on_message=console.say)
     check_tuned(studio, save_weights, fidelity)
+    results = _Results(places, json_, failures)
+    # Tuned together, photos are done when all are, and their results belong to the tuned weights.
+    at_once = save_weights is None
     with console.counting("inverting") as on_step:
         found = studio.invert(
             photos,
@@ -107,15 +122,16 @@ def invert(
             align=align,
             face=face,
             show_crop=show_crop is not None,
-            together=save_weights is not None,
+            together=not at_once,
             on_step=on_step,
             on_failure=failures,
+            on_result=results.keep if at_once else None,
         )
-    save_frames(show_crop, [item.frame for item in found])
     if found and save_weights is not None:  # otherwise every photo failed, and was reported
         saved = save_tuned(found[0].model, save_weights)
-        found = [replace(item, model=saved) for item in found]
-    _write(found, places, json_)
+        for item in found:
+            results.keep(replace(item, model=saved))
+    save_frames(show_crop, results.frames)
     failures.exit_if_any(len(photos))
 
 
@@ -133,12 +149,26 @@ def _places(
     return places
 
 
-def _write(found: Sequence[Inverted], places: dict[str, tuple[Path, Path]], as_json: bool) -> None:
-    for item in found:
-        picture, file = places[item.name]
-        files = [item.save(file), item.save(picture)]
+@dataclass
+class _Results:
+    """Writes each result and prints its paths; keeps the pictures of the crops."""
+
+    places: dict[str, tuple[Path, Path]]
+    as_json: bool
+    failures: console.Failures
+    frames: list[np.ndarray | None] = field(default_factory=list)
+
+    def keep(self, item: Inverted) -> None:
+        self.frames.append(item.frame)
+        self.failures.attempt(item.name, lambda: self._write(item))
+
+    def _write(self, item: Inverted) -> None:
+        picture, file = self.places[item.name]
         console.say(f"{item.name}: {item.psnr:.1f} dB, {item.seconds:.2f} s")
-        if as_json:
-            typer.echo(json.dumps({**item.to_dict(), "files": list(map(str, files))}))
-        else:
-            print_paths(files)
+        files = []
+        for path in (file, picture):
+            files.append(str(item.save(path)))
+            if not self.as_json:
+                print_paths([path])
+        if self.as_json:
+            console.print_line(json.dumps({**item.to_dict(), "files": files}))

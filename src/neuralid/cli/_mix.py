@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,26 +22,39 @@ from ._options import (
     FaceSize,
     Fidelity,
     ListFaces,
+    Overwrite,
     Rotation,
     SaveWeights,
     ShowCrop,
     Weights,
 )
-from ._places import check_film, check_picture, check_sides
+from ._places import check_film, check_not_inputs, check_picture, check_sides
 from ._show import list_faces, print_paths, save_frames
 from ._tuned import check_tuned, save_tuned
+
+if TYPE_CHECKING:
+    from ..api.results import Mixed
 
 
 def mix(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT", help="Photos, latent files or drawn pictures.", show_default=False
+            metavar="INPUT",
+            help="Photos, latent files or drawn pictures.",
+            show_default=False,
+            readable=False,
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Picture to write. Default: mix.png."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Picture to write. Default: mix.png.",
+            readable=False,
+        ),
     ] = None,
     weights: Annotated[
         list[float] | None,
@@ -61,6 +74,7 @@ def mix(
             "--style",
             metavar="A",
             help="Take colours and skin from this input alone (weights of the style architecture).",
+            readable=False,
         ),
     ] = None,
     attributes: Annotated[
@@ -87,7 +101,12 @@ def mix(
     ] = None,
     keep: Annotated[
         Path | None,
-        typer.Option("--keep", metavar="A", help="Put the mixed face back into this photo."),
+        typer.Option(
+            "--keep",
+            metavar="A",
+            help="Put the mixed face back into this photo.",
+            readable=False,
+        ),
     ] = None,
     scale: Annotated[
         float, typer.Option("--scale", metavar="X", help="Enlarge the result X times, 1 to 64.")
@@ -102,6 +121,7 @@ def mix(
     show_crop: ShowCrop = None,
     fidelity: Fidelity = InvertConfig.fidelity,
     save_weights: SaveWeights = None,
+    overwrite: Overwrite = False,
     model: Weights = None,
     device: Device = "auto",
 ) -> None:
@@ -126,6 +146,7 @@ def mix(
     check_request(inputs, layout, blending, scale)
     place = _place(output, frames is not None)
     check_picture(show_crop)
+    check_not_inputs([place, show_crop, save_weights], [*inputs, model], overwrite)
     studio = open_studio(model, device=device, on_message=console.say)
     check_tuned(studio, save_weights, fidelity)
     check_sides(place, layout.sides(len(inputs), round(studio.size * scale)), keep)
@@ -151,12 +172,7 @@ def mix(
             fidelity=fidelity,
             on_step=on_step,
         )
-    save_frames(show_crop, [result.frame])
-    if save_weights is not None:
-        result = replace(result, model=save_tuned(result.model, save_weights))
-    print_paths([result.save(place)])
-    if frames is None and place.suffix.lower() != ".png":
-        console.say(f"{place}: only PNG keeps the recipe and the latent")
+    _save(result, place, show_crop, save_weights)
 
 
 def _place(output: Path | None, is_film: bool) -> Path:
@@ -164,6 +180,16 @@ def _place(output: Path | None, is_film: bool) -> Path:
     place = output or free_name(Path(), "mix", ".gif" if is_film else ".png")
     (check_film if is_film else check_picture)(place)
     return place
+
+
+def _save(result: Mixed, place: Path, show_crop: Path | None, save_weights: Path | None) -> None:
+    """Write the result and what was asked for beside it, and print its path."""
+    save_frames(show_crop, [result.frame])
+    if save_weights is not None:
+        result = replace(result, model=save_tuned(result.model, save_weights))
+    print_paths([result.save(place)])
+    if result.frames is None and place.suffix.lower() != ".png":
+        console.say(f"{place}: only PNG keeps the recipe and the latent")
 
 
 def _attributes(given: list[str]) -> dict[str, float]:

@@ -18,11 +18,18 @@ Weights = Annotated[
 Device = Annotated[
     str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
 ]
+# ``readable=False``, for outputs too: the program looks at files itself. Typer would refuse all of
+# them for one that is unreadable.
 Photos = Annotated[
-    list[Path], typer.Argument(metavar="PHOTO", help="Photos of faces.", show_default=False)
+    list[Path],
+    typer.Argument(metavar="PHOTO", help="Photos of faces.", show_default=False, readable=False),
 ]
 OutDir = Annotated[
-    Path | None, typer.Option("--outdir", metavar="DIR", help="Folder for single files.")
+    Path | None,
+    typer.Option("--outdir", metavar="DIR", help="Folder for single files.", readable=False),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Let a result replace one of the inputs.")
 ]
 FaceSize = Annotated[
     int | None,
@@ -47,7 +54,12 @@ FaceNumber = Annotated[
 ListFaces = Annotated[bool, typer.Option("--faces", help="List the faces in the photos and exit.")]
 ShowCrop = Annotated[
     Path | None,
-    typer.Option("--show-crop", metavar="FILE", help="Save a picture of the crop in the photo."),
+    typer.Option(
+        "--show-crop",
+        metavar="FILE",
+        help="Save a picture of the crop in the photo.",
+        readable=False,
+    ),
 ]
 Rotation = Annotated[
     float, typer.Option("--rotation", metavar="DEG", help="Rotate the photo first, anticlockwise.")
@@ -66,5 +78,6 @@ SaveWeights = Annotated[
         "--save-weights",
         metavar="FILE",
         help="Save the weights tuned to the photos.",
+        readable=False,
     ),
 ]

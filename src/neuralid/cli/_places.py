@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, OutputError
 from ..core.files import check_writable, free_name, make_folder
 
 # Suffixes that a result takes over from its picture, and those that an animation does.
@@ -58,6 +60,40 @@ def check_one(output: Path | None, outdir: Path | None, count: int = 1) -> None:
         raise ConfigError(f"-o names one file, but there are {count} results", hint="use --outdir")
 
 
+def check_not_inputs(
+    outputs: Iterable[Path | None], inputs: Iterable[Path | str | None], overwrite: bool
+) -> None:
+    """Raise `OutputError` for an output that is an input, unless inputs may be replaced.
+
+    `ConfigError` for two outputs that are one file. The same file counts under any name: through
+    links, and in another spelling.
+    """
+    known = {_identity(Path(each)): each for each in inputs if each is not None}
+    seen: dict[object, Path] = {}
+    for path in outputs:
+        if path is None:
+            continue
+        place = _identity(path)
+        if place in known and not overwrite:
+            same = "" if str(known[place]) == str(path) else f", as {known[place]}"
+            raise OutputError(
+                f"{path} is one of the inputs{same}",
+                hint="choose another name, or replace it with `overwrite`",
+            )
+        if place in seen:
+            raise ConfigError(f"two results would be written to {path}", hint="name two files")
+        seen[place] = path
+
+
+def _identity(path: Path) -> object:
+    """What two names of one file have in common."""
+    try:
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    except OSError:  # not there yet
+        return os.path.normcase(os.path.realpath(path))
+
+
 class Places:
     """Gives each result a path in a folder, and no path twice.
 
@@ -77,7 +113,7 @@ class Places:
 
         def is_taken(path: Path) -> bool:
             both = [path] if beside is None else [path, sibling(path, suffix, beside)]
-            return path in self.given or (self.keeps_existing and any(p.exists() for p in both))
+            return path in self.given or (self.keeps_existing and any(map(os.path.lexists, both)))
 
         path = free_name(self.folder, stem, suffix, is_taken)
         self.given.add(path)

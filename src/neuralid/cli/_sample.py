@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +10,15 @@ import typer
 
 from .. import console
 from ..core.checks import check_range
-from ..core.files import check_writable, free_name, make_folder
+from ..core.files import check_folder, free_name, make_folder
 from ._options import Device, OutDir, Weights
 from ._places import check_one, check_picture
 from ._show import print_paths
 
 if TYPE_CHECKING:
-    from ..api.results import Sampled
+    from ..api.studio import Studio
+
+FEW, FEW_PIXELS = 64, 100e6  # the most faces of single files, and their pixels, in memory at once
 
 
 def sample(
@@ -24,7 +27,13 @@ def sample(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Picture of all faces in a grid."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Picture of all faces in a grid.",
+            readable=False,
+        ),
     ] = None,
     outdir: OutDir = None,
     seed: Annotated[
@@ -59,7 +68,7 @@ def sample(
         output = free_name(Path(), "faces", ".png")
     check_picture(output)
     if outdir is not None:
-        check_writable(make_folder(outdir) / "seed.png")
+        check_folder(make_folder(outdir))
     from ..api._sample import choose_seeds
     from ..api.results import check_grid
     from ..api.studio import open_studio
@@ -68,12 +77,30 @@ def sample(
     check_range("trunc", 1 if trunc is None else trunc, 0, 10)
     chosen = choose_seeds(n, seed, seeds, console.say)
     studio = open_studio(model, device=device, on_message=console.say)
-    if output is not None:
-        check_grid(len(chosen), studio.size, scale)
     with console.counting("drawing") as on_step:
+        if output is None:
+            _draw_each(studio, chosen, outdir or Path(), trunc=trunc, scale=scale, on_step=on_step)
+            return
+        check_grid(len(chosen), studio.size, scale)
         drawn = studio.sample(seeds=chosen, trunc=trunc, scale=scale, on_step=on_step)
-    print_paths([drawn.save(output)] if output is not None else _write(drawn, outdir or Path()))
+    print_paths([drawn.save(output)])
 
 
-def _write(drawn: Sampled, outdir: Path) -> list[Path]:
-    return [face.save(outdir / f"seed{face.seed:04d}.png") for face in drawn]
+def _draw_each(
+    studio: Studio,
+    seeds: Sequence[int],
+    outdir: Path,
+    *,
+    trunc: float | None,
+    scale: float,
+    on_step: Callable[[int, int], None],
+) -> None:
+    """Draw a few faces at a time, and write them before the next ones."""
+    failures = console.Failures()
+    few = max(1, min(FEW, round(FEW_PIXELS / (studio.size * scale) ** 2)))
+    for start in range(0, len(seeds), few):
+        for face in studio.sample(seeds=seeds[start : start + few], trunc=trunc, scale=scale):
+            path = outdir / f"seed{face.seed:04d}.png"
+            failures.attempt(str(path), lambda: print_paths([face.save(path)]))  # noqa: B023
+            on_step(min(start + few, len(seeds)), len(seeds))
+    failures.exit_if_any(len(seeds))

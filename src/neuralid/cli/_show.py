@@ -38,5 +38,6 @@ def save_frames(path: Path | None, frames: Sequence[np.ndarray | None]) -> None:
 
 
 def print_paths(paths: Iterable[Path]) -> None:
+    """Print each path on a line of its own, exactly as it is."""
     for path in paths:
         console.print_line(path)

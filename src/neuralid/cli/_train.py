@@ -53,7 +53,11 @@ def _parameter(option: Option) -> inspect.Parameter:
     # The flags are written out: with Typer 0.27.0 to 0.27.3 an option whose metavar is its name
     # in capitals has no flag else.
     told = typer.Option(
-        *option.flags, metavar=option.metavar, help=option.full_help, min=option.at_least
+        *option.flags,
+        metavar=option.metavar,
+        help=option.full_help,
+        min=option.at_least,
+        readable=False,
     )
     kind = option.kind if default is not None else option.kind | None
     return inspect.Parameter(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +10,16 @@ import typer
 
 from .. import console
 from ..upscaling.config import DEFAULT_METHOD, FILTERS, METHODS
-from ._options import Device, OutDir
-from ._places import ANIMATED_SUFFIXES, WRITABLE, Places, check_animation, check_one, check_picture
+from ._options import Device, OutDir, Overwrite
+from ._places import (
+    ANIMATED_SUFFIXES,
+    WRITABLE,
+    Places,
+    check_animation,
+    check_not_inputs,
+    check_one,
+    check_picture,
+)
 from ._show import print_paths
 
 if TYPE_CHECKING:
@@ -29,11 +37,19 @@ FILTER_HELP = "; ".join(
 def upscale(
     pictures: Annotated[
         list[Path],
-        typer.Argument(metavar="PICTURE", help="Pictures to enlarge.", show_default=False),
+        typer.Argument(
+            metavar="PICTURE", help="Pictures to enlarge.", show_default=False, readable=False
+        ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="File to write, for one picture."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="File to write, for one picture.",
+            readable=False,
+        ),
     ] = None,
     outdir: OutDir = None,
     scale: Annotated[
@@ -71,6 +87,7 @@ def upscale(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Skip pictures whose result exists.")
     ] = False,
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """Enlarge pictures.
@@ -94,12 +111,11 @@ def upscale(
     failures = console.Failures()
     # With --skip-existing a taken name is the result to skip, so it gets no number.
     places = Places(Path() if skip_existing and outdir is None else outdir)
-    work = _Work(enlarge, places, output, skip_existing)
+    work = _Work(enlarge, places, output, skip_existing, [] if overwrite else pictures)
     with console.counting("enlarging") as on_step:
         for done, path in enumerate(pictures, start=1):
             failures.attempt(str(path), lambda: work.do(path))  # noqa: B023
             on_step(done, len(pictures))
-    print_paths(work.written)
     if work.skipped:
         console.say(f"skipped {work.skipped} of {len(pictures)}, whose results exist")
     failures.exit_if_any(len(pictures))
@@ -113,7 +129,7 @@ class _Work:
     places: Places
     output: Path | None
     skip_existing: bool
-    written: list[Path] = field(default_factory=list)
+    inputs: list[Path]  # that must not be replaced
     skipped: int = 0
 
     def do(self, path: Path) -> None:
@@ -131,7 +147,8 @@ class _Work:
                 self.skipped += 1
                 return
             check_animation(place)
-        self.written.append(self.enlarge(photo, place).save(place))
+        check_not_inputs([place], self.inputs, overwrite=False)
+        print_paths([self.enlarge(photo, place).save(place)])
 
     def _must_read_first(self, path: Path) -> bool:
         """Whether the result's name depends on the picture's content."""

@@ -137,8 +137,16 @@ def check_writable(path: Path) -> None:
             pass
 
 
+def check_folder(path: Path) -> None:
+    """Raise `OutputError` now if nothing can be written to a folder; it may be one yet to make."""
+    with one_line_errors(path):
+        nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+
+
 def free_name(
-    folder: Path, stem: str, suffix: str, is_taken: Callable[[Path], bool] = Path.exists
+    folder: Path, stem: str, suffix: str, is_taken: Callable[[Path], bool] = os.path.lexists
 ) -> Path:
     """The first free name in ``folder`` of ``stem.suffix``, ``stem-1.suffix``, ..."""
     path, number = folder / f"{stem}{suffix}", 0

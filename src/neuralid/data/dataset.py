@@ -27,8 +27,8 @@ from .cache import (
     open_entry,
     write_entry,
 )
-from .listing import Entry, list_pictures
-from .reading import Cutter, read_all
+from .listing import Entry, list_all, list_pictures
+from .reading import NO_FACE, Cutter, read_all
 
 __all__ = [
     "BY_NAME",
@@ -42,6 +42,7 @@ __all__ = [
 
 FEWEST = 64  # the fewest pictures a GAN can be trained on
 HELD_OUT = 20  # one picture in HELD_OUT is kept for validation and never trained on
+NAMED = 3  # pictures named where some were skipped
 BY_PATH, BY_NAME = "path", "name"
 SPLITS = (BY_PATH, BY_NAME)
 _VERSION = 5  # of the cache; raise it when the same settings give different pixels
@@ -57,6 +58,13 @@ class Dataset:
     face_sizes: dict[str, int]  # side of the square cut out, pixels -> how many pictures
     split: str = BY_PATH  # how pictures for validation are chosen, see `is_held_out`
 
+    def explain_skipped(self) -> list[str]:
+        """For each reason, how many pictures were skipped, and the first of them."""
+        faceless = [name for name, why in self.skipped.items() if why.endswith(NO_FACE)]
+        unread = [name for name in self.skipped if name not in set(faceless)]
+        kinds = ((unread, "cannot be read"), (faceless, "show no face"))
+        return [f"{len(names)} {what}: {_name_first(names)}" for names, what in kinds if names]
+
     def training(self) -> np.ndarray:
         """Indices of the pictures to train on."""
         return np.flatnonzero(~self._held_out)
@@ -68,6 +76,11 @@ class Dataset:
     @cached_property
     def _held_out(self) -> np.ndarray:
         return np.array([is_held_out(name, self.split) for name in self.names], dtype=bool)
+
+
+def _name_first(names: list[str]) -> str:
+    more = ", ..." if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def is_held_out(name: str, split: str = BY_PATH) -> bool:
@@ -96,29 +109,30 @@ def load_dataset(
 
     With ``frame``, the most prominent face of each picture is found and its eyes brought there
     instead.
-    ``on_step(done, total)`` is called as pictures are read. Unreadable files, and with ``frame``
-    those without a face, are skipped and listed. Processes that ask for the same data at the same
+    ``on_step(done, total)`` is called as pictures are read. What cannot be read, and with ``frame``
+    what shows no face, is skipped and listed. Processes that ask for the same data at the same
     time wait for the first of them. Raises `DataError` for fewer than 64 usable pictures, if
     ``split`` leaves none to train on, or if the source vanishes while it is read.
     """
-    entries = list_pictures(source)[:max_images]
+    listed = list_all(source)
+    entries = listed.pictures[:max_images]
     cutter = Cutter(size, crop, frame)
     entry = cache / _key(source, entries, cutter)
     images, index = open_entry(entry) or _prepare(entry, source, entries, cutter, workers, on_step)
-    usable = len(index["names"])
-    if usable < FEWEST:
+    skipped = {**listed.unreadable, **index["skipped"]}
+    dataset = Dataset(images, index["names"], skipped, index["face_sizes"], split)
+    if (usable := len(dataset.names)) < FEWEST:
         raise DataError(
             f"{source} has {usable} usable pictures; training needs {FEWEST}",
-            hint=_explain(index["skipped"]),
+            hint=_explain(dataset),
         )
     make_room(cache, entry, images.nbytes)
-    faces = Dataset(images, index["names"], index["skipped"], index["face_sizes"], split)
-    if not len(faces.training()):
+    if not len(dataset.training()):
         raise DataError(
             f"all {usable} pictures of {source} are kept for validation, as they have one name",
             hint="start a new run, which goes by their paths",
         )
-    return faces
+    return dataset
 
 
 def _key(source: Path, entries: list[Entry], cutter: Cutter) -> str:
@@ -129,10 +143,11 @@ def _key(source: Path, entries: list[Entry], cutter: Cutter) -> str:
     return digest.hexdigest()[:24]
 
 
-def _explain(skipped: dict[str, str]) -> str:
-    if not skipped:
+def _explain(dataset: Dataset) -> str:
+    if not dataset.skipped:
         return "add more pictures"
-    return f"{len(skipped)} could not be used; the first: {next(iter(skipped.values()))}"
+    counts = "; ".join(dataset.explain_skipped())
+    return f"{counts}; the first because {next(iter(dataset.skipped.values()))}"
 
 
 def _prepare(

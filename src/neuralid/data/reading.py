@@ -15,7 +15,6 @@ import queue
 import subprocess
 import sys
 import zipfile
-import zlib
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,6 +32,7 @@ from ..pictures.images import check_bytes, load_rgb, read_errors
 from .listing import Entry
 
 MANY = 4096  # number of pictures from which starting processes pays off
+NO_FACE = "no face found"  # the end of the reason why a picture that can be read cannot be used
 CHUNK = 16  # pictures read at a time by one thread or process
 # Errors for a file or disk that has disappeared since the pictures were listed.
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ENODEV, errno.ENXIO} | {
@@ -75,7 +75,7 @@ def _frame_face(image: np.ndarray, name: str, frame: Frame) -> CropConfig:
 
     faces = find_faces(image)
     if not faces:
-        raise ImageError(f"{name}: no face found")
+        raise ImageError(f"{name}: {NO_FACE}")
     width, height = image.shape[1], image.shape[0]
     return frame_crop(choose_face(faces, width, height).face.eyes, width, height, frame)
 
@@ -93,26 +93,24 @@ class Reader:
         Raises `DataError` if the picture has disappeared since it was listed.
         """
         try:
-            return self.cutter.cut(self._load(entry), entry.name)
-        except (ImageError, OSError) as error:
-            cause = error.__cause__ if isinstance(error, ImageError) else error
+            with read_errors(entry.name):
+                return self.cutter.cut(self._load(entry), entry.name)
+        except ImageError as error:
+            cause = error.__cause__
             if isinstance(cause, OSError) and cause.errno in _GONE:
                 raise DataError(
                     f"{self.source} vanished while it was read: {entry.name}: {cause.strerror}",
                     hint="check that its disk is connected, then start again",
                 ) from error
             return str(error)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError) as error:
-            return f"{entry.name} cannot be unpacked: {error}"
 
     def read_chunk(self, entries: list[Entry]) -> list[Face | str]:
         return [self.read(entry) for entry in entries]
 
     def _load(self, entry: Entry) -> np.ndarray:
         if self._archive is None:
-            return load_rgb(self.source / entry.name)
-        with read_errors(entry.name):
-            check_bytes(entry.bytes)  # unpacked: what a zip says is the most it gives
+            return load_rgb(self.source / entry.name, entry.name)
+        check_bytes(entry.bytes)  # unpacked: what a zip says is the most it gives
         with self._archive.open(entry.name) as file:
             return load_rgb(file, entry.name)  # type: ignore[arg-type]
 

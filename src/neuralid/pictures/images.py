@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from ..core.errors import ImageError
+from ..core.errors import ImageError, NeuralidError
 from ..core.files import write_atomically
+from ..core.memory import is_out_of_memory
 from . import colour, depth
 from .formats import UNWRITABLE, check_format, check_written, fit, header_lock
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # torch takes a second to import; reading pictures does not n
     from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+FORMATS = "use JPEG, PNG, WebP or BMP"  # a hint
 # Bytes of a picture's file: more than Pillow's most pixels take with 16 bits a colour. Some formats
 # are read whole before anything is known about the picture.
 MOST_BYTES = 600_000_000
@@ -34,8 +35,6 @@ ORIENTATION = 0x0112  # the EXIF tag
 LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
 RECIPE_KEY = "neuralid-recipe"  # PNG text: how a picture was made
 JPEG_KEY = "neuralid-jpeg"  # in a picture's info: Pillow's options to write it as JPEG
-# What Pillow raises for truncated or damaged files.
-BROKEN = (OSError, SyntaxError, ValueError, IndexError, MemoryError, EOFError, struct.error)
 
 
 def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
@@ -78,9 +77,15 @@ def read_sides(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def read_errors(name: str) -> Iterator[None]:
-    """Turn any error while the picture ``name`` is read into an `ImageError` with a hint."""
+    """Turn any error while the picture ``name`` is read into an `ImageError` with a hint.
+
+    The one place that does. Decoders raise almost anything for a file that is damaged or of a kind
+    they don't know, so no list of errors would be complete.
+    """
     try:
         yield
+    except NeuralidError:
+        raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ImageError(
@@ -93,14 +98,34 @@ def read_errors(name: str) -> Iterator[None]:
             f"{name} is a folder", hint=f"name the pictures in it: {name}/*.jpg"
         ) from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not a picture", hint="use JPEG, PNG, WebP or BMP") from error
-    except BROKEN as error:
-        raise ImageError(f"{name} cannot be read: {error}", hint="is it complete?") from error
+        raise ImageError(f"{name} is not a picture", hint=FORMATS) from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise ImageError(f"not enough memory to read {name}", hint="shrink it") from error
+        raise ImageError(f"{name} cannot be read: {_reason(error)}", hint=_hint(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says; with its type where the text alone would say little."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = str(error)
+    plain = isinstance(error, OSError | SyntaxError | ValueError) and said
+    return said if plain else f"{type(error).__name__} {said}".strip()
+
+
+def _hint(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "check who may read it"
+    unknown = isinstance(error, NotImplementedError)  # Pillow knows the format, but not this kind
+    return FORMATS if unknown else "is it complete?"
 
 
 def load_rgb(source: Path | BinaryIO, name: str = "") -> np.ndarray:
     """Read a picture as sRGB, uint8 ``(H, W, 3)``, upright; transparency is blended with white."""
-    return to_rgb(open_picture(source, name))
+    picture = open_picture(source, name)
+    with read_errors(name or str(source)):
+        return to_rgb(picture)
 
 
 def to_rgb(picture: Image.Image) -> np.ndarray:

@@ -69,7 +69,8 @@ class Photo:
     @cached_property
     def pixels(self) -> np.ndarray:
         """sRGB, uint8 ``(H, W, 3)``, upright; transparency is blended with white."""
-        return to_rgb(self.picture)
+        with read_errors(self.name):
+            return to_rgb(self.picture)
 
     @cached_property
     def exact(self) -> np.ndarray:
@@ -79,7 +80,8 @@ class Photo:
 
         Shape: uint8 or uint16 ``(H, W)`` for grey; ``(H, W, C)``, C 2 to 4, else, alpha last.
         """
-        return to_array(self.picture) if self.array is None else self.array
+        with read_errors(self.name):
+            return to_array(self.picture) if self.array is None else self.array
 
     @property
     def profile(self) -> bytes | None:

@@ -33,6 +33,7 @@ class MethodInfo:
     function: str  # "module:function", imported on first use; ".module" is one of this package
     on_device: bool = False  # whether the function also takes ``device=``; if not, it needs the CPU
     requires: Requirement | None = None
+    memory: float = 9.0  # bytes per value of the result, measured at the peak
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,29 @@ class FilterInfo:
     usual: float | None  # amount if none is given; None: takes no amount
     most: float = 1.0  # largest amount
     function: str | None = None  # as a method's; `AUTO` has none
+    memory: float = 0.0  # as a method's
 
 
 PYAV = Requirement("av", "av.filter", extra="hqx", instead="scale2x or scale3x")
 
 METHODS: dict[str, MethodInfo] = {
-    "face": MethodInfo("a network trained on faces", ".face:face", on_device=True),
-    "face-sharp": MethodInfo("the same, taught to look sharp", ".face:face_sharp", on_device=True),
+    "face": MethodInfo("a network trained on faces", ".face:face", on_device=True, memory=24),
+    "face-sharp": MethodInfo(
+        "the same, taught to look sharp", ".face:face_sharp", on_device=True, memory=24
+    ),
     "cubic": MethodInfo("bicubic interpolation, the paper's choice", ".opencv:cubic"),
     "lanczos": MethodInfo("Lanczos interpolation over 8x8 pixels", ".opencv:lanczos"),
     "linear": MethodInfo("bilinear interpolation", ".opencv:linear"),
     "nearest": MethodInfo("the nearest pixel", ".opencv:nearest"),
     "area": MethodInfo("box sampling", ".area:area"),
-    "fourier": MethodInfo("the spectrum padded with zeros, borders mirrored", ".fourier:fourier"),
-    "dcci": MethodInfo("directional cubic convolution, along edges", ".dcci:dcci"),
-    "scale2x": MethodInfo("for drawings of few colours, by twos", ".pixelart:scale2x"),
+    "fourier": MethodInfo(
+        "the spectrum padded with zeros, borders mirrored", ".fourier:fourier", memory=54
+    ),
+    "dcci": MethodInfo("directional cubic convolution, along edges", ".dcci:dcci", memory=21),
+    "scale2x": MethodInfo("for drawings of few colours, by twos", ".pixelart:scale2x", memory=19),
     "scale3x": MethodInfo("for drawings of few colours, by threes", ".pixelart:scale3x"),
     "hqx": MethodInfo(
-        "for drawings, with soft edges; needs the package av", ".hqx:hqx", requires=PYAV
+        "for drawings, with soft edges; needs the package av", ".hqx:hqx", requires=PYAV, memory=40
     ),
 }
 
@@ -72,19 +78,23 @@ AUTO = "auto"  # not a filter of its own: `auto.resolve` replaces it by those a 
 
 FILTERS: dict[str, FilterInfo] = {
     "unsharp": FilterInfo(
-        "steeper edges, without halos", 0.5, most=5.0, function=".filters:unsharp"
+        "steeper edges, without halos", 0.5, most=5.0, function=".filters:unsharp", memory=28
     ),
     "bilateral": FilterInfo(
         "smooths what differs little from its surroundings",
         0.5,
         function=".filters:bilateral",
+        memory=20,
     ),
     "denoise": FilterInfo(
-        "takes away the noise measured in the picture", 1.0, function=".denoise:denoise"
+        "takes away the noise measured in the picture",
+        1.0,
+        function=".denoise:denoise",
+        memory=23,
     ),
-    "edge": FilterInfo("smooths texture and keeps edges", 0.5, function=".filters:edge"),
+    "edge": FilterInfo("smooths texture and keeps edges", 0.5, function=".filters:edge", memory=33),
     "contrast": FilterInfo(
-        "stretches the range from dark to light", 0.5, function=".filters:contrast"
+        "stretches the range from dark to light", 0.5, function=".filters:contrast", memory=16
     ),
     AUTO: FilterInfo("picks from these what the picture needs, often nothing", None),
 }

@@ -10,13 +10,15 @@ import torch
 from ..core.checks import check_range
 from ..core.errors import ConfigError, ImageError
 from .auto import resolve
-from .config import DEFAULT_METHOD, LARGEST_SCALE, METHODS
+from .config import DEFAULT_METHOD, FILTERS, LARGEST_SCALE, METHODS
 from .consistent import make_consistent
 from .filters import apply_filters, parse
 from .loading import check_installed, load_function
 from .picture import from_planes, is_opaque, to_planes
 
 MOST_PIXELS = 100_000_000  # in a result
+# Bytes per value of the result, measured at the peak as those in `config` are.
+OF_ALPHA, OF_CONSISTENT = 15.0, 25.0
 
 
 def upscale_planes(
@@ -66,6 +68,23 @@ def target_size(height: int, width: int, scale: float, what: str = "the result")
             hint=f"at most {MOST_PIXELS // 1_000_000}; make it smaller",
         )
     return large
+
+
+def needed_memory(
+    shape: tuple[int, ...],
+    scale: float,
+    method: str,
+    filters: Sequence[str] = (),
+    *,
+    consistent: bool = False,
+) -> float:
+    """About how many bytes enlarging a picture of this shape takes at its peak."""
+    info, channels = METHODS[method], shape[2] if len(shape) == 3 else 1
+    # A network's own maps are 4 times as large as the picture, however large the result.
+    peaks = [info.memory * min(1, (4 / scale) ** 2) if info.on_device else info.memory, 9.0]
+    peaks += [FILTERS[parse(each).name].memory for each in filters]
+    peaks += [OF_ALPHA] * (channels in (2, 4)) + [OF_CONSISTENT] * consistent
+    return max(peaks) * shape[0] * shape[1] * scale**2 * channels
 
 
 def upscale_array(

@@ -38,11 +38,30 @@ def save_checkpoint(folder: Path, images: int, values: dict[str, Any]) -> Path:
     buffer.write(_SEAL + digest.encode())
     write_atomically(path, buffer.getbuffer())
     found = checkpoints(folder)
-    kept = found[: found.index(path) + 1][-KEPT:]
-    for old in set(found) - set(kept):
-        with contextlib.suppress(OSError):
-            old.unlink()
+    _remove(set(found) - set(found[: found.index(path) + 1][-KEPT:]))
     return path
+
+
+def keep_newest(folder: Path) -> None:
+    """Delete all checkpoints but the newest one that is whole, as far as that can be told."""
+    for path in reversed(found := checkpoints(folder)):
+        if is_whole(path):
+            _remove(set(found) - {path})
+            return
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint's checksum matches its content."""
+    try:
+        return path.is_file() and _is_sealed(path)
+    except OSError:
+        return False
+
+
+def _remove(paths: set[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -96,12 +115,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():  # a pipe would be waited for
         raise ValueError("it is not a plain file")
+    if not _is_sealed(path):
+        raise ValueError("the checksum does not match the content")
+    return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+
+
+def _is_sealed(path: Path) -> bool:
+    """Whether a plain file ends in the checksum of what comes before."""
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END) - len(_SEAL) - _DIGITS
         file.seek(max(end, 0))
-        if file.read() != _SEAL + _digest(file, end):
-            raise ValueError("the checksum does not match the content")
-    return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+        return file.read() == _SEAL + _digest(file, end)
 
 
 def _digest(file: BinaryIO, end: int) -> bytes:

@@ -22,6 +22,7 @@ from .folder import Run
 from .origin import find_origin, read_origin
 
 _NAME = re.compile(r"\w[\w .-]{0,99}")
+_LONGEST = 100  # bytes of a name that is made of the data's, in UTF-8
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,16 @@ def new_plan(options: TrainOptions) -> Plan:
         "crop": CropConfig(**_of("crop", given)),
         "train": TrainConfig(**{"recipe": recipe_named(own), **_of("train", given)}),
     }
-    rest = {"name": Path(given["data"]).stem, "split": _split(given), **_of("plan", given)}
+    name = fit_name(Path(given["data"]).stem)
+    rest = {"name": name, "split": _split(given), **_of("plan", given)}
     return Plan(**{**rest, **settings, "data": Path(given["data"])})
+
+
+def fit_name(text: str) -> str:
+    """A name for a run, as near to ``text`` as a name can be: ``archive (1)`` -> ``archive-1``."""
+    plain = re.sub(r"\s*[^\w .-]+\s*", "-", text).strip(" .-")
+    short = plain.encode()[:_LONGEST].decode(errors="ignore").rstrip(" .-")
+    return short or "faces"
 
 
 def resumed_plan(run: Run, options: TrainOptions) -> Plan:

@@ -21,6 +21,7 @@ MOST_LOG = 256_000_000  # bytes; a run of months has a hundredth of them
 # Names of events.
 RESUMED = "resumed"  # the run continued from its checkpoint of that many pictures
 ROLLBACK = "rollback"  # it diverged, and went back to its last good state
+FINISHED = "finished"  # its weights were published
 COLLAPSED = "collapsed"  # the generator draws the same face for every latent
 
 
@@ -142,7 +143,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A picture of the data set that cannot be read."""
+    """A picture of the data set that cannot be used."""
 
     name: str  # path inside the folder or zip
     why: str

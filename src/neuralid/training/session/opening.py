@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import OutputError
-from ...core.files import check_writable
+from ...core.files import check_folder
 from ...core.version import __version__
 from ...data.dataset import Dataset
 from ..distributed.launch import launch_name, launch_time, was_launched
@@ -33,7 +33,7 @@ def find_run(options: TrainOptions) -> Run | None:
 def lock_run(resumed: Run | None, out: Path, held: ExitStack) -> None:
     """Keep other processes out of a resumed run; for a new one, check that ``out`` is writable."""
     if resumed is None:
-        check_writable(_nearest_folder(out) / "run")
+        check_folder(out)
     else:
         held.enter_context(resumed.locked())
 
@@ -87,8 +87,3 @@ def _identify_pictures(
         many = f"{count} " if isinstance(count, int) else ""
         say(f"these are not the {many}pictures the run began with")
     return now
-
-
-def _nearest_folder(path: Path) -> Path:
-    """The folder itself, or the nearest existing one above it, in which it will be made."""
-    return next(p for p in (path, *path.absolute().parents) if p.exists())

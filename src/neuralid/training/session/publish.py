@@ -21,6 +21,7 @@ from ..finish.directions import find_directions
 from ..finish.encoding import train_encoder
 from ..runs.origin import save_discriminator
 from ..state import TrainState
+from .finished import drop_last_weights, note_finished
 from .job import Job
 from .snapshots import Snapshots
 
@@ -49,7 +50,11 @@ def finish_and_publish(
         weights.save_weights(path, state.average, described, *parts)
         save_discriminator(path, state.discriminator.state_dict())
 
-    return weights.publish(name, save)
+    path = weights.publish(name, save)
+    note_finished(job.run, job.plan, state.images, path)
+    if snapshots.quality.is_best(state.images):
+        drop_last_weights(job.run, state.images, job.plan.train.batch)
+    return path
 
 
 @dataclass(frozen=True)

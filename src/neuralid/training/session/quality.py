@@ -77,9 +77,13 @@ class Quality:
             weights.save_weights(path, generator, replace(description, scores=self.scores))
             self.best = score, description.images_seen
 
+    def is_best(self, images: int) -> bool:
+        """Whether the best weights are those after so many pictures."""
+        return self.best is not None and self.best[1] == images
+
     def finish(self, images: int) -> None:
         """Say where the best weights are, if not the last, and write the page of nearest faces."""
-        if self.best is not None and self.best[1] != images:
+        if self.best is not None and not self.is_best(images):
             at = f"{self.best[1] / 1000:g} kimg"
             self.say(f"best by {METRICS[BEST].label}: {self.run.folder / BEST_NAME}, after {at}")
         faces, drawn = self.faces, self.judge.drawn

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from ... import weights
 from ...core.device import describe, pick_device, pick_precision
 from ...core.errors import TrainingError
+from ...core.home import cache_folder, check_cache
 from ...data.dataset import Dataset, load_dataset
 from ...faces.config import Frame
 from ...latents.attributes import Attributes, read_attributes
@@ -23,6 +23,7 @@ from ..runs.folder import Run
 from ..runs.plan import Plan, new_plan, resumed_plan
 from ..runs.tensorboard import check_installed, event_files
 from .callbacks import Callbacks
+from .finished import find_finished
 from .job import Job
 from .opening import find_run, hint_at_resume, lock_run, open_run
 from .session import Session, Trained
@@ -48,6 +49,8 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     plan = world.first(lambda: resumed_plan(resumed, options) if resumed else new_plan(options))
     world.alone(lambda: _check_networks(plan, resumed))
     check_shares(plan.train, world.size, architecture(plan.model.architecture).group)
+    if done := world.first(lambda: find_finished(resumed, plan, say) if resumed else None):
+        return Trained(resumed.folder if resumed else out, done.weights, done.images)
     device, precision = _pick_device(options.device, plan, world, say)
     with ExitStack() as held:
         if device.type == "cuda":
@@ -55,6 +58,8 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
             # Sizes stay the same from step to step, so that trying kernels once pays.
             held.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
         world.alone(lambda: lock_run(resumed, out, held))
+        if not options.dry_run:
+            world.alone(check_cache)
         faces = world.in_turn(lambda: _read_faces(plan, options.workers, callbacks))
         attributes = world.alone(lambda: _read_attributes(plan, faces, say))
         if options.dry_run:
@@ -104,16 +109,17 @@ def _read_faces(plan: Plan, workers: int | None, callbacks: Callbacks) -> Datase
         plan.data,
         plan.model.size,
         plan.crop,
-        weights.cache_folder() / "datasets",
+        cache_folder() / "datasets",
         frame=Frame() if plan.align else None,
         split=plan.split,
         max_images=plan.max_images,
         workers=workers,
         on_step=callbacks.loading,
     )
-    skipped = f", {len(faces.skipped)} unreadable ones skipped" if faces.skipped else ""
     kept = len(faces.validation())
-    callbacks.on_message(f"data: {len(faces.names)} faces{skipped}, {kept} kept for validation")
+    callbacks.on_message(f"data: {len(faces.names)} faces, {kept} kept for validation")
+    for line in faces.explain_skipped():
+        callbacks.on_message(f"skipped: {line}")
     callbacks.on_message(f"face size: {_name_sizes(faces.face_sizes)}")
     return faces
 
