@@ -130,9 +130,9 @@ def test_the_readmes_python_runs() -> None:
         Image.open(ROOT / "examples" / f"{face}.png").convert("RGB").save(name)
     scope: dict[str, Any] = {}
     exec(block, scope)
-    assert scope["faces"].images.shape == (16, 56, 56, 3)
+    assert scope["faces"].images.shape == (16, 112, 112, 3)
     assert scope["a"].psnr > 25
-    assert load_rgb(Path("out.png")).shape == (224, 224, 3)
+    assert load_rgb(Path("out.png")).shape == (448, 448, 3)
 
 
 def test_ci_runs_the_readmes_commands() -> None:

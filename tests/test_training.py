@@ -18,6 +18,7 @@ from test_resume import train
 from neuralid import weights
 from neuralid.core.errors import ConfigError, DataError, TrainingError
 from neuralid.data.dataset import BY_NAME, is_held_out
+from neuralid.models.architecture import architecture
 from neuralid.models.config import ModelConfig
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.training.augment import POLICIES, diff_augment
@@ -165,6 +166,7 @@ def test_unreadable_files_are_skipped_counted_and_named(face_folder: Path, tmp_p
     assert any(line.startswith("data: 96 faces, ") for line in said)
     assert "skipped: 1 cannot be read: broken.JPG" in said
     assert "face size: 64 (96 pictures)" in said
+    assert said[-1] == architecture("dcgan").purpose and "style draws better faces" in said[-1]
     assert result.run is not None
     assert "broken.JPG" in (result.run / "log.jsonl").read_text()
 

@@ -101,8 +101,11 @@ def test_a_mix_of_high_fidelity_is_drawn_by_the_tuned_generator(tiny: Path, tmp_
 
 
 def test_weights_are_only_saved_of_a_tuned_generator(photo: Path, tmp_path: Path) -> None:
-    fails(run("invert", photo, "--save-weights", tmp_path / "w"), 2, "--fidelity high")
-    fails(run("mix", photo, photo, "--save-weights", tmp_path / "w"), 2, "--fidelity high")
+    there = ("--save-weights", tmp_path / "w")
+    papers = (*there, "--weights", "faces-56")
+    fails(run("invert", photo, *papers), 2, "--fidelity high")
+    fails(run("mix", photo, photo, *papers), 2, "--fidelity high")
+    fails(run("invert", photo, *there, "--fidelity", "fast"), 2, "--fidelity balanced")
     with pytest.raises(ConfigError, match="no fidelity 'best'"):
         neuralid.invert([photo], fidelity="best")
     missing = tmp_path / "no" / "such.safetensors"

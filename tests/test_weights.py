@@ -25,6 +25,7 @@ from neuralid.models.network import GeneratorNetwork
 from neuralid.pictures.images import LATENT_KEY
 from neuralid.pictures.photo import Photo
 from neuralid.weights import (
+    SHIPPED,
     Description,
     find_weights,
     load_weights,
@@ -141,11 +142,29 @@ def test_a_folder_and_an_unknown_name_are_refused(tmp_path: Path) -> None:
         load_weights("nobody")
 
 
-def test_the_weights_that_ship_draw_faces_of_the_papers_size() -> None:
-    shipped = load_weights()
-    assert shipped.description.model == ModelConfig()
-    assert shipped.description.licence
-    assert shipped.path.stat().st_size < 50_000_000
+@pytest.mark.parametrize(
+    ("name", "model", "most"),
+    [
+        (None, ModelConfig(112, architecture="style"), 20_000_000),
+        ("faces-112", ModelConfig(112, architecture="style"), 20_000_000),
+        ("faces-56", ModelConfig(), 26_000_000),  # the paper's networks
+    ],
+)
+def test_the_weights_that_ship(name: str | None, model: ModelConfig, most: int) -> None:
+    shipped = load_weights(name)
+    assert shipped.description.model == model
+    assert shipped.description.licence and shipped.description.frame
+    assert shipped.encoder is not None and shipped.coordinates is not None
+    assert list(shipped.directions) == ["age", "gender", "smiling"]
+    assert shipped.path.stat().st_size <= most
+    assert shipped.path.stem in SHIPPED
+
+
+def test_a_file_in_the_way_comes_before_weights_that_ship(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("faces-56").write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="faces-56"):
+        load_weights("faces-56")
+    assert load_weights("faces-112").path.parent.name == "assets"
 
 
 @pytest.mark.parametrize("name", ["ada", "bruno"])

@@ -33,7 +33,7 @@ from .models.network import GeneratorNetwork, PerceptualNetwork
 from .models.stored import check_shapes, check_tensors
 
 FORMAT = 1
-DEFAULT = "faces-56"  # ships with the package
+SHIPPED = DEFAULT, PAPER = "faces-112", "faces-56"  # what the package brings along
 _METRIC = "latent_metric"  # name of the tensor
 _GENERATOR = ""  # prefix of the generator's tensors
 _ENCODER = "encoder."  # prefix of the encoder's tensors
@@ -164,21 +164,25 @@ def load_weights(name: str | Path | None = None) -> Weights:
 
 def find_weights(name: str | Path | None = None) -> Path:
     """The path of the weights called ``name``; None means those that ship with the package."""
-    shipped = Path(str(package_files("neuralid") / "assets" / f"{DEFAULT}.safetensors"))
     hint = _HINT
     if name is None:
-        path, hint = shipped, "the installation is damaged: reinstall neuralid"
+        path, hint = _asset(DEFAULT), "the installation is damaged: reinstall neuralid"
     else:
         path = Path(name)
         if not path.is_file() and (cached := _in_cache(str(name))) is not None:
             path = cached
-        elif not path.exists() and str(name) == DEFAULT:
-            path = shipped
+        elif not path.exists() and str(name) in SHIPPED:
+            path = _asset(str(name))
     if path.is_dir():
         raise WeightsError(f"{path} is a folder, not a weights file", hint=_HINT)
     if not path.exists():
         raise WeightsError(f"no weights '{name or DEFAULT}' at {path}", hint=hint)
     return path
+
+
+def _asset(name: str) -> Path:
+    """Where weights are that ship with the package."""
+    return Path(str(package_files("neuralid") / "assets" / f"{name}.safetensors"))
 
 
 def _in_cache(name: str) -> Path | None:

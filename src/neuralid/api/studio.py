@@ -50,13 +50,13 @@ class Studio(Model):
     >>> studio = neuralid.open(device="cpu")
     >>> faces = studio.sample(2, seed=0)
     >>> faces.images.shape, faces.latents.shape
-    ((2, 56, 56, 3), torch.Size([2, 400]))
+    ((2, 112, 112, 3), torch.Size([2, 10, 400]))
     >>> a, b = studio.invert([face.image for face in faces], fidelity="fast")
     >>> face = studio.mix([a, b], weights=[0.7, 0.3], attributes={"age": 1.5})
     >>> face
-    <Mixed of 2, 224x224>
+    <Mixed of 2, 448x448>
     >>> studio.upscale(face.image, scale=2)
-    <Upscaled the array, 2x to 448x448>
+    <Upscaled the array, 2x to 896x896>
     """
 
     def sample(

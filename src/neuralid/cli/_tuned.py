@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import ConfigError
 from ..core.files import check_writable
-from ..latents.config import InvertConfig
+from ..latents.config import FIDELITIES, InvertConfig
 
 if TYPE_CHECKING:
     from ..api._model import Model
@@ -17,8 +17,10 @@ def check_tuned(model: Model, save_weights: Path | None, fidelity: str) -> None:
     """Raise now if there will be no tuned weights, or they cannot be written."""
     if save_weights is None:
         return
+    efforts = {name: InvertConfig(name).effort(model.inverting) for name in FIDELITIES}
     if not InvertConfig(fidelity).effort(model.inverting).tuning:
-        raise ConfigError("--save-weights is for tuned weights", hint="add --fidelity high")
+        tunes = next(name for name, effort in efforts.items() if effort.tuning)
+        raise ConfigError("--save-weights is for tuned weights", hint=f"add --fidelity {tunes}")
     check_writable(save_weights)
 
 

@@ -43,6 +43,7 @@ class Architecture:
     needs_full_precision: Callable[[str], bool] = lambda tensor: False  # by name, in a weights file
     inverting: Inverting = field(default_factory=Inverting)  # faces' latents are found so
     perceptual: Callable[[Any], Any] | None = None  # ModelConfig -> PerceptualNetwork
+    purpose: str = ""  # what it is for, and what another is for; told at the end of a run
 
 
 def register(new: Architecture) -> None:

@@ -269,6 +269,8 @@ register(
         Generator,
         Discriminator,
         FoldedGenerator,
+        purpose="the paper's networks, for its results and for quick runs; "
+        "`architecture` style draws better faces, at a quarter of the speed",
         recipe="stable",
         noise_std=LATENT_STD,
         needs_full_precision=lambda tensor: "norm" in tensor,

@@ -246,6 +246,8 @@ register(
         Generator,
         Discriminator,
         StyleDrawer,
+        purpose="style-based networks, for faces that look like photographs; "
+        "`architecture` dcgan is the paper's system, and four times as fast",
         recipe="style",
         truncation=0.7,
         group=GROUP,

@@ -54,6 +54,8 @@ def finish_and_publish(
     note_finished(job.run, job.plan, state.images, path)
     if snapshots.quality.is_best(state.images):
         drop_last_weights(job.run, state.images, job.plan.train.batch)
+    if purpose := architecture(job.plan.model.architecture).purpose:
+        job.say(purpose)
     return path
 
 
