@@ -21,6 +21,7 @@ from neuralid.core.errors import ConfigError
 from neuralid.faces.config import Frame
 from neuralid.latents import latent
 from neuralid.latents.attributes import Direction
+from neuralid.latents.config import InvertConfig
 from neuralid.latents.mixing import BLENDS, with_style
 from neuralid.latents.whitening import Whitening
 from neuralid.models.architecture import REGISTERED, architecture, with_layers
@@ -291,3 +292,23 @@ def test_a_length_is_that_from_the_mean_in_the_latents_own_spread(
     torch.testing.assert_close(rescaled / rescaled.norm(), mean / mean.norm(), atol=1e-4, rtol=1e-3)
     strip = studio.mix(latents, strip=3, blend="slerp").latent
     assert float(way.whiten(strip).norm()) == pytest.approx(sum(lengths) / 2, rel=1e-3)
+
+
+def test_the_default_blend_is_the_architectures(
+    studio: neuralid.Studio, trained: weights.Weights
+) -> None:
+    latents = list(people(2, seed=2))
+    assert studio.mix(latents).latent.equal(studio.mix(latents, blend="mean").latent)
+    papers = neuralid.open(trained.path, device="cpu")
+    drawn = list(papers.sample(2, seed=0).latents)
+    assert papers.mix(drawn).latent.equal(papers.mix(drawn, blend="rescaled").latent)
+    assert papers.mix(drawn).recipe["blend"] == "rescaled"
+
+
+def test_faces_that_will_be_mixed_are_searched_for_longer() -> None:
+    own = architecture("style").inverting
+    alone, to_mix = InvertConfig().effort(own), InvertConfig(to_mix=True).effort(own)
+    assert to_mix == replace(alone, steps=own.balanced.mixed) and to_mix.steps > alone.steps
+    assert InvertConfig(steps=5, to_mix=True).effort(own).steps == 5
+    papers = architecture("dcgan").inverting
+    assert InvertConfig(to_mix=True).effort(papers) == papers.balanced

@@ -55,8 +55,9 @@ def invert_framed(
 ) -> tuple[list[Inverted], M]:
     """Invert cropped photos in batches; then tune one generator to all, if the fidelity does.
 
-    Returns the results, and the model to draw with.
+    That is for faces that will be mixed. Returns the results, and the model to draw with.
     """
+    config = replace(config, to_mix=True)
     effort = config.effort(model.inverting)
     parts = _split(model, framed)
     tunings = min(1, len(framed)) if effort.tuning else 0

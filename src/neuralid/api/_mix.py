@@ -88,7 +88,7 @@ class Blending:
     """What of whom: how latents are asked to become one."""
 
     weights: Sequence[float] | None
-    blend: str
+    blend: str | None  # None: the architecture's
     attributes: Mapping[str, float]
     style: Input | int | None = None  # whose colours and skin; None for everyone's
 
@@ -110,7 +110,7 @@ def check_request(
     if count < (1 if blending.attributes else 2):
         raise ConfigError("mix needs at least two inputs", hint="one will do with `attributes`")
     check_range("scale", scale, 1, 64)
-    mix_latents(torch.zeros(2, 1), None, blending.blend)  # so that an unknown blend fails at once
+    mix_latents(torch.zeros(2, 1), None, blending.blend or "mean")  # an unknown one fails at once
     layout.check(count, weights)
     keep = find_input("keep", layout.keep, inputs)
     style = find_input("style", blending.style, inputs)
@@ -136,10 +136,10 @@ def mix(
     layers = 0 if asked.style is None else _shape_layers(model)
     who = resolve(inputs, model, framing, config, asked.keep, on_step)
     style = None if asked.style is None else who.people[asked.style].latent
-    way = _whitening(model, blending.blend)
-    mixer = _Mixer(asked.shares, blending.blend, offset, style, layers, way)
+    blend = blending.blend or architecture(model.weights.description.model.architecture).blend
+    mixer = _Mixer(asked.shares, blend, offset, style, layers, _whitening(model, blend))
     mixed, picture, film = _draw(layout, who, mixer, scale)
-    recipe = _recipe(layout, who.people, asked, blending)
+    recipe = _recipe(layout, who.people, asked, replace(blending, blend=blend))
     shares, is_face = asked.shares, layout.is_face
     result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame)
     return result if who.kept is None else _put_back(*who.kept, result)

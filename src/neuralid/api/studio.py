@@ -160,7 +160,7 @@ class Studio(Model):
         inputs: Inputs,
         *,
         weights: Shares | None = None,
-        blend: str = "rescaled",
+        blend: str | None = None,
         style: Input | int | None = None,
         attributes: Mapping[str, float] | None = None,
         strip: int | None = None,
@@ -180,8 +180,9 @@ class Studio(Model):
     ) -> Mixed:
         """Make one face of two or more, by averaging their latents (paper, section 5).
 
-        By default the average is rescaled to the latents' mean length. ``blend="mean"`` is the
-        paper's plain average, "slerp" follows the arc between them.
+        ``blend`` is "mean", the paper's plain average, "rescaled", that average made as long as the
+        latents, or "slerp", along the arc between them. None is what the architecture does best:
+        the mean for weights of the style architecture, else rescaled.
 
         Each input is a photo, a picture drawn by this program (which carries its latent), a latent
         file, a latent, or a result of this studio. Photos are framed as in `invert`; the four

@@ -66,8 +66,13 @@ def mix(
         ),
     ] = None,
     blend: Annotated[
-        str, typer.Option("--blend", metavar="NAME", help="rescaled, mean (the paper's) or slerp.")
-    ] = "rescaled",
+        str | None,
+        typer.Option(
+            "--blend",
+            metavar="NAME",
+            help="mean (the paper's), rescaled or slerp. Default: mean, for faces-56 rescaled.",
+        ),
+    ] = None,
     style: Annotated[
         Path | None,
         typer.Option(

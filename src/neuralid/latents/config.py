@@ -19,6 +19,7 @@ class InvertConfig:
     steps: int | None = None  # evaluations per face; None: the fidelity's
     memory: int = 40  # steps L-BFGS remembers
     prior: float = 0.01  # weight of the latent's squared length; 0 is the paper's objective
+    to_mix: bool = False  # whether faces will be mixed, for which the search may be longer
 
     def __post_init__(self) -> None:
         if self.fidelity not in FIDELITIES:
@@ -33,4 +34,5 @@ class InvertConfig:
     def effort(self, recipe: Inverting) -> Effort:
         """What is spent on a face, by an architecture's recipe."""
         usual: Effort = getattr(recipe, self.fidelity)
-        return replace(usual, steps=self.steps or usual.steps)
+        steps = usual.mixed if self.to_mix and usual.mixed else usual.steps
+        return replace(usual, steps=self.steps or steps)

@@ -35,6 +35,7 @@ class Architecture:
     recipe: str = "stable"  # name of the recipe it is trained by, if nobody asks for another
     noise_std: float = 1.0  # standard deviation of the normal numbers that a seed gives
     truncation: float = 1.0  # of `sample`, if nobody asks for another
+    blend: str = "rescaled"  # of `mix`, if nobody asks for another; see `latents.mixing`
     group: int = 1  # pictures the discriminator compares: a process's share is a multiple of it
     # How many of a latent's layers, from the first on, hold pose and shape; the later ones hold
     # colours and skin. 0: a latent has no layers, or they don't differ in that way.

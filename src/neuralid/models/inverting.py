@@ -11,6 +11,9 @@ class Effort:
 
     steps: int  # evaluations of the generator in the search for a latent
     tuning: int = 0  # steps of the generator's own afterwards
+    # Steps of the search for faces that will be mixed; 0: as many as for others. What only tuning
+    # makes alike is not in the latent, and is lost in a mix.
+    mixed: int = 0
 
 
 @dataclass(frozen=True)
