@@ -6,7 +6,7 @@ Photos are chosen as in `style_inversion.py`; each is in one pair. Both are inve
 default settings, and mixed half and half by each blend. OUT gets the crops, the mixes and
 ``pairs.csv`` with the columns a, b, one for each blend, and average, the mean of the two crops'
 pixels: what a program that knows faces needs to say whose child it sees. ``OUT/sheet.png`` shows
-the pairs in columns: a, the default blend, the others, b.
+the pairs in columns: a, the mean, that mean rescaled, b.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from neuralid.core.memory import keep_freed_memory
 from neuralid.latents.mixing import BLENDS
 from neuralid.pictures import images
 
-SHOWN = ("rescaled", "mean")
+SHOWN = BLENDS[:2]
 
 
 def mix_pair(
@@ -33,9 +33,9 @@ def mix_pair(
     """The pictures by column, and the seconds it took to have one mix."""
     started = time.perf_counter()
     a, b = studio.invert(pair, align=not framed, together=True)
-    mixed = {blend: studio.mix([a, b], blend=blend, scale=1).image for blend in BLENDS[:1]}
+    studio.mix([a, b], scale=1)
     seconds = time.perf_counter() - started
-    mixed |= {blend: studio.mix([a, b], blend=blend, scale=1).image for blend in BLENDS[1:]}
+    mixed = {blend: studio.mix([a, b], blend=blend, scale=1).image for blend in BLENDS}
     average = ((a.target.astype(int) + b.target + 1) // 2).astype(np.uint8)
     return {"a": a.target, "b": b.target, **mixed, "average": average}, seconds
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core.errors import ConfigError
 from ..faces.config import CropConfig
-from ..latents.config import InvertConfig
+from ..latents.config import InvertConfig, first_to_tune
 from ..pictures.photo import Source, as_list, is_single
 from . import _invert, _mix, _sample, _upscale
 from ._framing import FRAME_FIRST, Framing, find_all
@@ -136,7 +136,8 @@ class Studio(Model):
         """
         config = InvertConfig(fidelity, steps, prior=prior)
         if together and not config.effort(self.inverting).tuning:
-            raise ConfigError("`together` is for tuning", hint="add `fidelity='high'`")
+            hint = f"add `fidelity='{first_to_tune(self.inverting)}'`"
+            raise ConfigError("`together` is for tuning", hint=hint)
         crop = CropConfig(face_size, delta_i, delta_j, rotation)
         framing = Framing(crop, align, face, show_crop)
         failed = None if is_single(photos) else on_failure

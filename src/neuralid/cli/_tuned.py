@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import ConfigError
 from ..core.files import check_writable
-from ..latents.config import FIDELITIES, InvertConfig
+from ..latents.config import InvertConfig, first_to_tune
 
 if TYPE_CHECKING:
     from ..api._model import Model
@@ -17,10 +17,9 @@ def check_tuned(model: Model, save_weights: Path | None, fidelity: str) -> None:
     """Raise now if there will be no tuned weights, or they cannot be written."""
     if save_weights is None:
         return
-    efforts = {name: InvertConfig(name).effort(model.inverting) for name in FIDELITIES}
     if not InvertConfig(fidelity).effort(model.inverting).tuning:
-        tunes = next(name for name, effort in efforts.items() if effort.tuning)
-        raise ConfigError("--save-weights is for tuned weights", hint=f"add --fidelity {tunes}")
+        hint = f"add --fidelity {first_to_tune(model.inverting)}"
+        raise ConfigError("--save-weights is for tuned weights", hint=hint)
     check_writable(save_weights)
 
 

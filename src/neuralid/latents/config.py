@@ -11,6 +11,11 @@ from ..models.inverting import Effort, Inverting
 FIDELITIES = ("fast", "balanced", "high")  # what each spends is the architecture's to say
 
 
+def first_to_tune(recipe: Inverting) -> str:
+    """The least of the fidelities that tune the generator."""
+    return next(name for name in FIDELITIES if InvertConfig(name).effort(recipe).tuning)
+
+
 @dataclass(frozen=True)
 class InvertConfig:
     """How a face's latent is searched for."""
