@@ -1,40 +1,56 @@
-"""Training on a CUDA GPU: steps launched from Python against steps recorded as CUDA graphs.
+"""Training on a CUDA GPU: is it right, and how fast is it.
 
-    python benchmarks/gpu.py [--batches 64 256] [--steps 16] [--repeats 5]
+    python benchmarks/gpu.py [--batches 64 256 1024] [--compile style:64 dcgan:256] [--steps 16] [--repeats 3]
 
-Both ways in turn, medians over the repeats; the device is waited for before each reading of the
-clock. Every 16th step has R1's penalty where the recipe has one.
+First the tests that compare CUDA with the CPU (drawing, gradients, inversion, training steps,
+resuming). Then faces per second of steps launched from Python, of steps recorded as CUDA graphs
+and, where ``--compile`` names them, of recorded steps with compiled networks: in turn,
+medians over the repeats. The device is waited for before each reading of the clock. Every 16th
+step has R1's penalty where the recipe has one. "Busy" is the share of the time that kernels ran.
+Writes results/gpu.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import statistics
+import subprocess
+import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from neuralid.core.device import pick_device, pick_precision
 from neuralid.models.architecture import architecture
 from neuralid.models.config import ModelConfig
 from neuralid.models.recipe import RECIPES
 from neuralid.training.batches import Batches
+from neuralid.training.compiling import compile_networks
 from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World
 from neuralid.training.recording import Recorder
 from neuralid.training.state import TrainState
-from neuralid.training.step import Engine, passes
+from neuralid.training.step import Engine, Pass, passes
 
+ROOT = Path(__file__).parent.parent
 MODELS = (ModelConfig(112, architecture="style"), ModelConfig(56))
 PICTURES = 2048
+WARM = 48  # steps in which kernels are chosen and both kinds of step recorded
+KINDS = ("eager", "recorded", "compiled")
 
 
 class Timed:
     """One run whose steps are timed."""
 
-    def __init__(self, model: ModelConfig, batch: int, device: torch.device, records: bool) -> None:
+    def __init__(self, model: ModelConfig, batch: int, device: torch.device, kind: str) -> None:
         recipe = RECIPES[architecture(model.architecture).recipe]
         self.config = TrainConfig(batch=batch, recipe=recipe)
         shape = (PICTURES, model.size, model.size, 3)
@@ -43,56 +59,117 @@ class Timed:
         self.batches.place(device)
         self.state = TrainState.fresh(model, self.config, device)
         engine = Engine.start(self.state, self.config, pick_precision("auto", device), World())
-        self.recorder = Recorder.start(engine, print)
-        if not records:
-            self.recorder = replace_graphs(self.recorder)
+        started = time.perf_counter()
+        if kind == "compiled":
+            engine = compile_networks(self.state, next(self.passes()), engine, complain)
+        self.recorder = Recorder.start(engine, complain)
+        if kind == "eager":
+            self.recorder.graphs = None
+        self.steps(WARM)
+        self.first_s = time.perf_counter() - started
+
+    def passes(self) -> Iterator[Pass]:
+        return passes(self.state, self.batches, self.config, World())
 
     def steps(self, count: int) -> float:
         """Pictures per second over ``count`` steps."""
         torch.cuda.synchronize()
         started = time.perf_counter()
         for _ in range(count):
-            batch = list(passes(self.state, self.batches, self.config, World()))
-            self.recorder.train_step(self.state, batch)
+            self.recorder.train_step(self.state, list(self.passes()))
             self.state.images += self.config.batch
             self.state.step += 1
         torch.cuda.synchronize()
         return count * self.config.batch / (time.perf_counter() - started)
 
+    def kernel_seconds(self, count: int) -> float:
+        """How long kernels run in a step, on average."""
+        with profile(activities=[ProfilerActivity.CUDA]) as seen:
+            self.steps(count)
+        return sum(event.self_device_time_total for event in seen.key_averages()) / count / 1e6
 
-def replace_graphs(recorder: Recorder) -> Recorder:
-    """A recorder that never records."""
-    return Recorder(replace(recorder.engine), None, print)
+
+def complain(message: str) -> None:
+    """What should not happen here is said; that networks are compiled is known."""
+    if "cannot" in message:
+        print(message, file=sys.stderr)
 
 
-def compare(model: ModelConfig, batch: int, device: torch.device, steps: int, repeats: int) -> None:
-    plain, recorded = (Timed(model, batch, device, records) for records in (False, True))
-    for each in (plain, recorded):
-        each.steps(48)  # chooses kernels, and records both kinds
-    rates = [(plain.steps(steps), recorded.steps(steps)) for _ in range(repeats)]
-    slow, fast = map(statistics.median, zip(*rates, strict=True))
-    memory = torch.cuda.max_memory_allocated(device) >> 20
-    print(
-        f"{model.architecture} {model.size} px, batch {batch}: {slow:.0f} faces/s from Python, "
-        f"{fast:.0f} recorded, {fast / slow:.2f} times; both at most {memory} MiB",
-        flush=True,
+@dataclass(frozen=True)
+class Options:
+    batches: list[int]
+    compile: list[str]
+    steps: int
+    repeats: int
+
+
+def compare(model: ModelConfig, batch: int, device: torch.device, options: Options) -> Any:
+    """Faces per second of all kinds, in turn, and how busy the device was."""
+    torch.cuda.reset_peak_memory_stats(device)
+    compiles = f"{model.architecture}:{batch}" in options.compile
+    kinds = KINDS if compiles else KINDS[:2]
+    runs = {kind: Timed(model, batch, device, kind) for kind in kinds}
+    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(options.repeats):
+        for kind, run in runs.items():
+            rates[kind].append(run.steps(options.steps))
+    found: dict[str, Any] = {"model": f"{model.architecture} {model.size}", "batch": batch}
+    for kind, run in runs.items():
+        rate = statistics.median(rates[kind])
+        busy = run.kernel_seconds(options.steps) * rate / batch
+        found[kind] = {"faces_per_s": round(rate), "busy": round(min(busy, 1.0), 2)}
+    if compiles:
+        found["compiled"]["ready_after_s"] = round(runs["compiled"].first_s)
+    found["memory_mib"] = torch.cuda.max_memory_allocated(device) >> 20
+    return found
+
+
+def check() -> str:
+    """The tests of CUDA against the CPU, in one line: how many passed."""
+    tests = ["tests/test_accelerators.py", "tests/test_recording.py"]
+    words = ["-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:benchmark", *tests]
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True
     )
+    if told.returncode:
+        print(told.stdout[-3000:], file=sys.stderr)
+    lines = told.stdout.strip().splitlines() or [told.stderr.strip()]
+    return re.sub(r" in [\d.]+s.*", "", lines[-1])
+
+
+def measure(options: Options, show: Callable[[str], None]) -> list[Any]:
+    device = pick_device("cuda")
+    found = []
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        for model in MODELS:
+            for batch in options.batches:
+                found.append(compare(model, batch, device, options))
+                show(json.dumps(found[-1]))
+                torch.cuda.empty_cache()
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batches", type=int, nargs="*", default=[64, 256])
+    parser.add_argument("--batches", type=int, nargs="*", default=[64, 256, 1024])
+    parser.add_argument("--compile", nargs="*", default=["style:64"], metavar="NAME:N")
     parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-checks", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "gpu.json")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("this machine has no CUDA GPU")
-    device = pick_device("cuda")
-    print(torch.cuda.get_device_name(device), torch.__version__)
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-        for model in MODELS:
-            for batch in options.batches:
-                compare(model, batch, device, options.steps, options.repeats)
+    told = {
+        "device": torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "checks": "not run" if options.no_checks else check(),
+    }
+    print(json.dumps(told), flush=True)
+    wanted = Options(options.batches, options.compile, options.steps, options.repeats)
+    runs = measure(wanted, lambda line: print(line, flush=True))
+    options.out.parent.mkdir(exist_ok=True)
+    options.out.write_text(json.dumps({**told, "runs": runs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

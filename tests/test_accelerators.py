@@ -31,6 +31,7 @@ from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.models.share import Share
 from neuralid.training.augment import POLICIES, diff_augment
 from neuralid.training.batches import Batches
+from neuralid.training.compiling import compile_networks
 from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World
 from neuralid.training.finish.encoding import train_encoder
@@ -348,3 +349,15 @@ def test_a_whole_run_records_its_steps(cuda: torch.device, monkeypatch: pytest.M
     )
     assert len(recorded) == 1 and heard[-1].images == 256  # R1 is due only twice
     assert bool(state.is_finite())
+
+
+def test_a_run_trains_with_compiled_networks(cuda: torch.device) -> None:
+    """Real compilers; elsewhere a stand-in takes their place (test_compiling)."""
+    config = TrainConfig(batch=8, recipe=replace(AUGMENTED, r1_interval=4))
+    plain, compiled = Run(STYLE, config, cuda), Run(STYLE, config, cuda)
+    (part,) = passes(compiled.state, compiled.batches, config, World())
+    engine = compile_networks(compiled.state, part, compiled.recorder.engine, compiled.said.append)
+    compiled.recorder = Recorder.start(engine, compiled.said.append)
+    told, told_plainly = compiled.steps(12), plain.steps(12)
+    assert len(engine.compiled) == 2 and len(compiled.said) == 1  # that it takes a while
+    torch.testing.assert_close(told, told_plainly, rtol=2e-2, atol=2e-2)

@@ -57,6 +57,7 @@ def _parameter(option: Option) -> inspect.Parameter:
         metavar=option.metavar,
         help=option.full_help,
         min=option.at_least,
+        show_default=not option.unsaid,
         readable=False,
     )
     kind = option.kind if default is not None else option.kind | None

@@ -23,6 +23,7 @@ class TrainConfig:
     snapshot: float = 20.0  # thousands of pictures between two snapshots
     seed: int = 0
     precision: str = "auto"  # auto, fp32 or bf16
+    compile: bool | None = None  # the networks, before training; None: where it pays
 
     def __post_init__(self) -> None:
         check_range("kimg", self.kimg, 0.001, 1e6)

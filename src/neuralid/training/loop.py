@@ -13,6 +13,7 @@ from torch import Tensor
 from ..core.device import device_of
 from ..core.errors import TrainingError
 from .batches import Batches
+from .compiling import compile_networks, wants_compiling
 from .config import TrainConfig
 from .distributed.world import World
 from .recording import Recorder
@@ -64,7 +65,11 @@ def train_loop(
     world = world or World()
     total, interval = round(config.kimg * 1000), round(config.snapshot * 1000)
     every = LOOKS.get(device_of(state.generator).type, LOOK)
-    recorder = Recorder.start(Engine.start(state, config, precision, world), on_message)
+    engine = Engine.start(state, config, precision, world)
+    if wants_compiling(state, config, engine):
+        (part, *_) = passes(state, batches, config, world)
+        engine = compile_networks(state, part, engine, on_message)
+    recorder = Recorder.start(engine, on_message)
     look, saved = _Look(world, total), -1
     stop = world.any(should_stop())
     while state.images < total and not stop:

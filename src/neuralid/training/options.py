@@ -153,6 +153,16 @@ class TrainOptions:
     precision: Annotated[
         str | None, Option("train", "auto, fp32 or bf16.", "NAME", may_change=True)
     ] = None
+    compile: Annotated[
+        bool | None,
+        Option(
+            "train",
+            "Compile the networks first, for speed.",
+            unsaid="on CUDA, from 500 kimg",
+            flags=("--compile/--no-compile",),
+            may_change=True,
+        ),
+    ] = None
     tensorboard: Annotated[bool, Option("start", "Write TensorBoard event files into the run.")] = (
         False
     )

@@ -101,7 +101,12 @@ class TrainState:
     def is_finite(self) -> bool:
         """Whether every number in it is; waits for the device."""
         parts = [part.state_dict() for part in self._parts().values()]
-        return bool(torch.stack([x.isfinite().all().cpu() for x in _tensors(parts)]).all())
+        looks = [x.isfinite().all() for x in _tensors(parts)]
+        places = {look.device for look in looks}
+        return all(
+            bool(torch.stack([look for look in looks if look.device == place]).all())
+            for place in places
+        )
 
     def lower_rates(self, rollbacks: int, recipe: Recipe) -> None:
         """Halve the recipe's learning rates ``rollbacks`` times; checkpoints keep them."""
@@ -133,13 +138,21 @@ class TrainState:
 
         ``part`` is a number from 0 to 1, or such a tensor ``()`` on the device.
         """
-        pairs = zip(
-            self.average.state_dict().values(), self.generator.state_dict().values(), strict=True
+        pairs = list(
+            zip(
+                self.average.state_dict().values(),
+                self.generator.state_dict().values(),
+                strict=True,
+            )
         )
-        for mean, value in pairs:
-            if mean.is_floating_point():
+        means, values = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+        if isinstance(part, float):
+            torch._foreach_lerp_(means, values, part)
+        else:
+            for mean, value in zip(means, values, strict=True):
                 mean.lerp_(value, part)
-            else:
+        for mean, value in pairs:
+            if not mean.is_floating_point():
                 mean.copy_(value)
 
     def _parts(self) -> dict[str, Any]:

@@ -5,9 +5,9 @@ Letters in shapes: N pictures of one pass, Z random numbers of a face, S side of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -53,11 +53,16 @@ class Engine:
     precision: str
     world: World
     moved: Tensor | None = None  # how far the average moves, if that is kept on the device
+    compiled: Mapping[nn.Module, Callable[..., Tensor]] = field(default_factory=dict)
 
     @classmethod
     def start(cls, state: TrainState, config: TrainConfig, precision: str, world: World) -> Engine:
         generator, discriminator = map(world.wrap, (state.generator, state.discriminator))
         return cls(generator, discriminator, config.recipe, precision, world)
+
+    def form(self, network: nn.Module) -> Callable[..., Tensor]:
+        """The compiled form of a network, if it was compiled."""
+        return self.compiled.get(network, network)
 
     def is_penalised(self, state: TrainState) -> bool:
         """Whether R1 is due in this step; it is lazy, as in StyleGAN2 (Karras 2020, appendix B)."""
@@ -130,11 +135,22 @@ def train_step(state: TrainState, batch: Sequence[Pass], engine: Engine) -> Tens
     return torch.stack([loss_d, torch.stack(losses).mean(), on_real, on_fake])
 
 
+def rehearse(state: TrainState, part: Pass, engine: Engine) -> None:
+    """Compute both losses and their gradients, and drop them: compilers do their work by that."""
+    state.discriminator.requires_grad_(True)
+    fake = _draw(engine.generator, part, engine)
+    _loss_d(part, fake.detach(), False, state.augmentation, engine)[0].backward()
+    state.discriminator.requires_grad_(False)
+    _loss_g(state, part, fake, engine).backward()
+    for optimizer in (state.optimizer_d, state.optimizer_g):
+        optimizer.zero_grad(set_to_none=True)
+
+
 def _draw(generator: nn.Module, part: Pass, engine: Engine) -> Tensor:
     """Fakes ``(N, 3, S, S)``, the same whenever the same generator draws them."""
     share = engine.world.share(part.rng(DRAWING))
     with autocast(part.noise.device, engine.precision):
-        return generator(part.noise, share)
+        return engine.form(generator)(part.noise, share)
 
 
 def _loss_d(
@@ -144,8 +160,10 @@ def _loss_d(
     recipe, share = engine.recipe, engine.world.share(part.rng(DISCRIMINATOR))
     real = part.real.detach().requires_grad_(penalised)
     both = torch.cat([augment(x, share) for x in (real, fake.float())])
+    # Compiled networks have no second derivatives, which the penalty needs.
+    judge = engine.discriminator if penalised else engine.form(engine.discriminator)
     with autocast(real.device, engine.precision):
-        logits = engine.discriminator(both, replace(share, parts=2)).float()
+        logits = judge(both, replace(share, parts=2)).float()
     on_real, on_fake = logits.chunk(2)
     loss = discriminator_loss(on_real, on_fake, recipe.real_label)
     values = torch.stack([loss.detach(), *_outputs(on_real.detach(), on_fake.detach())])
@@ -163,7 +181,7 @@ def _loss_g(state: TrainState, part: Pass, fake: Tensor, engine: Engine) -> Tens
     share = engine.world.share(part.rng(GENERATOR))
     changed = state.augmentation(fake.float(), share)
     with autocast(fake.device, engine.precision):
-        return generator_loss(state.discriminator(changed, share).float())
+        return generator_loss(engine.form(state.discriminator)(changed, share).float())
 
 
 def _noise_of_all(part: Pass) -> Tensor:
