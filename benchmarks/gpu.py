@@ -1,6 +1,7 @@
 """Training on a CUDA GPU: is it right, and how fast is it.
 
-    python benchmarks/gpu.py [--batches 64 256 1024] [--compile style:64 dcgan:256] [--steps 16] [--repeats 3]
+    python benchmarks/gpu.py [--batches 64 256 1024] [--compile style:64 dcgan:256]
+                             [--steps 16] [--repeats 3] [--no-checks]
 
 First the tests that compare CUDA with the CPU (drawing, gradients, inversion, training steps,
 resuming). Then faces per second of steps launched from Python, of steps recorded as CUDA graphs
