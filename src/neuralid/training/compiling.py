@@ -45,11 +45,11 @@ def compile_networks(
     """An engine with compiled networks, or as it was if they cannot be; ``say`` hears why."""
     say("compiling the networks, which takes a minute or two")
     networks: tuple[nn.Module, ...] = (state.generator, state.discriminator)
-    compiled = {network: torch.compile(network, dynamic=False) for network in networks}
-    faster = replace(engine, compiled=compiled)
     try:
         with _buffers_kept(state), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler, to those who write networks
+            compiled = {network: torch.compile(network, dynamic=False) for network in networks}
+            faster = replace(engine, compiled=compiled)
             rehearse(state, part, faster)
     except Exception as error:  # no Triton, no C compiler, no such kernel: theirs is a long list
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
