@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.device import pick_precision
 from ..latents.config import InvertConfig
 from ..latents.inversion import invert as search
 from ..pictures import images
@@ -129,7 +128,7 @@ def _invert_batch(
         encoder=own.encoder,
         perceptual=own.perceptual,
         inside=_inside(model, framed),
-        precision=pick_precision("auto", model.device),
+        precision=model.precision,
         on_step=on_step,
     )
     check_finite(result.faces)

@@ -18,7 +18,7 @@ from ..faces.config import Frame
 from ..latents.tuning import tune
 from ..models.architecture import architecture
 from ..models.building import build_drawer
-from ..models.drawing import Drawer, draw_faces
+from ..models.drawing import Drawer, draw_faces, search_trial
 from ..models.inverting import Inverting
 from ..pictures import images
 from ..upscaling.config import DEFAULT_METHOD
@@ -77,6 +77,11 @@ class Model:
         return self.weights.description.frame or Frame()
 
     @property
+    def precision(self) -> str:
+        """That of searching and tuning, ``fp32`` or ``bf16``; faces are drawn in float32."""
+        return pick_precision("auto", self.device, search_trial(self.generator))
+
+    @property
     def inverting(self) -> Inverting:
         """How latents are searched for behind photos."""
         return architecture(self.weights.description.model.architecture).inverting
@@ -97,7 +102,7 @@ class Model:
             steps,
             perceptual=self.weights.perceptual,
             inside=inside,
-            precision=pick_precision("auto", self.device),
+            precision=self.precision,
             on_step=on_step,
         )
         own = replace(self.weights, generator=generator)

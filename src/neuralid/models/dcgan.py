@@ -28,6 +28,7 @@ from .convolution import (
     spectral_upsample_conv,
 )
 from .drawing import Drawer
+from .forms import FormedLayer
 from .network import DiscriminatorNetwork, GeneratorNetwork
 from .share import WHOLE, Share
 
@@ -82,18 +83,21 @@ class Generator(GeneratorNetwork):
         return self.to_rgb(x).sigmoid() - 0.5  # (N, 3, S, S)
 
 
-class UpConv(nn.ConvTranspose2d):
+class UpConv(nn.ConvTranspose2d, FormedLayer):
     """Nearest upsampling by 2, then the table's 5x5 transposed convolution of stride 1.
 
     Shape: ``(N, C, H, W) -> (N, K, 2H, 2W)``.
     """
+
+    forms = ("phases", "spectral")
 
     def __init__(self, c: int, k: int) -> None:
         super().__init__(c, k, 5, padding=2)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         kernel = as_conv_kernel(self.weight)
-        if prefers_spectral(x) and x.shape[-1] <= 2 * STEM:
+        small = x.shape[-1] <= 2 * STEM
+        if self.form == "spectral" or (self.form is None and small and prefers_spectral(x)):
             return spectral_upsample_conv(x, kernel, self.bias)
         return phase_upsample_conv(x, kernel, self.bias)
 
@@ -133,14 +137,16 @@ class Discriminator(DiscriminatorNetwork):
         return self.dense(x.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
 
 
-class Conv7(nn.Conv2d):
+class Conv7(nn.Conv2d, FormedLayer):
     """The discriminator's widest layer: 5x5, "same", on a 7x7 map."""
+
+    forms = ("direct", "spectral")
 
     def __init__(self, c: int, k: int) -> None:
         super().__init__(c, k, 5, padding=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        if prefers_spectral(x):
+        if self.form == "spectral" or (self.form is None and prefers_spectral(x)):
             return spectral_conv7(x, self.weight, self.bias)
         return super().forward(x)
 
@@ -229,7 +235,7 @@ def as_conv_kernel(weight: Tensor) -> Tensor:
 
 
 def prefers_spectral(x: Tensor) -> bool:
-    """Whether the spectral forms are the faster ones for this batch (see `convolution`)."""
+    """Whether the spectral forms are mostly the faster ones, where that was not tried."""
     return x.device.type == "cpu" and x.shape[0] >= SPECTRAL_BATCH
 
 

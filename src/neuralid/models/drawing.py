@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..core.device import device_of
+from ..core.device import PrecisionTrial, autocast, device_of
 from .network import GeneratorNetwork
 
 CHUNK = 8  # faces drawn at a time; fixed, as rounding may depend on the batch size
@@ -50,6 +50,24 @@ def draw_faces(drawer: Drawer, latents: Tensor) -> Tensor:
     Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, on the CPU.
     """
     return _in_chunks(drawer, latents, drawer).clamp_(-0.5, 0.5)
+
+
+def search_trial(drawer: Drawer) -> PrecisionTrial:
+    """Two faces and the gradient of their latents: what a search computes again and again."""
+    own = drawer.config
+
+    def ready(precision: str) -> Callable[[], object]:
+        device = device_of(drawer)
+        latents = drawer.latents(torch.zeros(2, own.latent_size, device=device)).detach().clone()
+
+        def work() -> None:
+            with torch.enable_grad(), autocast(device, precision):
+                faces = drawer(latents.requires_grad_()).float()
+                torch.autograd.grad(faces.square().sum(), latents)
+
+        return work
+
+    return PrecisionTrial(f"search {own.architecture} {own.size} {own.latent_size}", ready)
 
 
 def map_noise(drawer: Drawer, noise: Tensor) -> Tensor:

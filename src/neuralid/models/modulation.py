@@ -192,7 +192,9 @@ def spread_in_groups(x: Tensor, group: int) -> Tensor:
     Shape: ``(N, C, H, W) -> (N, 1, H, W)``, N a multiple of ``group``.
     """
     groups = x.float().unflatten(0, (-1, group))
-    deviations = (groups.var(1, unbiased=False) + EPSILON).sqrt().mean((1, 2, 3))
+    # Written out: over an axis that is not the last, `var` takes twenty times as long on a CPU.
+    variances = (groups - groups.mean(1, keepdim=True)).square().mean(1)
+    deviations = (variances + EPSILON).sqrt().mean((1, 2, 3))
     each = deviations.repeat_interleave(group).view(-1, 1, 1, 1)
     return each.expand(-1, 1, *x.shape[2:]).to(x.dtype)
 

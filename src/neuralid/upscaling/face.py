@@ -8,8 +8,9 @@ Letters in shapes: H W the picture's sides, F the factor.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from importlib.resources import files as package_files
 from threading import Lock
@@ -19,9 +20,9 @@ import numpy as np
 import torch
 from safetensors.torch import load
 
-from ..core.device import pick_precision
+from ..core.device import PrecisionTrial, pick_precision
 from ..models.building import empty, fill
-from ..models.upscaler import REACH, FaceUpscaler
+from ..models.upscaler import FACTORS, REACH, FaceUpscaler
 from .opencv import cubic, nearest
 from .picture import join, luma, split
 from .resample import lanczos
@@ -98,11 +99,30 @@ def _read_network(device: str, sharp: bool) -> FaceUpscaler:
     tensors = _tensors("upscaler")
     if sharp:
         tensors |= _tensors("upscaler-sharp")  # has only what differs
-    precision = pick_precision("auto", torch.device(device))
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     network = fill(empty(FaceUpscaler), tensors)
+    precision = pick_precision("auto", torch.device(device), _trial(network))
+    return _placed(network, device, precision)
+
+
+def _placed(network: FaceUpscaler, device: str, precision: str) -> FaceUpscaler:
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def _trial(network: FaceUpscaler) -> PrecisionTrial:
+    """A small tile, enlarged."""
+
+    def ready(precision: str) -> Callable[[], object]:
+        own = _placed(copy.deepcopy(network), "cpu", precision)
+
+        def work() -> None:
+            with torch.no_grad():
+                own(torch.zeros(1, 1, 48, 48), FACTORS[0])
+
+        return work
+
+    return PrecisionTrial("enlarging by the face network", ready)
 
 
 def _tensors(name: str) -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ from ..distributed.world import World
 from ..runs.folder import Run
 from ..runs.plan import Plan
 from .callbacks import Callbacks
+from .choice import Choice
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,14 @@ class Job:
     faces: Dataset
     attributes: Attributes | None  # of all faces
     device: torch.device
-    precision: str  # fp32 or bf16
+    choice: Choice
     callbacks: Callbacks
     world: World
+
+    @property
+    def precision(self) -> str:
+        """``fp32`` or ``bf16``."""
+        return self.choice.precision
 
     def say(self, message: str) -> None:
         self.callbacks.on_message(message)

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..options import TrainOptions
 from ..runs.folder import Run
 from ..runs.plan import Plan, new_plan
 from ..runs.records import Skipped
+from .choice import CHOSEN, Choice
 
 
 def find_run(options: TrainOptions) -> Run | None:
@@ -43,12 +45,17 @@ def open_run(
     out: Path,
     plan: Plan,
     faces: Dataset,
+    choice: Choice,
     held: ExitStack,
     say: Callable[[str], None],
 ) -> Run:
     """Create the run's folder, locked, unless it is ``resumed``; write its options."""
     run = resumed or _create_run(out, plan, faces, held)
-    facts = {"version": __version__, "pictures": _identify_pictures(resumed, faces, say)}
+    facts = {
+        "version": __version__,
+        "pictures": _identify_pictures(resumed, faces, say),
+        CHOSEN: asdict(choice),
+    }
     if was_launched():
         facts["launch"] = {"name": launch_name(), "time": time.time()}
     with hint_at_resume(run):

@@ -14,6 +14,7 @@ from ..loop import Step, train_loop
 from ..runs.folder import Run
 from ..runs.records import RESUMED, Event, Tick, now
 from ..state import TrainState
+from .choice import use_forms
 from .job import Job
 from .publish import finish_and_publish
 from .recovery import Recovery
@@ -39,6 +40,7 @@ class Session:
         plan, run, device = job.plan, job.run, job.device
         self.job = job
         self.state = TrainState.fresh(plan.model, plan.train, device)
+        use_forms(self.state, job.choice)
         self.recovery = Recovery(plan, run, self.state, device, job.world, job.say)
         self.ticks = Ticks(run, device)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ...core.device import describe, pick_device, pick_precision
+from ...core.device import can_bfloat16, describe, pick_device, pick_precision
 from ...core.errors import TrainingError
 from ...core.home import cache_folder, check_cache
 from ...data.dataset import Dataset, load_dataset
@@ -23,6 +23,7 @@ from ..runs.folder import Run
 from ..runs.plan import Plan, new_plan, resumed_plan
 from ..runs.tensorboard import check_installed, event_files
 from .callbacks import Callbacks
+from .choice import Choice, choose
 from .finished import find_finished
 from .job import Job
 from .opening import find_run, hint_at_resume, lock_run, open_run
@@ -51,7 +52,7 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     check_shares(plan.train, world.size, architecture(plan.model.architecture).group)
     if done := world.first(lambda: find_finished(resumed, plan, say) if resumed else None):
         return Trained(resumed.folder if resumed else out, done.weights, done.images)
-    device, precision = _pick_device(options.device, plan, world, say)
+    device, choice = _pick_device(options.device, plan, resumed, world, say)
     with ExitStack() as held:
         if device.type == "cuda":
             held.enter_context(torch.cuda.device(device))
@@ -65,13 +66,13 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
         if options.dry_run:
             return _end_dry_run(plan, faces, say)
         resuming = world.first(lambda: resumed is not None)
-        opened = world.alone(lambda: open_run(resumed, out, plan, faces, held, say))
+        opened = world.alone(lambda: open_run(resumed, out, plan, faces, choice, held, say))
         folder = world.first(lambda: opened.folder if opened else out)
         run = opened or Run(folder)
         held.enter_context(hint_at_resume(run))
         if options.tensorboard and world.is_first:
             held.enter_context(event_files(run))
-        job = Job(plan, run, faces, attributes, device, precision, callbacks, world)
+        job = Job(plan, run, faces, attributes, device, choice, callbacks, world)
         return Session(job).run_to_the_end(resuming)
 
 
@@ -94,14 +95,18 @@ def _check_networks(plan: Plan, resumed: Run | None) -> None:
 
 
 def _pick_device(
-    name: str, plan: Plan, world: World, say: Callable[[str], None]
-) -> tuple[torch.device, str]:
-    """This process's device, and the precision all of them can train in."""
+    name: str, plan: Plan, resumed: Run | None, world: World, say: Callable[[str], None]
+) -> tuple[torch.device, Choice]:
+    """This process's device, and how all of them compute."""
     device = world.each(lambda: pick_device(world.device(name)))
-    precision = world.lowest(pick_precision(plan.train.precision, device))
+    choice = world.first(lambda: choose(plan, resumed, device, say))
+    decided = device.type == "cpu" and can_bfloat16()  # by the first process, then
+    usable = "bf16" if decided else pick_precision(plan.train.precision, device)
+    if choice.precision == "bf16" and world.lowest(usable) == "fp32":
+        choice = Choice(device.type, "fp32")
     many = f"{world.size} processes on " if world.size > 1 else ""
-    say(f"device: {many}{describe(device)}, {precision}")
-    return device, precision
+    say(f"device: {many}{describe(device)}, {choice.precision}")
+    return device, choice
 
 
 def _read_faces(plan: Plan, workers: int | None, callbacks: Callbacks) -> Dataset:
