@@ -1,4 +1,4 @@
-"""Batch norm over the rows of all processes; PyTorch's own works only on GPUs.
+"""Batch norm over the rows of all processes: on a CPU, where PyTorch has none.
 
 Letters in shapes: N rows of this process, C channels, P processes.
 
@@ -21,12 +21,14 @@ from torch import Tensor, nn
 def synchronise(network: nn.Module) -> None:
     """Make every batch norm of a network compute its statistics over all processes.
 
-    Parameters and buffers stay the same objects. All processes must have equally many rows.
+    Parameters and buffers stay the same objects. All processes must have equally many rows. On a
+    GPU this is PyTorch's own.
     """
     for parent in network.modules():
         for name, norm in parent.named_children():
             if type(norm) in _SYNCED:
-                synced = _SYNCED[type(norm)](norm.num_features, norm.eps, norm.momentum)
+                kind: Any = nn.SyncBatchNorm if norm.weight.is_cuda else _SYNCED[type(norm)]
+                synced = kind(norm.num_features, norm.eps, norm.momentum)
                 synced._parameters, synced._buffers = norm._parameters, norm._buffers
                 setattr(parent, name, synced.train(norm.training))
 

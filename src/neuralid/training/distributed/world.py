@@ -30,6 +30,7 @@ T = TypeVar("T")
 # The others wait for the first while it reads pictures, measures, or trains the encoder. A process
 # that dies is noticed at once, by its closed connections and by torchrun.
 PATIENCE = timedelta(days=7)
+STEP = timedelta(minutes=30)  # within a step nobody waits for work that one process does alone
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0  # among the processes of its machine
+    patient: Any = None  # the group in which the others wait for one; None: the usual one
 
     @property
     def is_first(self) -> bool:
@@ -56,7 +58,7 @@ class World:
         if self.size == 1:
             return make()
         outcome: list[Any] = [_try(make) if self.is_first else None]
-        dist.broadcast_object_list(outcome)
+        dist.broadcast_object_list(outcome, group=self.patient)
         value, error = outcome[0]
         if error is not None:
             raise error
@@ -75,7 +77,7 @@ class World:
             return make()
         value, error = _try(make)
         errors: list[Any] = [None] * self.size
-        dist.all_gather_object(errors, error)
+        dist.all_gather_object(errors, error, group=self.patient)
         for rank, found in enumerate(errors):
             if found is not None:
                 found.args = (f"{found} (process {rank})",) if rank else found.args
@@ -167,12 +169,13 @@ def join_world() -> Iterator[World]:
         yield World()
         return
     if not theirs:
-        meet(PATIENCE)
+        meet(STEP)
+    patient = dist.new_group(backend="gloo", timeout=PATIENCE)
     try:
         with warnings.catch_warnings():
             # Harmless: from a single row.
             warnings.filterwarnings("ignore", "Grad strides do not match")
-            yield _world()
+            yield _world(patient)
     except RuntimeError as error:
         if not _is_lost(error):
             raise
@@ -181,8 +184,7 @@ def join_world() -> Iterator[World]:
             hint="with torchrun --max-restarts N, a run continues from its last checkpoint",
         ) from error
     finally:
-        if not theirs:
-            dist.destroy_process_group()
+        dist.destroy_process_group(patient if theirs else None)
 
 
 def check_shares(config: TrainConfig, size: int, group: int = 1) -> None:
@@ -203,9 +205,9 @@ def check_shares(config: TrainConfig, size: int, group: int = 1) -> None:
         )
 
 
-def _world() -> World:
+def _world(patient: Any) -> World:
     rank, size = dist.get_rank(), dist.get_world_size()
-    return World(rank, size, int(os.environ.get("LOCAL_RANK", rank)))
+    return World(rank, size, int(os.environ.get("LOCAL_RANK", rank)), patient)
 
 
 def _try(make: Callable[[], Any]) -> tuple[Any, NeuralidError | None]:

@@ -79,8 +79,7 @@ class Session:
                 job.callbacks.on_step(step)
 
         def on_snapshot(state: TrainState) -> None:
-            if snapshots is not None:
-                snapshots.write(state)
+            job.world.alone(lambda: snapshots.write(state) if snapshots is not None else None)
 
         train_loop(
             self.state,
