@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from neuralid import weights
 from neuralid.api._framing import Framing, frame_photo
 from neuralid.faces.config import CropConfig, Frame
 from neuralid.latents import latent
+from neuralid.latents.adam import BETAS, EPSILON, Adam
 from neuralid.latents.attributes import Attributes
 from neuralid.latents.config import InvertConfig
 from neuralid.latents.distance import Distance
@@ -446,3 +449,24 @@ def test_what_lies_beyond_the_photo_does_not_change_what_is_found(
     moved = [float((found.latents[0] - found.latents[1]).norm()) for found in (blind, fooled)]
     assert moved[0] < 0.3 * moved[1]
     torch.testing.assert_close(blind.psnr, psnr(blind.faces, target, inside))
+
+
+def test_adam_is_pytorchs_with_the_rate_of_each_step() -> None:
+    rng = torch.Generator().manual_seed(0)
+    ours, theirs = (torch.ones(3, 4), torch.zeros(2)), (torch.ones(3, 4), torch.zeros(2))
+    adam, optimizer = Adam(ours), torch.optim.Adam(theirs, betas=BETAS, eps=EPSILON)
+    for step in range(7):
+        gradients = [torch.randn(each.shape, generator=rng) for each in ours]
+        adam.step(gradients, 0.1 / (step + 1))
+        for each, gradient in zip(theirs, gradients, strict=True):
+            each.grad = gradient
+        optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
+        optimizer.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_mix_does_not_import_the_compiler(trained: weights.Weights, photo: Path) -> None:
+    """It takes a second, and PyTorch's optimisers do."""
+    words = f"import sys, neuralid; neuralid.mix([{str(photo)!r}] * 2, model={str(trained.path)!r}"
+    code = f"{words}, align=False, fidelity='high'); assert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from ..models.inverting import Inverting
+from .adam import Adam
 from .distance import Distance
 
 RISE = 5  # steps over which the rate rises, at most
-BETAS = (0.9, 0.99)  # of Adam
 
 
 def search_layers(
@@ -44,18 +44,15 @@ def search_layers(
     """
     shared = start.mean(1, keepdim=True).requires_grad_(True)
     own = (start - shared.detach()).requires_grad_(True)
-    optimizer = torch.optim.Adam([shared, own], lr=recipe.rate, betas=BETAS)
+    adam = Adam([shared, own])
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * rise_and_fall(step, steps, min(RISE, steps // 3))
         with torch.enable_grad():
             white = shared + own
             losses = distance(draw(white)) + prior * white.square().sum((1, 2))
             losses = losses + recipe.deviation * own.square().sum((1, 2))
             gradients = torch.autograd.grad(losses.sum(), [shared, own])
-        for each, gradient in zip((shared, own), gradients, strict=True):
-            each.grad = gradient.nan_to_num(0.0, 0.0, 0.0)
-        optimizer.step()
+        rate = recipe.rate * rise_and_fall(step, steps, min(RISE, steps // 3))
+        adam.step([gradient.nan_to_num(0.0, 0.0, 0.0) for gradient in gradients], rate)
         on_step(step + 1, steps)
     return (shared + own).detach()
 

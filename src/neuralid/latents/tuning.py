@@ -20,6 +20,7 @@ from ..core.device import autocast, device_of
 from ..models.architecture import architecture
 from ..models.inverting import Inverting
 from ..models.network import GeneratorNetwork, PerceptualNetwork
+from .adam import Adam
 from .distance import Distance
 from .latent import draw_noise_from
 from .layers import rise_and_fall
@@ -56,7 +57,7 @@ def tune(
     for name, parameter in tuned.named_parameters():
         parameter.requires_grad_(name.partition(".")[0] not in recipe.fixed)
     moving = [parameter for parameter in tuned.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(moving, lr=recipe.tuning_rate, betas=(0.9, 0.99), fused=True)
+    adam = Adam(moving)
     pivots = latents.to(device)
     distance = Distance(
         targets.to(device),
@@ -67,8 +68,6 @@ def tune(
     )
     rng = torch.Generator().manual_seed(0)
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.tuning_rate * _share(step, steps, recipe)
         others = _draw_between(generator, pivots, rng) if recipe.locality else pivots[:0]
         with torch.no_grad(), autocast(device, precision):
             held = generator.from_latents(others).float() if recipe.locality else None
@@ -78,9 +77,8 @@ def tune(
         if held is not None:
             moved = (drawn[len(pivots) :] - held).square().flatten(1).sum(1).mean()
             loss = loss + recipe.locality * moved
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        gradients = torch.autograd.grad(loss, moving)
+        adam.step(gradients, recipe.tuning_rate * _share(step, steps, recipe))
         if on_step is not None:
             on_step(step + 1, steps)
     return tuned.requires_grad_(False)
