@@ -24,6 +24,7 @@ from ..pictures.canvas import Canvas
 from ..pictures.photo import Photo
 from ._framing import Framing
 from ._model import Model, Report
+from ._page import SCALE, STEPS, Page, check_page, count_faces, draw_page
 from ._people import Input, People, Person, find_input, resolve
 from .results import Mixed
 
@@ -38,6 +39,7 @@ class Layout:
     matrix: int | None = None
     frames: int | None = None
     keep: Input | int | None = None
+    page: bool | None = None  # None, not False, so that all are alike
 
     def __post_init__(self) -> None:
         given = [name for name, value in vars(self).items() if value is not None]
@@ -50,10 +52,10 @@ class Layout:
 
     @property
     def is_face(self) -> bool:
-        return not any(value is not None for value in vars(self).values())
+        return not any(v is not None for name, v in vars(self).items() if name != "page")
 
     def count(self, people: int) -> int:
-        """How many faces are drawn."""
+        """How many faces are drawn for the picture."""
         if self.matrix is not None:
             return (1 + self.matrix) * (1 + people - self.matrix)
         return self.strip or self.frames or 1
@@ -71,6 +73,8 @@ class Layout:
 
     def check(self, count: int, weights: object) -> None:
         """Raise now the errors that would otherwise come after minutes of work."""
+        if self.page:
+            check_page(count)
         if weights and (self.strip is not None or self.frames is not None):
             raise ConfigError(
                 "`weights` has no effect with `strip` or `frames`",
@@ -132,6 +136,9 @@ def mix(
     asked = check_request(inputs, layout, blending, scale)
     own = scale if asked.keep is None else 1.0  # a kept photo says how large its face is
     model.check_room(layout.count(len(inputs)), own, copies=4)
+    if layout.page:
+        known = len(model.weights.directions)
+        model.check_room(count_faces(len(inputs), known), SCALE, copies=4)
     offset = _sum_directions(model, blending.attributes)
     layers = 0 if asked.style is None else _shape_layers(model)
     who = resolve(inputs, model, framing, config, asked.keep, on_step)
@@ -141,7 +148,8 @@ def mix(
     mixed, picture, film = _draw(layout, who, mixer, scale)
     recipe = _recipe(layout, who.people, asked, replace(blending, blend=blend))
     shares, is_face = asked.shares, layout.is_face
-    result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame)
+    page = _draw_page(who, mixer) if layout.page else None
+    result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame, page=page)
     return result if who.kept is None else _put_back(*who.kept, result)
 
 
@@ -200,6 +208,17 @@ def _draw(
         return way[0], film[0], film
     mixed = mixer(latents)
     return mixed, model.draw(mixed[None], scale if who.kept is None else 1)[0], None
+
+
+def _draw_page(who: People[Model], mixer: _Mixer) -> Page:
+    """The page of a mix, which shows its face first if two people share it."""
+    latents = torch.stack([person.latent for person in who.people])
+    names, faces = zip(*((person.name, person.face) for person in who.people), strict=True)
+    alone = len(latents) == 1
+    count = 1 + STEPS * (len(latents) - 1)
+    way = mixer(latents)[None] if alone else mixer.along(latents, count)
+    share = mixer.shares[1] if len(latents) == 2 else 0.5
+    return draw_page(who.model, names, np.stack(faces), way, share)
 
 
 def _whitening(model: Model, blend: str) -> Whitening | None:

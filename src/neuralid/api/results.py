@@ -22,6 +22,7 @@ from ..pictures.depth import to_8_bits
 from ..pictures.photo import save_exact
 from ..upscaling.enlarge import MOST_PIXELS
 from ._model import Model, Say, quiet
+from ._page import Page
 
 PAIR_SCALE = 4  # the picture of a photo beside its reconstruction is enlarged this many times
 RATE = 20.0  # frames per second of a film
@@ -186,6 +187,7 @@ class Mixed(_Shown):
     is_face: bool = True  # the picture is one face and nothing else, so it can carry the latent
     frame: np.ndarray | None = None  # uint8 (H, W, 3): the crops drawn on the photos, if requested
     like: Image.Image = field(default_factory=lambda: Image.new("RGB", (1, 1)))
+    page: Page | None = None  # to drag faces on, if requested; it saves itself
 
     def save(self, path: str | Path) -> Path:
         """Write the picture; a PNG carries the recipe, and if it is one face, the latent too.

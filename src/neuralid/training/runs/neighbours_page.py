@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import base64
 import html
-import re
 from collections.abc import Iterator, Sequence
-from importlib.resources import files as package_files
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...core.files import write_atomically
+from ...core.webpage import fill_page
 from ...pictures import images
 from ..metrics.neighbours import (
     FEWEST,
@@ -38,7 +37,6 @@ def write_neighbours(
 
     ``pictures`` is uint8 ``(N, S, S, 3)``, all that were searched, and ``names`` are theirs.
     """
-    assets = package_files("neuralid") / "assets" / "report"
     pixels = found.comparisons[0]
     shown = [*((each, found.drawn, each.drawn) for each in found.comparisons)]
     blocks = [_pairs(f"By {c.name}", faces, near, pictures, names) for c, faces, near in shown]
@@ -49,7 +47,6 @@ def write_neighbours(
     )
     parts = {
         "title": html.escape(folder.resolve().name),
-        "style": (assets / "style.css").read_text(encoding="utf-8"),
         "kimg": f"{kimg:g}",
         "summary": _summary(found),
         "table": _table(found),
@@ -57,10 +54,8 @@ def write_neighbours(
         "charts": "\n".join(_chart(each) for each in found.comparisons),
         "pairs": "\n".join(blocks),
     }
-    page = (assets / "neighbours.html").read_text(encoding="utf-8")
-    page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], page)
     path = folder / NAME
-    write_atomically(path, page.encode())
+    write_atomically(path, fill_page("neighbours.html", **parts).encode())
     return path
 
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import re
 import time
 from collections.abc import Iterator
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import ImageError, TrainingError
 from ...core.files import read_at_most, write_atomically
 from ...core.jsontext import parse_object, take
+from ...core.webpage import as_json, fill_page, read_asset
 from ...pictures import images
 from ..metrics import table as metrics
 from .folder import Run, labelled_kimg
@@ -68,16 +67,9 @@ def gather(folder: Path, history: History) -> dict[str, Any]:
 
 
 def _page(data: dict[str, Any]) -> str:
-    """The page with style, script and data put in; the data cannot end their element."""
-    assets = package_files("neuralid") / "assets" / "report"
-    parts = {
-        "title": html.escape(f"{data['title']} · neuralid"),
-        "style": (assets / "style.css").read_text(encoding="utf-8"),
-        "script": (assets / "script.js").read_text(encoding="utf-8"),
-        "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-    }
-    page = (assets / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], page)
+    """The page with its script and the data put in."""
+    title = html.escape(f"{data['title']} · neuralid")
+    return fill_page("page.html", title=title, script=read_asset("script.js"), data=as_json(data))
 
 
 def _curves(ticks: list[TimedTick]) -> dict[str, list[float | None]]:
