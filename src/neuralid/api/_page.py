@@ -86,7 +86,7 @@ def draw_page(
     latents = (way[:, None] + offsets[None]).flatten(0, 1)
     faces = model.draw(latents, SCALE)
     return Page(
-        [Path(name).name for name in names],
+        [Path(name).stem for name in names],
         model.enlarge(people, SCALE),
         faces.reshape(len(way), len(offsets), *faces.shape[1:]),
         list(known),
