@@ -31,9 +31,8 @@ def shades() -> Page:
     """A page whose faces can be told apart: one grey a place and variant."""
     places, variants = 1 + STEPS, len(VALUES)
     faces = np.zeros((places, variants, 8, 8, 3), np.uint8)
-    faces += (np.arange(places)[:, None] * 20 + np.arange(variants)).astype(np.uint8)[
-        ..., None, None, None
-    ]
+    shade = 3 * (variants * np.arange(places)[:, None] + np.arange(variants))
+    faces += shade.astype(np.uint8)[..., None, None, None]
     people = np.stack([faces[0, 0], faces[-1, 0]])
     return Page(NAMES, people, faces, ["age"], STEPS // 2)
 
@@ -45,10 +44,11 @@ def data_of(page: str) -> dict[str, Any]:
     return loaded
 
 
-def grey(uri: str) -> int:
+def shade(uri: str) -> int:
     head, content = uri.split(",")
-    assert head == "data:image/jpeg;base64"
-    return int(np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))).mean().round())
+    assert head == "data:image/webp;base64"
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
+    return round(pixels.mean() / 3)
 
 
 def test_the_page_holds_every_face_where_its_script_looks_for_it() -> None:
@@ -57,8 +57,8 @@ def test_the_page_holds_every_face_where_its_script_looks_for_it() -> None:
     moved = [value for value in VALUES if value]
     assert data["variants"] == [{f"{v:g}": 1 + i for i, v in enumerate(moved)}]
     for place in (0, 3, STEPS):
-        assert [grey(uri) for uri in data["faces"][place]] == [
-            20 * place + variant for variant in range(len(VALUES))
+        assert [shade(uri) for uri in data["faces"][place]] == [
+            len(VALUES) * place + variant for variant in range(len(VALUES))
         ]
 
 
@@ -95,7 +95,7 @@ def test_a_mix_brings_its_page_from_one_person_to_the_other(
 ) -> None:
     studio = neuralid.open(trained.path)
     a, b = studio.sample(seeds=[1, 2])
-    mixed = studio.mix([a, b], weights=0.2, page=True)
+    mixed = studio.mix([a, b], weights=0.2, html=True)
     assert mixed.page is not None and mixed.page.start == round(0.2 * STEPS)
     ends = studio.mix([a, b], strip=2, scale=SCALE).image
     side = ends.shape[0]
@@ -104,7 +104,7 @@ def test_a_mix_brings_its_page_from_one_person_to_the_other(
     assert mixed.page.save(tmp_path / "out.html").read_text() == mixed.page.html()
     assert studio.mix([a, b]).page is None
     with pytest.raises(ConfigError, match="number of people on a page"):
-        studio.mix([a] * (PEOPLE + 1), page=True)
+        studio.mix([a] * (PEOPLE + 1), html=True)
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ class MixOptions(TypedDict, total=False):
     matrix: int | None
     frames: int | None
     keep: Input | int | None
-    page: bool
+    html: bool
     scale: float
     face_size: int | None
     delta_i: int

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..core.checks import check_range
 from ..core.files import write_atomically
 from ..core.webpage import as_json, fill_page, read_asset
+from ..pictures.images import compress
 from ._model import Model
 
 STEPS = 10  # faces from one person to the next
 VALUES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # of an attribute, in deviations
 SCALE = 2.0  # how much faces are enlarged
 PEOPLE = 8  # at most
-QUALITY = 90  # of the JPEGs
+QUALITY = 90  # of the pictures
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,4 @@ def _offsets(vectors: Mapping[str, Tensor], like: Tensor) -> Tensor:
 
 
 def _as_uri(face: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(face).save(buffer, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/webp;base64," + base64.b64encode(compress(face, QUALITY)).decode("ascii")

@@ -168,7 +168,7 @@ class Studio(Model):
         matrix: int | None = None,
         frames: int | None = None,
         keep: Input | int | None = None,
-        page: bool = False,
+        html: bool = False,
         scale: float = 4.0,
         face_size: int | None = None,
         delta_i: int = 0,
@@ -199,7 +199,7 @@ class Studio(Model):
         Instead of one face, ``strip`` draws N faces on the way through the inputs; ``matrix``
         crosses the first N inputs, as rows, with the rest, as columns; ``frames`` makes a film of
         N frames; ``keep``, one of the photos or its index, puts the mix back into that photo.
-        ``page`` also draws a page to drag faces on, `Mixed.page`, of up to 8 people.
+        ``html`` also draws a page to drag faces on, `Mixed.page`, of up to 8 people.
         ``scale`` enlarges the faces. ``fidelity`` is as in `invert`; where the generator is tuned,
         it is tuned to all photos together, and draws the mix.
 
@@ -211,7 +211,7 @@ class Studio(Model):
         return _mix.mix(
             self,
             several,
-            Layout(strip, matrix, frames, keep, page or None),
+            Layout(strip, matrix, frames, keep, html or None),
             Blending(shares, blend, attributes or {}, style),
             scale,
             Framing(crop, align, face, show_crop, FRAME_FIRST),
