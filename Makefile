@@ -3,7 +3,7 @@ PYTHON = python3
 BIN = .venv/bin
 T =# what `make test` runs: T="tests/test_mixing.py -k strip"
 
-.PHONY: help setup test format lint types api package lowest ci
+.PHONY: help setup test format lint types api site package lowest ci
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -28,6 +28,10 @@ types: ## check the types
 
 api: ## rewrite docs/reference/api.md from the docstrings
 	$(BIN)/python tools/write_api.py
+
+site: ## build the documentation into site/, with warnings as errors
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
 package: ## build dist/ and check what is in it
 	$(BIN)/python .ci/package.py dist
