@@ -3,7 +3,7 @@ PYTHON = python3
 BIN = .venv/bin
 T =# what `make test` runs: T="tests/test_mixing.py -k strip"
 
-.PHONY: help setup test format lint types api site package lowest ci
+.PHONY: help setup test format lint types api site notebooks package container lowest ci
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -33,8 +33,14 @@ site: ## build the documentation into site/, with warnings as errors
 	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
+notebooks: ## run the notebooks of examples/
+	$(BIN)/python tools/run_notebooks.py
+
 package: ## build dist/ and check what is in it
 	$(BIN)/python .ci/package.py dist
+
+container: ## build the container and try it, or do its steps without Docker
+	$(PYTHON) .ci/container.py
 
 lowest: ## test the lowest versions that pyproject.toml allows
 	$(PYTHON) .ci/lowest.py

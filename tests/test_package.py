@@ -94,7 +94,7 @@ def test_make_and_the_readme_say_the_same_commands() -> None:
 def test_ci_runs_the_makes_verbs_and_repeats_none_of_their_commands() -> None:
     ci = (ROOT / ".ci" / "run").read_text()
     called = re.findall(r"^for verb in (.*); do", ci, re.MULTILINE)[0].split()
-    assert called == ["lint", "types", "site", "package", "lowest"]
+    assert called == ["lint", "types", "site", "notebooks", "package", "container", "lowest"]
     assert 'make --no-print-directory "$verb"' in ci
     for verb in called:
         assert verbs()[verb] and not [each for each in verbs()[verb] if each in ci]

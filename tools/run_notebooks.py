@@ -1,6 +1,6 @@
 """Run the notebooks of examples/ from top to bottom, each in an empty folder.
 
-    python tools/run_notebooks.py
+python tools/run_notebooks.py
 """
 
 from __future__ import annotations
