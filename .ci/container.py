@@ -18,6 +18,7 @@ import sys
 import tempfile
 import venv
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TRIES = (["--version"], ["sample", "--seeds", "0", "-o", "face.png"])
@@ -89,7 +90,9 @@ def try_out(root: Path) -> None:
         name: value.replace("/cache", str(root / "cache")) for name, value in named.items()
     }
     user, group = map(int, values("USER")[0].split(":"))
-    owner = {"user": user, "group": group, "extra_groups": []} if os.geteuid() == 0 else {}
+    owner: dict[str, Any] = (
+        {"user": user, "group": group, "extra_groups": []} if os.geteuid() == 0 else {}
+    )
     program = values("ENTRYPOINT")[0].strip('[]"')
     for words in TRIES:
         subprocess.run(
