@@ -132,6 +132,7 @@ def test_few_files_use_pillow_and_one_scales_pixels() -> None:
         "images.py",
         "photo.py",
         "canvas.py",
+        "jpeg.py",
         "colour.py",
         "depth.py",
         "formats.py",
