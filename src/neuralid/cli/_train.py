@@ -56,7 +56,6 @@ def _parameter(option: Option) -> inspect.Parameter:
         *option.flags,
         metavar=option.metavar,
         help=option.full_help,
-        min=option.at_least,
         show_default=not option.unsaid,
         readable=False,
     )
