@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import console
+from .. import bars, console
 from ..training.options import OPTIONS, Option, TrainOptions
 
 
@@ -23,7 +23,7 @@ def train(ctx: typer.Context, **values: Any) -> None:
     first = console.is_first_process()
     with (
         console.stop_signals() as should_stop,
-        console.training() as (on_load, on_step, on_encoder),
+        bars.training() as (on_load, on_step, on_encoder),
     ):
         result = start(
             options=options,
