@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 import neuralid
-from neuralid import weights
+from neuralid import weights, weights_cache
 from neuralid.core.home import cache_folder
 from neuralid.data.dataset import load_dataset
 from neuralid.faces.config import CropConfig
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--from", dest="start", default="faces-112")
     parser.add_argument("--kimg", type=float, default=20)
     options = parser.parse_args()
-    start = weights.find_weights(options.start)
+    start = weights_cache.find_weights(options.start)
     model = weights.load_weights(start).description.model
     real = read(options.others, model.size)
     half = len(real) // 2

@@ -17,7 +17,7 @@ from test_cli import paths
 from test_images import bomb, truncated
 
 import neuralid
-from neuralid import weights
+from neuralid import weights, weights_cache
 from neuralid.core.errors import ImageError
 from neuralid.latents.latent import save_latent
 from neuralid.models.config import ModelConfig
@@ -333,8 +333,8 @@ def test_a_picture_a_format_cannot_hold_is_one_line() -> None:
 
 
 def test_a_run_of_the_same_name_as_a_folder_is_found(tiny: Path) -> None:
-    weights.weights_folder().mkdir(parents=True)
-    (weights.weights_folder() / "celeba.safetensors").write_bytes(tiny.read_bytes())
+    weights_cache.weights_folder().mkdir(parents=True)
+    (weights_cache.weights_folder() / "celeba.safetensors").write_bytes(tiny.read_bytes())
     Path("celeba").mkdir()
     assert run("sample", "-n", 1, "--weights", "celeba").exit_code == 0
 

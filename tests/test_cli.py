@@ -16,7 +16,7 @@ from conftest import draw_face, run
 from PIL import Image
 
 import neuralid
-from neuralid import weights
+from neuralid import weights, weights_cache
 from neuralid.latents.latent import load_latent
 from neuralid.pictures.images import RECIPE_KEY, load_rgb, open_picture
 from neuralid.pictures.photo import Photo
@@ -52,7 +52,7 @@ def test_train_then_sample_by_name(face_folder: Path) -> None:
         *("--kimg", 0.02, "--batch", 8, "--name", "mine", "--device", "cpu"),
     )
     assert trained.exit_code == 0, trained.stderr
-    assert paths(trained.stdout) == [weights.weights_folder() / "mine.safetensors"]
+    assert paths(trained.stdout) == [weights_cache.weights_folder() / "mine.safetensors"]
     assert "96 faces" in trained.stderr and "device: cpu" in trained.stderr
     assert re.search(r"^0.024/0.02 kimg  D \d.*s  fd_random \d", trained.stderr, re.MULTILINE)
     sampled = run("sample", "-n", 3, "--weights", "mine")

@@ -11,7 +11,7 @@ import pytest
 from conftest import run
 from rich.console import Console
 
-from neuralid import console, streams
+from neuralid import bars, console, streams
 from neuralid.training.loop import Step
 
 
@@ -25,7 +25,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, is_terminal: bool) -> io.StringIO:
 
 
 def show_a_run() -> None:
-    with console.training() as (on_load, on_step, on_encoder):
+    with bars.training() as (on_load, on_step, on_encoder):
         on_load(1, 2)
         console.say("data: 2 faces")
         on_load(2, 2)
@@ -50,7 +50,7 @@ def test_the_bar_keeps_its_room_whatever_the_figures(
     stream = io.StringIO()
     fake = Console(file=stream, force_terminal=True, width=width, color_system=None)
     monkeypatch.setattr(console, "stderr", fake)
-    with console.training() as (_, on_step, _):
+    with bars.training() as (_, on_step, _):
         for images in (999_000, 999_900):
             on_step(Step(images, 1_000_000, 12.345, 10.123, 0.5, 0.5, 20.0))
     frames = [line for line in re.split(r"[\r\n]", stream.getvalue()) if "kimg" in line]
@@ -84,7 +84,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
 def test_bars_are_silent_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = terminal(monkeypatch, False)
     show_a_run()
-    with console.counting("drawing") as on_step:
+    with bars.counting("drawing") as on_step:
         on_step(1, 2)
     assert stream.getvalue() == "data: 2 faces\n"
 
@@ -101,7 +101,7 @@ def test_a_path_goes_to_stdout_while_a_bar_is_shown(
     """Rich would print it to the bar's console, so that a pipe gets nothing."""
     terminal(monkeypatch, True)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    with console.counting("enlarging") as on_step:
+    with bars.counting("enlarging") as on_step:
         on_step(1, 3)
         console.print_line("a [b] :100:.png")
         on_step(2, 3)

@@ -21,7 +21,7 @@ from PIL import Image
 from test_resume import Killed, small_snapshots, train
 
 import neuralid
-from neuralid import weights
+from neuralid import weights, weights_cache
 from neuralid.core import locks
 from neuralid.core.errors import OutputError, TrainingError
 from neuralid.core.files import write_atomically
@@ -309,14 +309,14 @@ def test_all_that_lies_in_the_folder_of_a_killed_run_can_be_read(
 def test_publishing_removes_what_a_killed_run_left_in_the_cache(
     trained: weights.Weights,
 ) -> None:
-    folder = weights.weights_folder()
+    folder = weights_cache.weights_folder()
     folder.mkdir(parents=True)
     left = folder / ".t.safetensors.abc.neuralid-tmp"
     left.touch()
-    weights.publish(
+    weights_cache.publish(
         "t", lambda path: weights.save_weights(path, trained.generator, trained.description)
     )
-    assert not left.exists() and weights.is_published("t")
+    assert not left.exists() and weights_cache.is_published("t")
 
 
 def test_when_all_checkpoints_are_damaged_the_hint_tells_what_is_left(tmp_path: Path) -> None:

@@ -141,6 +141,19 @@ def test_attributes_move_the_mix(with_direction: Path) -> None:
     assert caught.value.hint == "there are age, gender"
 
 
+def test_a_photo_too_large_to_keep_is_refused_before_the_inversion(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (1500, 1200), "grey").save("large.png")
+    other = neuralid.sample(seeds=[1], model=tiny).save("other.png")
+    monkeypatch.setattr("neuralid.api._people.invert_framed", None)  # is not called
+    monkeypatch.setattr("neuralid.core.memory.free_memory", lambda: 10**8)
+    framed = ("--no-align", "--face-size", 1000, "--weights", tiny)
+    result = run("mix", "large.png", other, "--keep", "large.png", *framed, "-o", "kept.png")
+    said = "large.png with another face in it would take about 224 MB of memory"
+    fails(result, 1, said, "100 MB is free", "hint: keep a smaller photo")
+
+
 def test_a_face_is_put_back_into_its_photo(tiny: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     photo = tmp_path / "photo.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import lzma
 import os
 import subprocess
@@ -69,7 +70,7 @@ def three(tmp_path: Path) -> list[Path]:
 def refuse_bad(monkeypatch: pytest.MonkeyPatch, place: str, error: Exception) -> None:
     """Have the function at a place raise the error for what is 9 pixels wide, or bad.png."""
     module, _, name = place.rpartition(".")
-    real: Callable[..., Any] = getattr(sys.modules[module], name)
+    real: Callable[..., Any] = getattr(importlib.import_module(module), name)
 
     def sometimes(first: Any, *more: Any, **named: Any) -> Any:
         is_bad = first.shape[1] == 9 if isinstance(first, np.ndarray) else bad in first.read()
@@ -182,6 +183,50 @@ def test_packages_that_do_not_fit_together_are_a_line(monkeypatch: pytest.Monkey
     monkeypatch.setattr("neuralid.api._upscale.enlarger", refuse)
     words = "cannot be imported: numpy.core.multiarray failed to import"
     fails(run("upscale", "a.png"), 1, words, "--force-reinstall")
+
+
+def run_apart(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, whose stderr is the process's."""
+    return subprocess.run(
+        [sys.executable, "-m", "neuralid", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def test_what_packages_print_when_they_do_not_fit_stays_off_stderr(tmp_path: Path) -> None:
+    """As NumPy does for an OpenCV that is older than it: text of its own, then the error."""
+    (tmp_path / "cv2.py").write_text(
+        "import os, sys\n"
+        "sys.stderr.write('A module that was compiled using NumPy 1.x cannot be run\\n')\n"
+        "os.write(2, b'and a line of C\\n')\n"
+        "raise ImportError('numpy.core.multiarray failed to import')\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    ended = run_apart("upscale", "a.png", PYTHONPATH=path)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        "error: a package cannot be imported: numpy.core.multiarray failed to import",
+        "hint: `pip install --force-reinstall neuralid` gets packages that fit together",
+    ]
+    shown = run_apart("--traceback", "upscale", "a.png", PYTHONPATH=path).stderr
+    assert "compiled using NumPy 1.x" in shown and "Traceback" in shown
+
+
+def test_warnings_stay_off_stderr_whatever_python_was_told(tmp_path: Path) -> None:
+    """Pillow warns of a format that it will give up; the picture is written."""
+    Image.new("RGB", (8, 8)).save("in.png")
+    ended = run_apart(*("upscale", "in.png", "-o", "out.im", *NEAREST), PYTHONWARNINGS="default")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "out.im\n", "")
+
+
+def test_a_bug_keeps_its_traceback_though_libraries_are_silent(tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text("raise AssertionError('a bug')\n")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    ended = run_apart("upscale", "a.png", PYTHONPATH=path)
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr and "AssertionError: a bug" in ended.stderr
 
 
 def zipped(path: Path, damage: Callable[[zipfile.ZipFile, bytearray], None], kind: int) -> Path:

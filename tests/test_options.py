@@ -8,7 +8,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -147,7 +147,7 @@ def test_the_help_shows_defaults_flags_and_words() -> None:
         "--dry-run -N",
         "[default: mirror]",
         "Default: on CUDA, from 500 kimg. --",
-        "N [x>=1] Parallel picture readers. Default: one per core.",
+        "N Parallel picture readers. Default: one per core.",
     ):
         assert part in helped
     assert "--no-align" not in helped
@@ -236,11 +236,39 @@ def test_an_unknown_architecture_is_one_line_before_any_work() -> None:
     fails(result, 2, "no architecture 'biggan'", "there are dcgan, style")
 
 
-@pytest.mark.parametrize("name", ["workers", "max_images"])
-def test_counts_below_one_are_refused_in_python_too(name: str) -> None:
-    train: Any = neuralid.train
-    with pytest.raises(ConfigError, match=f"{name}.? must be at least 1, not 0"):
-        train("nowhere", **{name: 0})
+LIMITED = [name for name, option in OPTIONS.items() if option.at_least is not None]
+LIMITS = [(n, end) for n in LIMITED for end in ("at_least", "at_most") if vars(OPTIONS[n])[end]]
+
+
+@pytest.mark.parametrize(("name", "end"), LIMITS)
+def test_a_number_out_of_its_range_is_refused_with_the_range(
+    name: str, end: str, tmp_path: Path
+) -> None:
+    """On the command line, in Python, and in the options of a stranger's run."""
+    limit, train = vars(OPTIONS[name])[end], cast(Any, neuralid.train)
+    bad = type(limit)(limit / 2) if end == "at_least" else limit + 1
+    flag = "--" + name.replace("_", "-")
+    fails(run("train", "--data", "nowhere", flag, bad), 2, f"{flag} must be ", f"{limit:g}")
+    with pytest.raises(ConfigError, match=f"`{name}` must be "):
+        train("nowhere", **{name: bad})
+    place = OPTIONS[name].place
+    if place == "start":
+        return
+    stored = new_plan(TrainOptions(data="nowhere")).to_dict()
+    (stored["train"] if place == "train" else stored)[name] = bad
+    Run(tmp_path).write_options(stored)
+    fails(run("train", "--resume", tmp_path), 1, f"options.json is damaged: {flag} must be ")
+
+
+def test_every_number_that_asks_for_memory_or_work_has_a_limit() -> None:
+    """Those of the networks and of the crop have theirs in their own settings."""
+    numbers = {n for n, o in OPTIONS.items() if o.kind in (int, float)}
+    elsewhere = {n for n in numbers if OPTIONS[n].place in ("model", "crop")}
+    assert numbers - elsewhere == set(LIMITED)
+    assert set(LIMITED) - {"max_images"} == {n for n, end in LIMITS if end == "at_most"}
+    for name in elsewhere - {"size", "rotation"}:
+        with pytest.raises(ConfigError, match=f"`{name}` must be "):
+            new_plan(TrainOptions(**cast(Any, {"data": "nowhere", name: 1 << 40})))
 
 
 def test_a_run_of_one_process_is_alone_all_along_and_no_thread_is_taken(
@@ -274,3 +302,13 @@ def test_a_short_run_by_the_declared_options(face_folder: Path, tmp_path: Path) 
     written = json.loads((result.run / "options.json").read_text())
     assert written["train"]["recipe"]["name"] == "paper"
     assert written["model"]["architecture"] == "dcgan"
+
+
+def test_a_batch_that_would_not_fit_into_memory_is_refused_at_once(
+    face_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuralid.core.memory.free_memory", lambda: 10**9)
+    asked = ("train", "--data", face_folder, "--size", 28, "--batch", 4096, "--dry-run")
+    said = "a pass of 4096 pictures of 28 pixels would take about 2.4 GB of memory"
+    fails(run(*asked), 2, said, "hint: choose a smaller --micro-batch, or a smaller --batch")
+    assert run(*asked, "--micro-batch", 1024).exit_code == 0

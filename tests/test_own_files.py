@@ -7,14 +7,23 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from conftest import EXAMPLES, TINY, fails, run
 from PIL import Image
 from test_cli import paths
 
 import neuralid
 from neuralid import weights
-from neuralid.training.runs.checkpoint import checkpoints
+from neuralid.models.config import ModelConfig
+from neuralid.models.recipe import RECIPES
+from neuralid.training.batches import Batches
+from neuralid.training.config import TrainConfig
+from neuralid.training.distributed.world import World
+from neuralid.training.runs.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from neuralid.training.state import TrainState
+from neuralid.training.step import Engine, passes, train_step
 
 NEAREST = ("--method", "nearest", "-s", 2)
 
@@ -138,8 +147,9 @@ def test_a_finished_run_keeps_what_goes_on_once_says_so_and_is_left_alone(
 ) -> None:
     assert [path.name for path in checkpoints(finished)] == ["checkpoint-000000016.pt"]
     best = weights.load_weights(finished / "weights-best.safetensors").description.images_seen
-    assert (finished / "weights-000000_008.safetensors").is_file()
-    assert (finished / "weights-000000_016.safetensors").is_file() is not (best == 16)
+    for images in (8, 16):  # not the best ones, which have a name of their own
+        there = (finished / f"weights-000000_{images:03d}.safetensors").is_file()
+        assert there is not (best == images)
 
     published = cache_folder / "weights" / "f.safetensors"
     before, weights_before = states(finished), published.read_bytes()
@@ -159,6 +169,33 @@ def test_a_finished_run_keeps_what_goes_on_once_says_so_and_is_left_alone(
     said: list[str] = []
     again = neuralid.train(out=finished.parent, resume="latest", on_message=said.append)
     assert again.weights is None and "is another run's by now" in said[-1]
+
+
+@pytest.mark.parametrize(("recipe", "copies"), [("paper", 3), ("stable", 4)])
+def test_a_checkpoint_holds_nothing_twice(recipe: str, copies: int, tmp_path: Path) -> None:
+    """Without averaging, the average is the generator; else it is a third network to go on from."""
+    config, faces = (
+        TrainConfig(batch=8, recipe=RECIPES[recipe]),
+        np.zeros((16, 28, 28, 3), np.uint8),
+    )
+    state, other = (
+        TrainState.fresh(ModelConfig(size=28, latent_size=4), config, torch.device("cpu"))
+        for _ in range(2)
+    )
+    batch = list(passes(state, Batches(faces, np.arange(16), 0, mirror=True), config, World()))
+    train_step(state, batch, Engine.start(state, config, "fp32", World()))
+    state.update_average(1 - state.average_decay(config.recipe, 8))
+    path = save_checkpoint(tmp_path, 8, state.pack())
+    counts = [
+        sum(tensor.numel() for tensor in network.state_dict().values())
+        for network in (state.generator, state.discriminator)
+    ]
+    assert path.stat().st_size == pytest.approx(4 * (copies * counts[0] + 3 * counts[1]), rel=0.02)
+    assert load_checkpoint(tmp_path, other.unpack)
+    for one, two in zip(state.average.parameters(), other.average.parameters(), strict=True):
+        assert torch.equal(one, two)
+    own = {each.data_ptr() for each in other.generator.parameters()}
+    assert not own & {each.data_ptr() for each in other.average.parameters()}
 
 
 def test_a_finished_run_goes_on_where_there_is_more_to_do(

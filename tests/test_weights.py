@@ -24,14 +24,8 @@ from neuralid.models.dcgan import Generator
 from neuralid.models.network import GeneratorNetwork
 from neuralid.pictures.images import LATENT_KEY
 from neuralid.pictures.photo import Photo
-from neuralid.weights import (
-    SHIPPED,
-    Description,
-    find_weights,
-    load_weights,
-    publish,
-    save_weights,
-)
+from neuralid.weights import Description, load_weights, save_weights
+from neuralid.weights_cache import SHIPPED, find_weights, publish
 
 SMALL = ModelConfig(size=28, latent_size=4)
 

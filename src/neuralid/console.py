@@ -1,4 +1,4 @@
-"""Messages and progress on stderr; errors a user can fix in one line, without a traceback."""
+"""Messages on stderr; errors a user can fix in one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -17,17 +17,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from rich.progress import Progress
 from typer.core import TyperGroup
 
 from . import streams
@@ -46,7 +36,7 @@ stderr = Console(
     emoji=False,  # a file may be called :100:.png
     _environ={k: v for k, v in os.environ.items() if k not in streams.sizes_of_none()},
 )
-_live: list[Progress] = []  # bars that are shown
+live: list[Progress] = []  # bars that are shown
 
 
 def is_first_process() -> bool:
@@ -109,7 +99,7 @@ def print_line(text: str | os.PathLike[str]) -> None:
     If that fails, say so and print no more: the work goes on, since its results are files, and the
     command ends with exit code 1.
     """
-    bars = [bar for bar in _live if not bar.disable and streams.is_stdout_terminal()]
+    bars = [bar for bar in live if not bar.disable and streams.is_stdout_terminal()]
     for bar in bars:  # a line of its own, not one that a bar is on
         bar.stop()
     streams.write_line(os.fspath(text), show_error)
@@ -136,19 +126,27 @@ class OneLineErrors(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         _traceback_wanted.set(bool(ctx.params.get("traceback")))
-        if not _traceback_wanted.get():
-            streams.quiet_libraries()
-        try:
+        if _traceback_wanted.get():
             result = super().invoke(ctx)
-        except Exception as error:
-            shown = explain(error)
-            if _traceback_wanted.get() or shown is None:
-                raise
-            show_error(shown)
-            raise typer.Exit(shown.exit_code) from error
+        else:
+            with streams.quiet_libraries() as own:
+                if own is not None:
+                    stderr.file = own
+                result = self._invoke_in_lines(ctx)
         if streams.stdout_failed():
             raise typer.Exit(1)
         return result
+
+    def _invoke_in_lines(self, ctx: Any) -> Any:
+        """Invoke the command; what a user can mend is shown in a line."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            shown = explain(error)
+            if shown is None:
+                raise
+            show_error(shown)
+            raise typer.Exit(shown.exit_code) from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         found = super().resolve_command(ctx, args)
@@ -193,88 +191,6 @@ class Failures:
         if self._bugs:
             raise self._bugs[0]
         raise typer.Exit(1)
-
-
-class RateColumn(ProgressColumn):
-    """Things done per second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        if speed is None:
-            return Text("")
-        return Text(f"{speed:.0f}/s" if speed >= 100 else f"{speed:.1f}/s")
-
-
-@contextmanager
-def counting(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of things done; yields ``on_step(done, total)``. Silent in a pipe."""
-    with _bar() as bar:
-        yield _counter(bar, label)
-
-
-@contextmanager
-def training() -> Iterator[
-    tuple[Callable[[int, int], None], Callable[..., None], Callable[[int, int], None]]
-]:
-    """Show the bars of a training run.
-
-    Yields ``on_load(done, total)``, ``on_step(Step)`` and ``on_encoder(done, total)``.
-    """
-    with _bar() as bar:
-        yield _counter(bar, "reading"), _trainer(bar), _counter(bar, "finishing")
-
-
-def _counter(bar: Progress, label: str) -> Callable[[int, int], None]:
-    tasks: list[TaskID] = []
-
-    def on_step(done: int, total: int) -> None:
-        if not tasks:
-            tasks.append(bar.add_task(label, total=total))
-        bar.update(tasks[0], completed=done, total=total, visible=done < total)
-
-    return on_step
-
-
-def _trainer(bar: Progress) -> Callable[..., None]:
-    tasks: list[TaskID] = []
-
-    def on_step(step) -> None:  # type: ignore[no-untyped-def]  # a training.loop.Step
-        if not tasks:
-            # Count from here: steps before a resume say nothing about the current speed.
-            tasks.append(bar.add_task("training", total=step.total, completed=step.images))
-        text = (
-            f"{step.images / 1000:.1f}/{step.total / 1000:g} kimg "
-            f"D {step.loss_d:.2f} G {step.loss_g:.2f}"
-        )
-        bar.update(tasks[0], completed=step.images, description=text)
-
-    return on_step
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        RateColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    can_redraw = stderr.is_terminal and not stderr.is_dumb_terminal
-    bar = Progress(
-        *columns,
-        console=stderr,
-        transient=True,
-        expand=True,
-        disable=not can_redraw,
-        redirect_stdout=False,  # rich would send results to stderr
-    )
-    with bar:
-        _live.append(bar)
-        try:
-            yield bar
-        finally:
-            _live.remove(bar)
 
 
 @contextmanager

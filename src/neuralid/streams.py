@@ -9,8 +9,9 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from typing import TextIO
 
 from .core.errors import NeuralidError
 
@@ -92,19 +93,27 @@ def give_up_stdout(error: OSError, show: Callable[[NeuralidError], None]) -> Non
         _send_nowhere(sys.stdout.fileno())
 
 
-def quiet_libraries() -> None:
-    """Keep off stderr what libraries write there: warnings, logs, the lines of C libraries.
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[TextIO | None]:
+    """Keep off stderr what libraries write there: warnings, logs, lines, Python's or C's.
 
-    For a whole process, so for programs. A process started by torchrun keeps the C libraries'.
+    Yields the stream for the program's own messages; None if they are to go where they did. At the
+    end Python's stderr is that stream, for the traceback of a bug. For a whole process, so for
+    programs. A process started by torchrun keeps all but warnings and logs.
     """
-    if not sys.warnoptions:
-        warnings.showwarning = lambda *_, **__: None
+    warnings.showwarning = lambda *_, **__: None
     logging.lastResort = logging.NullHandler()
-    if os.name != "nt" and "TORCHELASTIC_RUN_ID" not in os.environ and _is_stderr_own():
-        sys.stderr.flush()
-        mine = os.fdopen(os.dup(2), "w", 1, sys.stderr.encoding, "backslashreplace")
-        _send_nowhere(2)
-        sys.stderr = mine
+    if os.name == "nt" or "TORCHELASTIC_RUN_ID" in os.environ or not _is_stderr_own():
+        yield None
+        return
+    sys.stderr.flush()
+    own = os.fdopen(os.dup(2), "w", 1, sys.stderr.encoding, "backslashreplace")
+    _send_nowhere(2)
+    with open(os.devnull, "w") as sys.stderr:
+        try:
+            yield own
+        finally:
+            sys.stderr = own
 
 
 def _is_stderr_own() -> bool:

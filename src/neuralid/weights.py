@@ -1,13 +1,11 @@
-"""Weights on disk: one safetensors file with its JSON description, verified, named and cached."""
+"""Weights on disk: one safetensors file with its JSON description, verified."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .core.errors import ConfigError, WeightsError
-from .core.files import make_folder, remove_unfinished
-from .core.home import cache_folder
 from .core.jsontext import build, parse_object, take
-from .core.locks import in_turn
 from .core.tensors import digest, open_tensors, save_tensors
 from .faces.config import Frame
 from .latents.attributes import Direction
@@ -31,16 +26,15 @@ from .models.config import ModelConfig
 from .models.encoder import Encoder, LayerEncoder
 from .models.network import GeneratorNetwork, PerceptualNetwork
 from .models.stored import check_shapes, check_tensors
+from .weights_cache import HINT, file_id, find_weights
 
 FORMAT = 1
-SHIPPED = DEFAULT, PAPER = "faces-112", "faces-56"  # what the package brings along
 _METRIC = "latent_metric"  # name of the tensor
 _GENERATOR = ""  # prefix of the generator's tensors
 _ENCODER = "encoder."  # prefix of the encoder's tensors
 _PERCEPTUAL = "perceptual."  # prefix of the perceptual network's
 _DIRECTION = "direction."  # prefix of the directions' vectors
 _KEY = "neuralid"  # of the JSON text in the file's metadata
-_HINT = "pass `model` a file or the name of a run you trained, or leave it out"
 
 
 @dataclass(frozen=True)
@@ -145,7 +139,7 @@ def load_weights(name: str | Path | None = None) -> Weights:
         tensors = from_bytes(tensors)
     except (OSError, ValueError) as error:
         raise WeightsError(
-            f"{path} is damaged or not a safetensors file: {error}", hint=_HINT
+            f"{path} is damaged or not a safetensors file: {error}", hint=HINT
         ) from error
     _check(path, "is damaged", check_tensors, wanted, tensors, exact=False)
     for prefix, network in networks.items():
@@ -162,68 +156,6 @@ def load_weights(name: str | Path | None = None) -> Weights:
     )
 
 
-def find_weights(name: str | Path | None = None) -> Path:
-    """The path of the weights called ``name``; None means those that ship with the package."""
-    hint = _HINT
-    if name is None:
-        path, hint = _asset(DEFAULT), "the installation is damaged: reinstall neuralid"
-    else:
-        path = Path(name)
-        if not path.is_file() and (cached := _in_cache(str(name))) is not None:
-            path = cached
-        elif not path.exists() and str(name) in SHIPPED:
-            path = _asset(str(name))
-    if path.is_dir():
-        raise WeightsError(f"{path} is a folder, not a weights file", hint=_HINT)
-    if not path.exists():
-        raise WeightsError(f"no weights '{name or DEFAULT}' at {path}", hint=hint)
-    return path
-
-
-def _asset(name: str) -> Path:
-    """Where weights are that ship with the package."""
-    return Path(str(package_files("neuralid") / "assets" / f"{name}.safetensors"))
-
-
-def _in_cache(name: str) -> Path | None:
-    """The weights of that name in the cache; None if there are none, or no cache."""
-    if Path(name).name != name:
-        return None
-    try:
-        path = weights_folder() / f"{name}.safetensors"
-        return path if path.is_file() else None
-    except (ConfigError, OSError):  # there is no home folder, or it is somebody else's
-        return None
-
-
-def publish(name: str, save_to: Callable[[Path], None]) -> Path:
-    """Have weights saved in the cache, where ``name`` finds them; returns the path.
-
-    No other process publishes meanwhile, so ``save_to`` may write files beside the path, too.
-    """
-    folder = make_folder(weights_folder())
-    path = folder / f"{name}.safetensors"
-    with in_turn(folder / ".lock"):
-        remove_unfinished(folder)
-        save_to(path)
-    return path
-
-
-def is_published(name: str) -> bool:
-    """Whether the cache has weights called ``name``."""
-    return (weights_folder() / f"{name}.safetensors").exists()
-
-
-def weights_folder() -> Path:
-    return cache_folder() / "weights"
-
-
-def file_id(path: Path) -> str:
-    """First 16 hex digits of a file's SHA-256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
 def _stored(tensor: Tensor, full: bool = False) -> Tensor:
     full = full or not tensor.is_floating_point()
     return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
@@ -231,7 +163,7 @@ def _stored(tensor: Tensor, full: bool = False) -> Tensor:
 
 def _describe(text: str, path: Path) -> Description:
     if not text:
-        raise WeightsError(f"{path} holds weights from another program", hint=_HINT)
+        raise WeightsError(f"{path} holds weights from another program", hint=HINT)
     try:
         values = parse_object(text)
         if take(values.get("format"), int, "'format'") > FORMAT:
@@ -249,7 +181,7 @@ def _describe(text: str, path: Path) -> Description:
         }
         return build(Description, values, **ready)
     except (ValueError, KeyError, ConfigError) as error:
-        raise WeightsError(f"{path} describes an unknown model: {error}", hint=_HINT) from error
+        raise WeightsError(f"{path} describes an unknown model: {error}", hint=HINT) from error
 
 
 def _read_facts(facts: dict[str, Any]) -> dict[str, Any]:
@@ -279,9 +211,7 @@ def _networks(model: ModelConfig, shapes: dict[str, tuple[int, ...]], path: Path
     try:
         return {_GENERATOR: generator, **{prefix: make[prefix]() for prefix in there}}
     except ConfigError as error:
-        raise WeightsError(
-            f"{path} does not match its architecture: {error}", hint=_HINT
-        ) from error
+        raise WeightsError(f"{path} does not match its architecture: {error}", hint=HINT) from error
 
 
 def _wanted(
@@ -307,4 +237,4 @@ def _check(path: Path, wrong: str, check: Callable[..., None], *what: Any, **how
     try:
         check(*what, **how)
     except ValueError as error:
-        raise WeightsError(f"{path} {wrong}: {error}", hint=_HINT) from error
+        raise WeightsError(f"{path} {wrong}: {error}", hint=HINT) from error

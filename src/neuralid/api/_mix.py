@@ -13,22 +13,17 @@ from torch import Tensor
 
 from ..core.checks import check_range
 from ..core.errors import ConfigError
-from ..faces.crop import default_face_size
-from ..faces.paste import put_back
 from ..latents.config import InvertConfig
 from ..latents.mixing import along, loop, mix_latents, normalised, with_style
 from ..latents.whitening import Whitening
 from ..models.architecture import architecture, with_layers
-from ..pictures import colour, images
-from ..pictures.canvas import Canvas
-from ..pictures.photo import Photo
+from ..pictures import images
 from ._framing import Framing
+from ._kept import put_face_back
 from ._model import Model, Report
 from ._page import SCALE, STEPS, Page, check_page, count_faces, draw_page
 from ._people import Input, People, Person, find_input, resolve
 from .results import Mixed
-
-LARGEST = 16.0  # a face put back into a photo is first enlarged at most this many times
 
 
 @dataclass(frozen=True)
@@ -150,7 +145,12 @@ def mix(
     shares, is_face = asked.shares, layout.is_face
     page = _draw_page(who, mixer) if layout.page else None
     result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame, page=page)
-    return result if who.kept is None else _put_back(*who.kept, result)
+    if who.kept is None:
+        return result
+    photo, person = who.kept
+    assert person.crop is not None  # `resolve` made sure of it
+    image, canvas = put_face_back(photo, result.image, person.crop, who.model)
+    return replace(result, image=image, like=canvas.like)
 
 
 @dataclass(frozen=True)
@@ -268,20 +268,6 @@ def _draw_matrix(
     for index, person in enumerate(left):
         cells += [person.face, *mixes[index * len(above) : (index + 1) * len(above)]]
     return images.grid(model.enlarge(np.stack(cells), scale), columns=1 + len(above))
-
-
-def _put_back(photo: Photo, person: Person, result: Mixed) -> Mixed:
-    """The kept photo with the face of a result in it."""
-    assert person.crop is not None  # `resolve` made sure of it
-    crop, model, canvas = person.crop, result.model, Canvas.of(photo)
-    if canvas.lost is not None:
-        model.say(f"{photo.name}: {canvas.lost}")
-    side = crop.face_size or default_face_size(canvas.image.shape[1], canvas.image.shape[0])
-    ratio = min(LARGEST, max(1.0, side / result.image.shape[1]))
-    large = model.enlarge(result.image[None], ratio)[0]
-    face = colour.from_screen(large, canvas.like.info.get("icc_profile"))
-    image = canvas.paint(lambda before: put_back(before, face, crop))
-    return replace(result, image=image, like=canvas.like)
 
 
 def _recipe(

@@ -23,7 +23,8 @@ from ..models.inverting import Inverting
 from ..pictures import images
 from ..upscaling.config import DEFAULT_METHOD
 from ..upscaling.enlarge import needed_memory, upscale_array
-from ..weights import Weights, file_id, load_weights, save_weights
+from ..weights import Weights, load_weights, save_weights
+from ..weights_cache import file_id
 
 Say = Callable[[str], None]
 Report = Callable[[int, int], None]  # done, total

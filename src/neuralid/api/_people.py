@@ -24,6 +24,7 @@ from ..pictures.depth import to_8_bits
 from ..pictures.photo import Photo, Source, name_of
 from ._framing import Framed, Framing, frame_photo, stack_frames
 from ._invert import invert_framed
+from ._kept import check_kept_room
 from ._model import Model, Report
 from .results import Face, Inverted, Mixed, Sampled, Upscaled
 
@@ -80,6 +81,7 @@ def resolve(
             _check_by_hand(framing, len(framed))
             if keep is not None and places[keep] == place:
                 photo = read
+                check_kept_room(read, framed[place].crop, model)
     if keep is not None and photo is None:
         name = known[places[keep]].name
         raise ConfigError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import console
+from .. import bars, console
 from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
 from ._options import (
@@ -109,7 +109,7 @@ def invert(
     results = _Results(places, json_, failures)
     # Tuned together, photos are done when all are, and their results belong to the tuned weights.
     at_once = save_weights is None
-    with console.counting("inverting") as on_step:
+    with bars.counting("inverting") as on_step:
         found = studio.invert(
             photos,
             fidelity=fidelity,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import console
+from .. import bars, console
 from ..core.errors import ConfigError
 from ..core.files import free_name
 from ..faces.config import CropConfig
@@ -155,7 +155,7 @@ def mix(
     studio = open_studio(model, device=device, on_message=console.say)
     check_tuned(studio, save_weights, fidelity)
     check_sides(place, layout.sides(len(inputs), round(studio.size * scale)), keep)
-    with console.counting("inverting") as on_step:
+    with bars.counting("inverting") as on_step:
         result = studio.mix(
             inputs,
             weights=weights or None,

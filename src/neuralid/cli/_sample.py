@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import console
+from .. import bars, console
 from ..core.checks import check_range
 from ..core.files import check_folder, free_name, make_folder
 from ._options import Device, OutDir, Weights
@@ -77,7 +77,7 @@ def sample(
     check_range("trunc", 1 if trunc is None else trunc, 0, 10)
     chosen = choose_seeds(n, seed, seeds, console.say)
     studio = open_studio(model, device=device, on_message=console.say)
-    with console.counting("drawing") as on_step:
+    with bars.counting("drawing") as on_step:
         if output is None:
             _draw_each(studio, chosen, outdir or Path(), trunc=trunc, scale=scale, on_step=on_step)
             return

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import console
+from .. import bars, console
 from ..training.options import OPTIONS, Option, TrainOptions
 
 
@@ -23,7 +23,7 @@ def train(ctx: typer.Context, **values: Any) -> None:
     first = console.is_first_process()
     with (
         console.stop_signals() as should_stop,
-        console.training() as (on_load, on_step, on_encoder),
+        bars.training() as (on_load, on_step, on_encoder),
     ):
         result = start(
             options=options,
@@ -56,7 +56,6 @@ def _parameter(option: Option) -> inspect.Parameter:
         *option.flags,
         metavar=option.metavar,
         help=option.full_help,
-        min=option.at_least,
         show_default=not option.unsaid,
         readable=False,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import console
+from .. import bars, console
 from ..upscaling.config import DEFAULT_METHOD, FILTERS, METHODS
 from ._options import Device, OutDir, Overwrite
 from ._places import (
@@ -112,7 +112,7 @@ def upscale(
     # With --skip-existing a taken name is the result to skip, so it gets no number.
     places = Places(Path() if skip_existing and outdir is None else outdir)
     work = _Work(enlarge, places, output, skip_existing, [] if overwrite else pictures)
-    with console.counting("enlarging") as on_step:
+    with bars.counting("enlarging") as on_step:
         for done, path in enumerate(pictures, start=1):
             failures.attempt(str(path), lambda: work.do(path))  # noqa: B023
             on_step(done, len(pictures))

@@ -18,6 +18,9 @@ from .crop import default_face_size
 # cheeks, so that neither hair nor background bleeds into the face.
 MIDDLE = (0.5, 0.53)
 OVAL = (0.34, 0.41)  # half axes
+# Bytes that putting back takes, measured at the peak: for each pixel of the photo and the room
+# around it, and for each of the square, whose gradients are blended.
+OF_PHOTO, OF_SQUARE = 12.0, 90.0
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
 
 
@@ -47,6 +50,11 @@ def put_back(photo: np.ndarray, face: np.ndarray, crop: CropConfig) -> np.ndarra
         return photo
     mixed = cv2.seamlessClone(laid, canvas, mask, (x + w // 2, y + h // 2), cv2.NORMAL_CLONE)
     return mixed[beyond : beyond + height, beyond : beyond + width]
+
+
+def needed_memory(height: int, width: int, side: int) -> float:
+    """About how many bytes `put_back` takes for a photo and a square of these pixels."""
+    return OF_PHOTO * (height + 2 * side) * (width + 2 * side) + OF_SQUARE * side**2
 
 
 def _oval(side: int) -> np.ndarray:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 
 from . import colour, depth
-from .images import JPEG_KEY, on_white, open_header
+from .images import FINE_KEY, on_white
 from .photo import Photo
 
 
@@ -19,7 +18,7 @@ class Canvas:
     """A photo as colours that something can be painted on; it is otherwise kept as it is."""
 
     image: np.ndarray  # uint8 or uint16 (H, W, 3), or (H, W, 4) with alpha, in the own colours
-    like: Image.Image  # their profile, and how the photo was written as JPEG
+    like: Image.Image  # their profile, and that as JPEG it is to be written finely
     lost: str | None  # what of the photo cannot be kept, as a message
 
     @classmethod
@@ -32,7 +31,7 @@ class Canvas:
             image = colour.array_to_screen(depth.to_8_bits(image), _own_profile(photo))
         elif photo.profile and not _is_grey(photo.picture):
             like.info["icc_profile"] = photo.profile
-        like.info[JPEG_KEY] = _jpeg_options(photo)
+        like.info[FINE_KEY] = True
         return cls(_in_colour(image), like, lost)
 
     @property
@@ -64,13 +63,3 @@ def _in_colour(image: np.ndarray) -> np.ndarray:
     """Grey, with or without alpha, as three equal colours."""
     grey = image[..., None] if image.ndim == 2 else image
     return grey[..., [0, 0, 0, 1][: grey.shape[2] + 2]] if grey.shape[2] < 3 else grey
-
-
-def _jpeg_options(photo: Photo) -> dict[str, object]:
-    """How to write a photo as JPEG so that it stays as it is: as it was written, or finely."""
-    if photo.content is not None and photo.orientation == 1:
-        picture = open_header(io.BytesIO(photo.content))
-        if isinstance(picture, JpegImagePlugin.JpegImageFile) and picture.mode == "RGB":
-            sampling = max(0, JpegImagePlugin.get_sampling(picture))
-            return {"qtables": picture.quantization, "subsampling": sampling}
-    return {"quality": 100, "subsampling": 0}

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from ..core.errors import ImageError, NeuralidError
 from ..core.files import write_atomically
 from ..core.memory import is_out_of_memory
-from . import colour, depth
+from . import colour, depth, jpeg
 from .formats import UNWRITABLE, check_format, check_written, fit, header_lock
 
 if TYPE_CHECKING:  # torch takes a second to import; reading pictures does not need it
@@ -34,7 +34,7 @@ MOST_BYTES = 600_000_000
 ORIENTATION = 0x0112  # the EXIF tag
 LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
 RECIPE_KEY = "neuralid-recipe"  # PNG text: how a picture was made
-JPEG_KEY = "neuralid-jpeg"  # in a picture's info: Pillow's options to write it as JPEG
+FINE_KEY = "neuralid-fine"  # in a picture's info: as JPEG, written so that it stays as it is
 
 
 def open_picture(source: Path | BinaryIO, name: str = "") -> Image.Image:
@@ -176,7 +176,7 @@ def from_array(array: np.ndarray, like: Image.Image) -> Image.Image:
     """Undo `to_array`; the colour profile of ``like`` is kept."""
     picture = Image.fromarray(array)
     if like.mode not in ("CMYK", "LAB"):  # whose profiles do not fit RGB
-        known = ("icc_profile", JPEG_KEY)
+        known = ("icc_profile", FINE_KEY)
         picture.info |= {key: like.info[key] for key in known if like.info.get(key)}
     return picture
 
@@ -236,6 +236,8 @@ def save_picture(
 
 def encode(picture: Image.Image, format_: str = "PNG", text: dict[str, str] | None = None) -> bytes:
     """A picture as the bytes of a file in one of Pillow's formats; ``text`` goes into PNG files."""
+    if format_ == "JPEG" and picture.mode == "RGB" and picture.info.get(FINE_KEY):
+        return jpeg.encode(picture, picture.info.get("icc_profile"))
     buffer = io.BytesIO()
     picture.save(buffer, format_, **_save_options(picture, format_, text or {}))
     return buffer.getvalue()
@@ -253,7 +255,7 @@ def _save_options(picture: Image.Image, format_: str, text: dict[str, str]) -> d
     if profile := picture.info.get("icc_profile"):
         options["icc_profile"] = profile
     if format_ == "JPEG":
-        options |= picture.info.get(JPEG_KEY) or {"quality": 95}
+        options["quality"] = 95
     if format_ == "PNG" and text:
         chunk = PngImagePlugin.PngInfo()
         for key, value in text.items():

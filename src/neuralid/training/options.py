@@ -7,7 +7,7 @@ Standard library only.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -21,6 +21,8 @@ from .config import TrainConfig
 # What an option belongs to: one of a plan's settings, the plan itself, or only where and how a run
 # is started.
 Place = Literal["model", "crop", "train", "plan", "start"]
+MOST_BATCH = 8192  # pictures in a step, of all processes together
+MOST_WORKERS = 1024
 SETTINGS = {"model": ModelConfig, "crop": CropConfig, "train": TrainConfig}
 
 
@@ -33,7 +35,8 @@ class Option:
     metavar: str | None = None
     unsaid: str = ""  # the default in words, where it is not a single value
     flags: tuple[str, ...] = ()  # on the command line; none: ``--name``
-    at_least: int | None = None
+    at_least: float | None = None
+    at_most: float | None = None
     may_change: bool = False  # on resume
     name: str = ""
     type: Any = None  # in Python
@@ -55,7 +58,7 @@ class TrainOptions:
     """The options given to `neuralid.train` or the command line.
 
     None means not given: then the default of `ModelConfig`, `CropConfig`, `TrainConfig` or the plan
-    applies, or on resume the run's own value. Raises `ConfigError` for a number that is too small.
+    applies, or on resume the run's own value. Raises `ConfigError` for a number out of range.
     """
 
     data: Annotated[
@@ -97,9 +100,20 @@ class TrainOptions:
     ] = None
     latent_size: Annotated[int | None, Option("model", "Numbers in a latent vector.", "N")] = None
     kimg: Annotated[
-        float | None, Option("train", "Thousands of pictures to show.", "X", may_change=True)
+        float | None,
+        Option(
+            "train",
+            "Thousands of pictures to show.",
+            "X",
+            at_least=0.001,
+            at_most=1e6,
+            may_change=True,
+        ),
     ] = None
-    batch: Annotated[int | None, Option("train", "Pictures per step.", "N")] = None
+    batch: Annotated[
+        int | None,
+        Option("train", "Pictures per step.", "N", at_least=2, at_most=MOST_BATCH),
+    ] = None
     micro_batch: Annotated[
         int | None,
         Option(
@@ -107,6 +121,8 @@ class TrainOptions:
             "Pictures per pass, to save memory.",
             "N",
             unsaid="the batch",
+            at_least=2,
+            at_most=MOST_BATCH,
             may_change=True,
         ),
     ] = None
@@ -138,12 +154,29 @@ class TrainOptions:
     resume: Annotated[str | None, Option("start", "Continue a run.", "RUN|latest")] = None
     snapshot: Annotated[
         float | None,
-        Option("train", "Thousands of pictures between snapshots.", "X", may_change=True),
+        Option(
+            "train",
+            "Thousands of pictures between snapshots.",
+            "X",
+            at_least=0.001,
+            at_most=1e6,
+            may_change=True,
+        ),
     ] = None
-    seed: Annotated[int | None, Option("train", "Seed of everything random.", "N")] = None
+    seed: Annotated[
+        int | None,
+        Option("train", "Seed of everything random.", "N", at_least=0, at_most=(1 << 63) - 1),
+    ] = None
     workers: Annotated[
         int | None,
-        Option("start", "Parallel picture readers.", "N", unsaid="one per core", at_least=1),
+        Option(
+            "start",
+            "Parallel picture readers.",
+            "N",
+            unsaid="one per core",
+            at_least=1,
+            at_most=MOST_WORKERS,
+        ),
     ] = None
     max_images: Annotated[
         int | None,
@@ -172,9 +205,7 @@ class TrainOptions:
     ] = False
 
     def __post_init__(self) -> None:
-        for name, value in self._said():
-            if (least := OPTIONS[name].at_least) is not None:
-                check_range(name, value, least)
+        check_limits(dict(self._said()))
 
     def outcome(self) -> dict[str, Any]:
         """Those that were given and decide the outcome of a run, by name."""
@@ -207,6 +238,14 @@ def _default_of(place: Place, name: str) -> Any:
 
 
 OPTIONS = {option.name: option for option in _read_declarations()}
+
+
+def check_limits(values: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for a number out of its option's range; ``values`` are by option."""
+    for name, value in values.items():
+        low, high = OPTIONS[name].at_least, OPTIONS[name].at_most
+        if value is not None and low is not None:
+            check_range(name, value, low, float("inf") if high is None else high)
 
 
 def as_parameters() -> list[inspect.Parameter]:

@@ -70,8 +70,14 @@ class TrainState:
             self.discriminator.load_state_dict(discriminator)
 
     def pack(self) -> dict[str, Any]:
-        """The state as plain values and tensors."""
+        """The state as plain values and tensors, none of which is there twice.
+
+        Without averaging, the average is the generator: then both are the same tensors.
+        """
         parts = {name: part.state_dict() for name, part in self._parts().items()}
+        own, average = parts["generator"], parts["average"]
+        if all(torch.equal(own[name], mean) for name, mean in average.items()):
+            parts["average"] = dict(own)
         return {**parts, **{name: getattr(self, name) for name in COUNTS}}
 
     def unpack(self, values: dict[str, Any]) -> None:

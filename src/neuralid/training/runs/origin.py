@@ -19,7 +19,8 @@ from ...core.tensors import open_tensors, save_tensors
 from ...models.building import check_size, empty_discriminator, empty_generator
 from ...models.config import ModelConfig
 from ...models.stored import check_shapes, check_tensors
-from ...weights import file_id, find_weights, load_weights
+from ...weights import load_weights
+from ...weights_cache import file_id, find_weights
 from .checkpoint import load_checkpoint
 from .folder import Run
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ...core.checks import check_range
 from ...core.errors import ConfigError, NeuralidError, TrainingError
 from ...core.jsontext import build, take
 from ...data.dataset import BY_NAME, BY_PATH, SPLITS
@@ -17,7 +16,7 @@ from ...models.architecture import architecture
 from ...models.config import ModelConfig
 from ...models.recipe import Recipe, recipe_named
 from ..config import TrainConfig
-from ..options import OPTIONS, SETTINGS, Place, TrainOptions
+from ..options import OPTIONS, SETTINGS, Place, TrainOptions, check_limits
 from .folder import Run
 from .origin import find_origin, read_origin
 
@@ -47,8 +46,7 @@ class Plan:
                 f"'{self.name}' is not a name for a run",
                 hint="up to 100 letters, digits, spaces, dots and dashes, a letter or digit first",
             )
-        if self.max_images is not None:
-            check_range("max_images", self.max_images, 1)
+        check_limits({**_numbers(self, "plan"), **_numbers(self.train, "train")})
         if self.split not in SPLITS:
             raise ConfigError(f"no split '{self.split}'", hint=f"there are {', '.join(SPLITS)}")
         _check_architecture(self)
@@ -177,6 +175,12 @@ def _given(options: TrainOptions) -> dict[str, Any]:
 
 def _of(place: Place, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if OPTIONS[name].place == place}
+
+
+def _numbers(settings: Plan | TrainConfig, place: Place) -> dict[str, Any]:
+    """The settings that have a range, by the option's name."""
+    named = [each.name for each in OPTIONS.values() if each.place == place]
+    return {name: vars(settings)[name] for name in named if OPTIONS[name].at_least is not None}
 
 
 def _refuse(name: str, stored: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...weights import file_id
+from ...weights_cache import file_id
 from ..runs.checkpoint import keep_newest
 from ..runs.folder import Run, snapshot_label
 from ..runs.history import History
@@ -23,8 +23,7 @@ _MADE_AT_THE_END = ("attributes", "licence")
 def note_finished(run: Run, plan: Plan, images: int, weights: Path) -> None:
     """Log that the weights were published, and keep of the run what a continuation needs, once.
 
-    Its newest checkpoint goes on; the ones before were for a damaged one. If the last weights are
-    the best, they are there under that name.
+    Its newest checkpoint goes on; the ones before were for a damaged one.
     """
     asked = {name: getattr(plan, name) for name in _MADE_AT_THE_END if getattr(plan, name)}
     facts = {_WEIGHTS: str(weights.resolve()), _ID: file_id(weights), **asked}
@@ -32,12 +31,12 @@ def note_finished(run: Run, plan: Plan, images: int, weights: Path) -> None:
     keep_newest(run.folder)
 
 
-def drop_last_weights(run: Run, images: int, batch: int) -> None:
-    """Remove the last snapshot's weights, which `BEST_NAME` holds too."""
-    last = run.folder / f"weights-{snapshot_label(images, batch)}.safetensors"
+def drop_copy_of_best(run: Run, images: int, batch: int) -> None:
+    """Remove the weights of the snapshot after so many pictures, which `BEST_NAME` holds too."""
+    copy = run.folder / f"weights-{snapshot_label(images, batch)}.safetensors"
     if (run.folder / BEST_NAME).is_file():
         with contextlib.suppress(OSError):
-            last.unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ... import weights
+from ... import weights, weights_cache
 from ...latents.attributes import Attributes, Direction
 from ...latents.coordinates import Coordinates, latent_metric
 from ...latents.whitening import Whitening
@@ -21,7 +21,7 @@ from ..finish.directions import find_directions
 from ..finish.encoding import train_encoder
 from ..runs.origin import save_discriminator
 from ..state import TrainState
-from .finished import drop_last_weights, note_finished
+from .finished import drop_copy_of_best, note_finished
 from .job import Job
 from .snapshots import Snapshots
 
@@ -41,7 +41,7 @@ def finish_and_publish(
     if found is None:
         return None
     name = job.plan.name
-    if weights.is_published(name):
+    if weights_cache.is_published(name):
         job.say(f"replacing the weights '{name}' in the cache")
     described = replace(snapshots.describe(state), scores=snapshots.quality.scores)
     parts = (found.metric, found.encoder, found.directions, found.perceptual)
@@ -50,10 +50,10 @@ def finish_and_publish(
         weights.save_weights(path, state.average, described, *parts)
         save_discriminator(path, state.discriminator.state_dict())
 
-    path = weights.publish(name, save)
+    path = weights_cache.publish(name, save)
     note_finished(job.run, job.plan, state.images, path)
-    if snapshots.quality.is_best(state.images):
-        drop_last_weights(job.run, state.images, job.plan.train.batch)
+    if snapshots.quality.best is not None:
+        drop_copy_of_best(job.run, snapshots.quality.best[1], job.plan.train.batch)
     if purpose := architecture(job.plan.model.architecture).purpose:
         job.say(purpose)
     return path

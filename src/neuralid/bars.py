@@ -1,0 +1,103 @@
+"""Progress bars on stderr, drawn on a terminal only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from . import console
+
+
+class RateColumn(ProgressColumn):
+    """Things done per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if speed is None:
+            return Text("")
+        return Text(f"{speed:.0f}/s" if speed >= 100 else f"{speed:.1f}/s")
+
+
+@contextmanager
+def counting(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of things done; yields ``on_step(done, total)``. Silent in a pipe."""
+    with _bar() as bar:
+        yield _counter(bar, label)
+
+
+@contextmanager
+def training() -> Iterator[
+    tuple[Callable[[int, int], None], Callable[..., None], Callable[[int, int], None]]
+]:
+    """Show the bars of a training run.
+
+    Yields ``on_load(done, total)``, ``on_step(Step)`` and ``on_encoder(done, total)``.
+    """
+    with _bar() as bar:
+        yield _counter(bar, "reading"), _trainer(bar), _counter(bar, "finishing")
+
+
+def _counter(bar: Progress, label: str) -> Callable[[int, int], None]:
+    tasks: list[TaskID] = []
+
+    def on_step(done: int, total: int) -> None:
+        if not tasks:
+            tasks.append(bar.add_task(label, total=total))
+        bar.update(tasks[0], completed=done, total=total, visible=done < total)
+
+    return on_step
+
+
+def _trainer(bar: Progress) -> Callable[..., None]:
+    tasks: list[TaskID] = []
+
+    def on_step(step) -> None:  # type: ignore[no-untyped-def]  # a training.loop.Step
+        if not tasks:
+            # Count from here: steps before a resume say nothing about the current speed.
+            tasks.append(bar.add_task("training", total=step.total, completed=step.images))
+        text = (
+            f"{step.images / 1000:.1f}/{step.total / 1000:g} kimg "
+            f"D {step.loss_d:.2f} G {step.loss_g:.2f}"
+        )
+        bar.update(tasks[0], completed=step.images, description=text)
+
+    return on_step
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        RateColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    can_redraw = console.stderr.is_terminal and not console.stderr.is_dumb_terminal
+    bar = Progress(
+        *columns,
+        console=console.stderr,
+        transient=True,
+        expand=True,
+        disable=not can_redraw,
+        redirect_stdout=False,  # rich would send results to stderr
+        redirect_stderr=False,  # and show what libraries write there
+    )
+    with bar:
+        console.live.append(bar)
+        try:
+            yield bar
+        finally:
+            console.live.remove(bar)
