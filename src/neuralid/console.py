@@ -91,6 +91,8 @@ def _flags_of(command: Any) -> dict[str, tuple[str, str]]:
 
 def say(text: str) -> None:
     """Print a message. A terminal wraps long lines between words; a pipe never does."""
+    if streams.is_quiet():
+        return
     text = visible(with_flags(text))
     if stderr.is_terminal and len(text) > stderr.width:
         text = textwrap.fill(
@@ -266,7 +268,7 @@ def _bar() -> Iterator[Progress]:
         console=stderr,
         transient=True,
         expand=True,
-        disable=not can_redraw,
+        disable=not can_redraw or streams.is_quiet(),
         redirect_stdout=False,  # rich would send results to stderr
     )
     with bar:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .. import console
 from ..training.options import OPTIONS, Option, TrainOptions
+from ._common import command
+from ._options import AsJson
+from ._show import print_result
+
+if TYPE_CHECKING:
+    from ..api._train import Trained
 
 
-def train(ctx: typer.Context, **values: Any) -> None:
+def train(ctx: typer.Context, json_: bool, **values: Any) -> None:
     """Train a generator on a folder or zip of faces.
 
     Prints the path of the weights. Ctrl-C saves and stops; --resume goes on.
@@ -34,11 +40,17 @@ def train(ctx: typer.Context, **values: Any) -> None:
             on_alone=use_threads_of_others,
             should_stop=should_stop,
         )
-    if result.weights is not None and first:
-        console.print_line(result.weights)
+    if first and (json_ or result.weights is not None):
+        print_result([result.weights] if result.weights else [], _facts(result) if json_ else None)
     if not result.finished:
         console.say(f"stopped; go on with --resume {result.run}")
         raise typer.Exit(130)
+
+
+def _facts(result: Trained) -> dict[str, Any]:
+    """What JSON says of a run."""
+    run = None if result.run is None else str(result.run)
+    return {"run": run, "images": result.images, "finished": result.finished}
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:
@@ -73,5 +85,9 @@ train.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [
         inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
         *map(_parameter, OPTIONS.values()),
+        inspect.Parameter(
+            "json_", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson
+        ),
     ]
 )
+train = command(train)
