@@ -127,7 +127,7 @@ def load_weights(name: str | Path | None = None) -> Weights:
     path = find_weights(name)
     try:
         with open_tensors(path) as file:
-            description = _describe(file.texts.get(_KEY, ""), path)
+            description = describe(file.texts, path)
             networks = _networks(description.model, file.shapes, path)
             wanted = _wanted(networks, description, file.shapes)
             # Before anything is read: now all sizes are known, and are those of the file.
@@ -164,11 +164,10 @@ def load_weights(name: str | Path | None = None) -> Weights:
 
 def find_weights(name: str | Path | None = None) -> Path:
     """The path of the weights called ``name``; None means those that ship with the package."""
-    hint = _HINT
+    path, hint = Path(name or ""), _HINT
     if name is None:
         path, hint = _asset(DEFAULT), "the installation is damaged: reinstall neuralid"
     else:
-        path = Path(name)
         if not path.is_file() and (cached := _in_cache(str(name))) is not None:
             path = cached
         elif not path.exists() and str(name) in SHIPPED:
@@ -229,8 +228,9 @@ def _stored(tensor: Tensor, full: bool = False) -> Tensor:
     return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
 
 
-def _describe(text: str, path: Path) -> Description:
-    if not text:
+def describe(texts: dict[str, str], path: Path) -> Description:
+    """A file's metadata, read. Raises `WeightsError`."""
+    if not (text := texts.get(_KEY)):
         raise WeightsError(f"{path} holds weights from another program", hint=_HINT)
     try:
         values = parse_object(text)

@@ -29,7 +29,7 @@ def open_studio(
 ) -> Studio:
     """Read weights once, and make them ready to draw.
 
-    ``model`` is a weights file or the name of a trained run; None means the weights that ship.
+    ``model`` is a weights file, a trained run's name or folder; None means the weights that ship.
     ``device`` is ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:N`` or
     ``mps``. ``on_message`` is called with lines worth showing, here and by the studio's methods.
 

@@ -11,8 +11,8 @@ Weights = Annotated[
     str | None,
     typer.Option(
         "--weights",
-        metavar="FILE|NAME",
-        help="Weights file or run name. Default: built in.",
+        metavar="FILE|NAME|RUN",
+        help="Weights file, name, or a run's folder; --list-weights has all. Default: faces-112.",
     ),
 ]
 Device = Annotated[

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .. import console
 from ..training.options import OPTIONS, Option, TrainOptions
-from ._common import command
+from ._common import command, detail
 from ._options import AsJson
 from ._show import print_result
 
@@ -42,15 +43,33 @@ def train(ctx: typer.Context, json_: bool, **values: Any) -> None:
         )
     if first and (json_ or result.weights is not None):
         print_result([result.weights] if result.weights else [], _facts(result) if json_ else None)
+    _tell_end(result)
     if not result.finished:
-        console.say(f"stopped; go on with --resume {result.run}")
         raise typer.Exit(130)
+
+
+def _tell_end(result: Trained) -> None:
+    """Say where to look, who was left out and why, and what to type next."""
+    if result.run is None:
+        return
+    for name, why in result.skipped.items():
+        detail(f"skipped {name}: {why}")
+    for line in result.explain_skipped():
+        console.say(f"skipped: {line}; {result.run}/log.jsonl has all")
+    if result.report is not None:
+        console.say(f"report: {result.report}")
+    if not result.finished:
+        console.say(f"stopped; go on with: neuralid train --resume {shlex.quote(str(result.run))}")
+    elif result.weights is not None:
+        name = shlex.quote(result.weights.name.removesuffix(".safetensors"))
+        console.say(f"next: neuralid sample --weights {name}")
 
 
 def _facts(result: Trained) -> dict[str, Any]:
     """What JSON says of a run."""
-    run = None if result.run is None else str(result.run)
-    return {"run": run, "images": result.images, "finished": result.finished}
+    run, report = (None if path is None else str(path) for path in (result.run, result.report))
+    done = {"images": result.images, "finished": result.finished}
+    return {"run": run, "report": report, **done, "skipped": result.skipped}
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:
