@@ -8,8 +8,7 @@ from pathlib import Path
 from ..core.errors import ImageError
 from ..pictures.images import SUFFIXES
 
-# What is read of a folder beside what training takes: some of it is animated, some from phones.
-OTHERS = (".gif", ".apng", ".tif", ".tiff", ".avif", ".heic", ".heif")
+OTHERS = (".gif", ".apng", ".tif", ".tiff")  # what is read of a folder beside what training takes
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
