@@ -295,7 +295,7 @@ def test_devices_that_are_not_there(
         (["sample", "-o", "a.png", "--outdir", "b"], "exclude each other"),
         (["invert", "a.jpg", "--steps", 0], "steps must be"),
         (["invert", "a.jpg", "b.jpg", "-o", "c.png"], "use --outdir"),
-        (["mix", "a.jpg"], "at least two"),
+        (["mix", "a.jpg", "--strip", 3], "at least two"),
         (["mix", "a.jpg", "b.jpg", "--blend", "paint"], "no blend 'paint'"),
         (["mix", "a.jpg", "b.jpg", "--weight", 2], "from 0 to 1"),
         (["upscale", "a.jpg", "--method", "magic"], "no method 'magic'"),

@@ -23,7 +23,7 @@ from ..latents.config import InvertConfig
 from ..latents.latent import LatentFile
 from ..pictures import images
 from ..pictures.depth import to_8_bits
-from ..pictures.photo import Photo, Source, is_pipe, name_of, read_bytes
+from ..pictures.photo import Photo, Source, is_pipe, is_single, name_of, read_bytes
 from ._framing import Framed, Framing, frame_photo, stack_frames
 from ._invert import invert_framed
 from ._model import Model, Report
@@ -158,8 +158,28 @@ def _deduplicate(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
     return places, found
 
 
+def latents_of(inputs: Sequence[Input], model: Model) -> list[Person]:
+    """The person behind each input that has a latent. Raises `ConfigError` for a photo."""
+    found = [_know(each, model) for each in inputs]
+    for each in found:
+        if isinstance(each, Photo):
+            raise ConfigError(
+                f"{each.name} is a photo, and has no latent",
+                hint="invert it first, or mix it: that draws it anew",
+            )
+    return [each for each in found if isinstance(each, Person)]
+
+
 def _resolve_one(each: Input, model: Model, framing: Framing) -> Person | tuple[Framed, Photo]:
     """The person if the input has a latent, else the framed photo."""
+    found = _know(each, model)
+    if isinstance(found, Person):
+        return found
+    return frame_photo(found, model.size, model.frame, framing, model.say), found
+
+
+def _know(each: Input, model: Model) -> Person | Photo:
+    """The person if the input has a latent, else the photo it is."""
     if isinstance(each, Face | Inverted | Mixed):
         name = each.name if isinstance(each, Inverted) else repr(each)
         latent.check_belongs(each.model.weights.id, model.weights.id, name)
@@ -175,9 +195,18 @@ def _resolve_one(each: Input, model: Model, framing: Framing) -> Person | tuple[
         return _draw_person(name, stored.latent, model)
     photo = Photo.read(each)
     z = _carried_latent(photo, model)
-    if z is not None:
-        return _draw_person(photo.name, z, model)
-    return frame_photo(photo, model.size, model.frame, framing, model.say), photo
+    return photo if z is None else _draw_person(photo.name, z, model)
+
+
+def list_inputs(inputs: Any, shape: tuple[int, ...]) -> list[Input]:
+    """One input as a list of one; of several faces in one result, or latents in a tensor, each."""
+    if isinstance(inputs, Sampled):
+        return list(inputs)
+    if isinstance(inputs, Tensor):
+        return list(inputs) if inputs.shape[1:] == shape else [inputs]
+    if is_single(inputs) or isinstance(inputs, Result):
+        return [inputs]
+    return [one for each in inputs for one in (each if isinstance(each, Sampled) else [each])]
 
 
 def _look_for_latent(each: Source) -> tuple[LatentFile | None, Source]:
@@ -234,7 +263,7 @@ def _refuse_several(photo: Photo) -> None:
     try:
         recipe = parse_object(photo.text.get(images.RECIPE_KEY) or "{}")
         sampled, mixed = (take(recipe.get(k, {}), dict[str, Any]) for k in ("sample", "mix"))
-        count = len(take(sampled.get("seeds", []), list[Any]))
+        count = sum(len(take(sampled.get(key, []), list[Any])) for key in ("seeds", "latents"))
     except ValueError:  # another program's
         return
     kind = next((kind for kind in ("strip", "matrix") if mixed.get(kind)), None)

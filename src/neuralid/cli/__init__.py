@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from .. import console
 from ..core.errors import ConfigError
 from ..core.memory import keep_freed_memory
 from ..core.version import __version__
+from ._help import Command, Group
 from ._invert import invert
 from ._list import list_weights as show_weights
 from ._mix import mix
@@ -18,7 +18,7 @@ from ._train import train
 from ._upscale import upscale
 
 app = typer.Typer(
-    cls=console.OneLineErrors,
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -60,4 +60,4 @@ def main(
 
 
 for command in (train, sample, invert, mix, upscale):
-    app.command()(command)
+    app.command(cls=Command)(command)

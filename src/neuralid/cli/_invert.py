@@ -12,6 +12,7 @@ import typer
 from .. import console
 from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
+from . import _progress as progress
 from ._common import command, open_weights
 from ._options import (
     Align,
@@ -108,7 +109,7 @@ def invert(
     results = _Results(places, json_, failures)
     # Tuned together, photos are done when all are, and their results belong to the tuned weights.
     at_once = save_weights is None
-    with console.counting("inverting") as on_step:
+    with progress.counting("inverting", "steps") as on_step:
         found = studio.invert(
             with_stdin(photos),
             fidelity=fidelity,

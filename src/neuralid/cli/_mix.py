@@ -14,6 +14,7 @@ from ..core.errors import ConfigError
 from ..core.files import free_name
 from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
+from . import _progress as progress
 from ._common import command, open_weights
 from ._options import (
     Align,
@@ -62,12 +63,12 @@ def mix(
         ),
     ] = None,
     weights: Annotated[
-        list[float] | None,
+        list[str] | None,
         typer.Option(
             "-w",
             "--weight",
             metavar="X",
-            help="Share of each input, in order; for two, B's alone, 0 to 1.",
+            help="Share of each input, in order; for two, B's alone: 0.3 or 30%.",
         ),
     ] = None,
     blend: Annotated[
@@ -92,7 +93,8 @@ def mix(
         typer.Option(
             "--attribute",
             metavar="NAME=X",
-            help="Change an attribute by X standard deviations, as in age=+1.5.",
+            help="Change age, gender or smiling, or what your weights know, by X standard "
+            "deviations, as in age=+1.5; may be repeated.",
         ),
     ] = None,
     strip: Annotated[
@@ -136,7 +138,7 @@ def mix(
     model: Weights = None,
     device: Device = "auto",
 ) -> None:
-    """Mix two or more people into one face.
+    """Mix two or more people into one face, or draw one again.
 
     Inputs are photos, latent files from invert, or pictures drawn by sample or mix. The four
     options from --face-size to --rotation frame by hand, if there is one photo among them.
@@ -148,23 +150,23 @@ def mix(
     from ..api._mix import Blending, Layout, check_request
 
     # All that can be known to be wrong before weights are read.
-    moves = _attributes(attributes or [])
+    moves, shares = _attributes(attributes or []), _shares(weights or [])
     InvertConfig(fidelity)
     check_framing((face_size, delta_i, delta_j, rotation), align, face)
     inputs = expand(inputs)
     *sources, kept, styling = with_stdin([*inputs, keep, style])
     layout = Layout(strip, matrix, frames, kept)
-    check_request(sources, layout, Blending(weights or None, blend, moves, styling), scale)
+    check_request(sources, layout, Blending(shares, blend, moves, styling), scale)
     place = _place(output, frames is not None, json_)
     check_picture(show_crop)
     check_not_inputs([place, show_crop, save_weights], [*inputs, model], overwrite)
     studio = open_weights(model, device, say)
     check_tuned(studio, save_weights, fidelity)
     check_sides(place, layout.sides(len(inputs), round(studio.size * scale)), keep)
-    with console.counting("inverting") as on_step:
+    with progress.counting("inverting", "steps") as on_step:
         result = studio.mix(
             sources,
-            weights=weights or None,
+            weights=shares,
             blend=blend,
             style=styling,
             attributes=moves,
@@ -215,6 +217,18 @@ def _facts(result: Mixed, inputs: Sequence[Path]) -> dict[str, Any]:
     names = [name_of(path) for path in inputs]
     facts = {**result.recipe, "inputs": names, "weights": result.model.weights.id}
     return {**facts, **sides(result.image)}
+
+
+def _shares(given: list[str]) -> list[float] | None:
+    """``["30%"]`` -> ``[0.3]``; None for none."""
+    shares = []
+    for text in given:
+        number, percent, rest = text.strip().partition("%")
+        try:
+            shares.append(float(number + rest) / (100 if percent else 1))
+        except ValueError as error:
+            raise ConfigError(f"'{text}' is not a share", hint="write it as 0.3 or 30%") from error
+    return shares or None
 
 
 def _attributes(given: list[str]) -> dict[str, float]:

@@ -12,9 +12,10 @@ import typer
 from .. import console
 from ..core.checks import check_range
 from ..core.files import check_folder, free_name, make_folder
+from . import _progress as progress
 from ._common import command, open_weights
 from ._options import AsJson, Device, OutDir, Weights
-from ._piped import DASH, check_stdout, save_to_stdout
+from ._piped import DASH, check_stdout, save_to_stdout, with_stdin
 from ._places import check_one, check_picture
 from ._show import print_result, sides
 
@@ -49,6 +50,15 @@ def sample(
         str | None,
         typer.Option("--seeds", metavar="0,1,4-6", help="One seed per face, instead of -n."),
     ] = None,
+    latents: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--latent",
+            metavar="FILE",
+            help="Draw this latent file, or drawn picture, instead of a seed; may be repeated.",
+            readable=False,
+        ),
+    ] = None,
     trunc: Annotated[
         float | None,
         typer.Option(
@@ -59,7 +69,7 @@ def sample(
     ] = None,
     scale: Annotated[
         float, typer.Option("--scale", metavar="X", help="Enlarge the faces X times, 1 to 64.")
-    ] = 1.0,
+    ] = 4.0,
     json_: AsJson = False,
     model: Weights = None,
     device: Device = "auto",
@@ -76,24 +86,28 @@ def sample(
     check_picture(output)
     if outdir is not None:
         check_folder(make_folder(outdir))
-    from ..api._sample import choose_seeds
+    from ..api._sample import check_latents_alone, choose_seeds
     from ..api.results import check_grid
 
     check_range("scale", scale, 1, 64)
     check_range("trunc", 1 if trunc is None else trunc, 0, 10)
-    chosen = choose_seeds(n, seed, seeds, console.say)
+    if latents:
+        check_latents_alone(n, seed, seeds, len(latents))
+    chosen = [] if latents else choose_seeds(n, seed, seeds, console.say)
+    given = with_stdin(latents or [])
     studio = open_weights(model, device, console.say)
-    with console.counting("drawing") as on_step:
+    with progress.counting("drawing", "faces") as on_step:
         if output is None:
             drawing = _Drawing(studio, trunc, scale, outdir or Path(), json_)
-            drawing.draw_each(chosen, on_step)
+            drawing.draw_each(chosen, given, on_step)
             return
-        check_grid(len(chosen), studio.size, scale)
-        drawn = studio.sample(seeds=chosen, trunc=trunc, scale=scale, on_step=on_step)
+        check_grid(len(chosen or given), studio.size, scale)
+        wanted = _wanted(chosen, given)
+        drawn = studio.sample(**wanted, trunc=trunc, scale=scale, on_step=on_step)
     if output == DASH:
         save_to_stdout(drawn)
     else:
-        print_result([drawn.save(output)], _facts(drawn, drawn.seeds, drawn) if json_ else None)
+        print_result([drawn.save(output)], _facts(drawn, drawn) if json_ else None)
 
 
 @dataclass(frozen=True)
@@ -106,24 +120,42 @@ class _Drawing:
     outdir: Path
     as_json: bool
 
-    def draw_each(self, seeds: Sequence[int], on_step: Callable[[int, int], None]) -> None:
-        failures = console.Failures()
+    def draw_each(
+        self, seeds: Sequence[int], given: Sequence[Any], on_step: Callable[[int, int], None]
+    ) -> None:
+        failures, total = console.Failures(), len(seeds or given)
         few = max(1, min(FEW, round(FEW_PIXELS / (self.studio.size * self.scale) ** 2)))
-        for start in range(0, len(seeds), few):
-            some = seeds[start : start + few]
-            drawn = self.studio.sample(seeds=some, trunc=self.trunc, scale=self.scale)
+        for start in range(0, total, few):
+            part = slice(start, start + few)
+            wanted = _wanted(seeds[part], given[part])
+            drawn = self.studio.sample(**wanted, trunc=self.trunc, scale=self.scale)
             for face in drawn:
-                path = self.outdir / f"seed{face.seed:04d}.png"
+                path = self.outdir / _file_name(face)
                 failures.attempt(str(path), lambda: self._write(face, path, drawn))  # noqa: B023
-                on_step(min(start + few, len(seeds)), len(seeds))
-        failures.exit_if_any(len(seeds))
+                on_step(min(start + few, total), total)
+        failures.exit_if_any(total)
 
     def _write(self, face: Face, path: Path, drawn: Sampled) -> None:
-        facts = _facts(face, [face.seed], drawn) if self.as_json else None
+        facts = _facts(face, drawn) if self.as_json else None
         print_result([face.save(path)], facts)
 
 
-def _facts(shown: Face | Sampled, seeds: list[int], drawn: Sampled) -> dict[str, Any]:
+def _wanted(seeds: Sequence[int], given: Sequence[Any]) -> dict[str, Any]:
+    """What to draw, as `Studio.sample` is told it."""
+    return {"latents": given} if given else {"seeds": seeds}
+
+
+def _file_name(face: Face) -> str:
+    if face.seed is not None:
+        return f"seed{face.seed:04d}.png"
+    return f"{Path(face.name).stem.removesuffix('.latent')}.png"
+
+
+def _facts(shown: Face | Sampled, drawn: Sampled) -> dict[str, Any]:
     """What JSON says of a picture of faces."""
-    weights = drawn.model.weights.id
-    return {"seeds": seeds, "trunc": drawn.trunc, "weights": weights, **sides(shown.image)}
+    own = drawn[:0].seeds if isinstance(shown, Face) else drawn.seeds
+    if isinstance(shown, Face) and shown.seed is not None:
+        own = [shown.seed]
+    names = [shown.name] if isinstance(shown, Face) else drawn.names
+    source = {"latents": names} if drawn.names else {"seeds": own}
+    return {**source, "trunc": drawn.trunc, "weights": drawn.model.weights.id, **sides(shown.image)}

@@ -10,6 +10,7 @@ import typer
 
 from .. import console
 from ..training.options import OPTIONS, Option, TrainOptions
+from . import _progress as progress
 from ._common import command, detail
 from ._options import AsJson
 from ._show import print_result
@@ -30,7 +31,7 @@ def train(ctx: typer.Context, json_: bool, **values: Any) -> None:
     first = console.is_first_process()
     with (
         console.stop_signals() as should_stop,
-        console.training() as (on_load, on_step, on_encoder),
+        progress.training() as (on_load, on_step, on_encoder),
     ):
         result = start(
             options=options,

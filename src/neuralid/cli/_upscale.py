@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,7 @@ import typer
 
 from .. import console
 from ..upscaling.config import DEFAULT_METHOD, FILTERS, METHODS
+from . import _progress as progress
 from ._common import command
 from ._options import AsJson, Device, OutDir, Overwrite
 from ._piped import DASH, name_of, save_to_stdout, say, stem_of, suffix_of, with_stdin
@@ -121,8 +122,11 @@ def upscale(
     places = Places(Path() if skip_existing and outdir is None else outdir)
     inputs = [] if overwrite else pictures
     work = _Work(enlarge, places, output, skip_existing, inputs, json_)
-    with console.counting("enlarging") as on_step:
+    unit = "parts" if len(pictures) == 1 else "pictures"
+    with progress.counting("enlarging", unit) as on_step:
         sources = with_stdin(pictures)
+        if len(pictures) == 1:
+            work.enlarge = replace(enlarge, on_part=on_step)
         for done, (path, source) in enumerate(zip(pictures, sources, strict=True), start=1):
             failures.attempt(name_of(path), lambda: work.do(path, source))  # noqa: B023
             on_step(done, len(pictures))
