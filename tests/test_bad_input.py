@@ -36,7 +36,7 @@ def bad(tmp_path: Path) -> dict[str, Path]:
         "is not a picture": text,
         "empty.jpg is not a picture": empty,
         "cannot be read": truncated(tmp_path / "half.jpg"),
-        "is a folder": tmp_path / "pictures",
+        "has no pictures": tmp_path / "pictures",
         "too many pixels": bomb(tmp_path / "bomb.png"),
         "does not exist": tmp_path / "missing.jpg",
     }

@@ -30,7 +30,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
             *("mirror", "attributes", "licence"),
         ),
         "Networks": ("architecture", "size", "latent_size", "from_weights"),
-        "Training": ("kimg", "batch", "micro_batch", "recipe", "seed", "precision"),
+        "Training": ("kimg", "batch", "micro_batch", "recipe", "seed", "precision", "compile"),
         "Run": ("out", "name", "resume", "dry_run", "snapshot", "tensorboard", "workers", "device"),
         "Messages": _TALK,
     },

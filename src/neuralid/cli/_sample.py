@@ -152,10 +152,11 @@ def _file_name(face: Face) -> str:
 
 
 def _facts(shown: Face | Sampled, drawn: Sampled) -> dict[str, Any]:
-    """What JSON says of a picture of faces."""
-    own = drawn[:0].seeds if isinstance(shown, Face) else drawn.seeds
-    if isinstance(shown, Face) and shown.seed is not None:
-        own = [shown.seed]
-    names = [shown.name] if isinstance(shown, Face) else drawn.names
-    source = {"latents": names} if drawn.names else {"seeds": own}
+    """What JSON says of a picture of one or all of the faces drawn."""
+    from ..api.results import Sampled
+
+    if isinstance(shown, Sampled):
+        source = {"latents": shown.names} if shown.names else {"seeds": shown.seeds}
+    else:
+        source = {"latents": [shown.name]} if shown.seed is None else {"seeds": [shown.seed]}
     return {**source, "trunc": drawn.trunc, "weights": drawn.model.weights.id, **sides(shown.image)}

@@ -51,12 +51,11 @@ def train(ctx: typer.Context, json_: bool, **values: Any) -> None:
 
 def _tell_end(result: Trained) -> None:
     """Say where to look, who was left out and why, and what to type next."""
-    if result.run is None:
-        return
     for name, why in result.skipped.items():
         detail(f"skipped {name}: {why}")
     for line in result.explain_skipped():
-        console.say(f"skipped: {line}; {result.run}/log.jsonl has all")
+        where = "" if result.run is None else f"; {result.run}/log.jsonl has all"
+        console.say(f"skipped: {line}{where}")
     if result.report is not None:
         console.say(f"report: {result.report}")
     if not result.finished:
@@ -70,7 +69,10 @@ def _facts(result: Trained) -> dict[str, Any]:
     """What JSON says of a run."""
     run, report = (None if path is None else str(path) for path in (result.run, result.report))
     done = {"images": result.images, "finished": result.finished}
-    return {"run": run, "report": report, **done, "skipped": result.skipped}
+    facts = {"run": run, "report": report, **done, "skipped": result.skipped}
+    if result.estimate is not None:
+        facts["estimate"] = vars(result.estimate)
+    return facts
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:

@@ -16,6 +16,7 @@ from ..runs.folder import Run
 from ..runs.records import RESUMED, Event, Tick, now
 from ..state import TrainState
 from .choice import use_forms
+from .estimate import Estimate
 from .job import Job
 from .publish import finish_and_publish
 from .recovery import Recovery
@@ -33,6 +34,7 @@ class Trained:
     images: int  # real pictures shown
     finished: bool = True
     skipped: dict[str, str] = field(default_factory=dict)  # pictures not used -> why
+    estimate: Estimate | None = None  # of a dry run: what it would take
 
     @property
     def report(self) -> Path | None:
