@@ -51,9 +51,10 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search in a run's last snapshot ends early; its frame is measured on few faces."""
+    """The search in a run's last snapshot ends early; little is measured."""
     monkeypatch.setattr("neuralid.training.metrics.inversion.STEPS", 2)
     monkeypatch.setattr("neuralid.training.session.snapshots.MEASURED", 12)
+    monkeypatch.setattr("neuralid.training.session.estimate.SECONDS", 0.1)
 
 
 def draw_face(rng: np.random.Generator, width: int = 64, height: int = 64) -> Image.Image:

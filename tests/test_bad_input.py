@@ -36,7 +36,7 @@ def bad(tmp_path: Path) -> dict[str, Path]:
         "is not a picture": text,
         "empty.jpg is not a picture": empty,
         "cannot be read": truncated(tmp_path / "half.jpg"),
-        "is a folder": tmp_path / "pictures",
+        "has no pictures": tmp_path / "pictures",
         "too many pixels": bomb(tmp_path / "bomb.png"),
         "does not exist": tmp_path / "missing.jpg",
     }
@@ -295,7 +295,7 @@ def test_devices_that_are_not_there(
         (["sample", "-o", "a.png", "--outdir", "b"], "exclude each other"),
         (["invert", "a.jpg", "--steps", 0], "steps must be"),
         (["invert", "a.jpg", "b.jpg", "-o", "c.png"], "use --outdir"),
-        (["mix", "a.jpg"], "at least two"),
+        (["mix", "a.jpg", "--strip", 3], "at least two"),
         (["mix", "a.jpg", "b.jpg", "--blend", "paint"], "no blend 'paint'"),
         (["mix", "a.jpg", "b.jpg", "--weight", 2], "from 0 to 1"),
         (["upscale", "a.jpg", "--method", "magic"], "no method 'magic'"),

@@ -66,7 +66,7 @@ def test_a_grid_gets_a_name_that_is_free_and_says_its_seed(tiny: Path) -> None:
     assert paths(result.stdout) == [Path("faces-1.png")]
     assert Path("faces.png").read_text() == "mine"
     assert "seed: " in result.stderr
-    assert load_rgb(Path("faces-1.png")).shape == (56, 84, 3)
+    assert load_rgb(Path("faces-1.png")).shape == (224, 336, 3)  # as large as a mix
 
 
 def test_the_same_seed_gives_the_same_bytes_at_any_batch_size(tiny: Path) -> None:
@@ -86,7 +86,7 @@ def test_truncation_pulls_faces_together_and_scale_enlarges(tiny: Path) -> None:
 
 
 def test_invert_writes_a_latent_and_a_picture_for_each_photo(tiny: Path, tmp_path: Path) -> None:
-    run("sample", "--seeds", "1-3", "--outdir", "s", "--weights", tiny)
+    run("sample", "--seeds", "1-3", "--outdir", "s", "--scale", 1, "--weights", tiny)
     photos = sorted(Path("s").glob("*.png"))
     result = run("invert", *photos, "--outdir", "out", "--weights", tiny)
     assert result.exit_code == 0, result.stderr
@@ -109,7 +109,7 @@ def test_the_figures_of_an_inversion_as_json(tiny: Path, photo: Path) -> None:
 
 
 def test_photos_inverted_together_or_alone_come_out_the_same(tiny: Path) -> None:
-    run("sample", "--seeds", "1-3", "--outdir", "s", "--weights", tiny)
+    run("sample", "--seeds", "1-3", "--outdir", "s", "--scale", 1, "--weights", tiny)
     photos = sorted(Path("s").glob("*.png"))
     together = neuralid.invert(photos, model=tiny)
     alone = neuralid.invert(photos[:1], model=tiny)
@@ -125,7 +125,7 @@ def test_invert_without_a_place_writes_here_and_overwrites_nothing(tiny: Path, p
 
 
 def test_mix_takes_photos_latents_and_pictures_in_any_combination(tiny: Path, photo: Path) -> None:
-    run("sample", "--seeds", "4,5", "--outdir", "s", "--weights", tiny)
+    run("sample", "--seeds", "4,5", "--outdir", "s", "--scale", 1, "--weights", tiny)
     run("invert", photo, "--steps", 3, "-o", "me.png", "--weights", tiny)
     latent = Path("me.latent.safetensors")
     result = run("mix", photo, latent, "s/seed0004.png", "-o", "out.png", "--weights", tiny)
@@ -154,7 +154,7 @@ def test_a_mix_is_the_papers_average_of_the_latents(tiny: Path) -> None:
 
 
 def test_a_strip_shows_a_the_mix_and_b(tiny: Path) -> None:
-    run("sample", "--seeds", "4,5", "--outdir", "s", "--weights", tiny)
+    run("sample", "--seeds", "4,5", "--outdir", "s", "--scale", 1, "--weights", tiny)
     files = ("s/seed0004.png", "s/seed0005.png")
     run("mix", *files, "-o", "strip.png", "--strip", 3, "--scale", 1, "--weights", tiny)
     run("mix", *files, "-o", "mix.png", "--scale", 1, "--weights", tiny)
@@ -166,7 +166,7 @@ def test_a_strip_shows_a_the_mix_and_b(tiny: Path) -> None:
 def test_a_picture_drawn_with_other_weights_is_inverted_as_a_photo(
     tiny: Path, face_folder: Path
 ) -> None:
-    run("sample", "--seeds", "4,5", "--outdir", "s", "--weights", tiny)
+    run("sample", "--seeds", "4,5", "--outdir", "s", "--scale", 1, "--weights", tiny)
     neuralid.train(face_folder, size=28, latent_size=8, kimg=0.01, batch=8, name="other")
     result = run("mix", "s/seed0004.png", "s/seed0005.png", "--weights", "other")
     assert result.exit_code == 0

@@ -58,7 +58,7 @@ def test_the_command_line_reads_settings_only() -> None:
     for path in (SRC / "cli").glob("*.py"):
         for name in imported_files(path):
             hall, _, file = name.removeprefix("neuralid.").partition(".")
-            whole = ("api", "bars", "cli", "console", "core", "pictures")
+            whole = ("api", "bars", "cli", "console", "core", "pictures", "streams")
             assert hall in whole or file in ("config", "recipe", "options"), name
 
 

@@ -124,7 +124,36 @@ def test_layouts_that_make_no_sense_are_refused(tiny: Path, drawn: list[Path]) -
     ]
     for options, words in refused:
         fails(run("mix", a, b, *options, "--weights", tiny), 2, words)
-    fails(run("mix", a, "--weights", tiny), 2, "at least two inputs")
+    for way in ("--strip", "--frames"):
+        fails(run("mix", a, way, 3, "--weights", tiny), 2, f"at least two inputs for {way}")
+    fails(run("mix", a, b, "-w", "x%", "--weights", tiny), 2, "'x%' is not a share", "0.3 or 30%")
+
+
+def test_shares_in_percent_and_one_face_drawn_again(tiny: Path) -> None:
+    a, b = (face.save(f"{face.seed}.png") for face in neuralid.sample(seeds=[1, 2], model=tiny))
+    for words, shares in (
+        (["-w", "30%"], [0.7, 0.3]),
+        (["-w", "20%", "-w", "60%"], [0.25, 0.75]),
+    ):
+        told = json.loads(run("mix", a, b, *words, "--json", "--weights", tiny).stdout)
+        assert told["shares"] == shares
+    assert run("mix", a, "--scale", 1, "-o", "again.png", "--weights", tiny).exit_code == 0
+    assert np.array_equal(load_rgb(Path("again.png")), load_rgb(a))
+
+
+def test_sample_draws_latents_again_alone_and_in_a_grid(tiny: Path, photo: Path) -> None:
+    run("invert", photo, "--steps", 2, "--no-align", "-o", "me.png", "--weights", tiny)
+    files = ("--latent", "me.latent.safetensors", "--latent", "me.png")
+    words = ("--json", "--scale", 1, "--weights", tiny)
+    grid = json.loads(run("sample", *files, *words).stdout)
+    assert grid["latents"] == ["me.latent.safetensors", "me.png"] and grid["trunc"] == 1
+    both = load_rgb(Path(grid["files"][0]))
+    assert np.array_equal(both[:, :28], both[:, 28:56])
+    each = run("sample", *files[:2], "--outdir", "drawn", *words)
+    assert json.loads(each.stdout)["files"] == ["drawn/me.png"]
+    assert np.array_equal(load_rgb(Path("drawn/me.png")), both[:, :28])
+    fails(run("sample", *files, "-n", 2), 2, "exclude each other")
+    fails(run("sample", "--latent", photo, "--weights", tiny), 2, "is a photo, and has no latent")
 
 
 def test_attributes_move_the_mix(with_direction: Path) -> None:

@@ -142,12 +142,11 @@ def test_the_help_shows_defaults_flags_and_words() -> None:
     helped = re.sub(r"[│\s]+", " ", run("train", "--help").stdout)
     for part in (
         "--size PX Side of a face: 28, 56 or 112; style also 224. [default: 56]",
-        "--kimg X Thousands of pictures to show. [default: 1000.0]",
-        "--mirror --no-mirror",
-        "--dry-run -N",
-        "[default: mirror]",
-        "Default: on CUDA, from 500 kimg. --",
-        "N Parallel picture readers. Default: one per core.",
+        "--kimg X Thousands of pictures to show. [default: 1000]",
+        "--mirror/--no-mirror Show half of the pictures flipped. [default: mirror]",
+        "-N, --dry-run ",
+        "Default: on CUDA, from 500 kimg. ",
+        "--workers N Parallel picture readers. Default: one per core.",
     ):
         assert part in helped
     assert "--no-align" not in helped

@@ -209,8 +209,27 @@ def test_single_values_will_do_where_lists_are_taken(studio: neuralid.Studio) ->
     one = studio.upscale(a.image, scale=2, method="cubic", filters="unsharp")
     several = studio.upscale(a.image, scale=2, method="cubic", filters=["unsharp"])
     assert np.array_equal(one.image, several.image)
-    with pytest.raises(neuralid.ConfigError, match="at least two inputs"):
+    with pytest.raises(neuralid.ImageError, match=r"ab\.jpg does not exist"):
         studio.mix("ab.jpg")  # not read letter by letter
+    assert studio.sample(latents=a.latent).image.shape == (28, 28, 3)
+
+
+def test_latents_are_drawn_again_from_whatever_holds_them(studio: neuralid.Studio) -> None:
+    a, b = studio.sample(seeds=[1, 2])
+    files = [a.save("a.png"), studio.mix(b, scale=1).save("b.png")]
+    drawn = studio.sample(latents=[*files, a])
+    assert np.array_equal(drawn.images, np.stack([a.image, b.image, a.image]))
+    assert (drawn.seeds, drawn.names[:2], len(drawn[:2])) == ([], ["a.png", "b.png"], 2)
+    assert drawn[1].seed is None and repr(drawn[1]) == "<Face of b.png, 28x28>"
+    assert np.array_equal(studio.sample(latents=drawn[1].save("c.png")).image, b.image)
+    assert not np.array_equal(studio.sample(latents=a, trunc=0.3).image, a.image)
+    with pytest.raises(neuralid.ConfigError, match="is a grid of 3 faces"):
+        studio.mix(drawn.save("grid.png"))
+    for options in ({"n": 1}, {"seed": 1}, {"seeds": 1}):
+        with pytest.raises(neuralid.ConfigError, match="and `latents` exclude each other"):
+            studio.sample(latents=a, **options)  # type: ignore[arg-type]
+    with pytest.raises(neuralid.ConfigError, match="has no latent"):
+        studio.sample(latents=a.image)
 
 
 def test_the_photo_to_keep_is_named_by_itself_or_its_place(

@@ -17,24 +17,23 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from . import console
+from . import console, streams
 
 
 class RateColumn(ProgressColumn):
     """Things done per second."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        if speed is None:
-            return Text("")
-        return Text(f"{speed:.0f}/s" if speed >= 100 else f"{speed:.1f}/s")
+        speed, unit = task.finished_speed or task.speed, task.fields.get("unit", "")
+        shown = "" if speed is None else f"{speed:.0f}" if speed >= 100 else f"{speed:.1f}"
+        return Text(f"{shown}{unit}/s" if shown else "")
 
 
 @contextmanager
-def counting(label: str) -> Iterator[Callable[[int, int], None]]:
+def counting(label: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
     """Show a bar of things done; yields ``on_step(done, total)``. Silent in a pipe."""
     with _bar() as bar:
-        yield _counter(bar, label)
+        yield _counter(bar, label, f" {unit}".rstrip())
 
 
 @contextmanager
@@ -49,12 +48,12 @@ def training() -> Iterator[
         yield _counter(bar, "reading"), _trainer(bar), _counter(bar, "finishing")
 
 
-def _counter(bar: Progress, label: str) -> Callable[[int, int], None]:
+def _counter(bar: Progress, label: str, unit: str = "") -> Callable[[int, int], None]:
     tasks: list[TaskID] = []
 
     def on_step(done: int, total: int) -> None:
         if not tasks:
-            tasks.append(bar.add_task(label, total=total))
+            tasks.append(bar.add_task(label, total=total, unit=unit))
         bar.update(tasks[0], completed=done, total=total, visible=done < total)
 
     return on_step
@@ -91,7 +90,7 @@ def _bar() -> Iterator[Progress]:
         console=console.stderr,
         transient=True,
         expand=True,
-        disable=not can_redraw,
+        disable=not can_redraw or streams.is_quiet(),
         redirect_stdout=False,  # rich would send results to stderr
         redirect_stderr=False,  # and show what libraries write there
     )

@@ -81,6 +81,8 @@ def _flags_of(command: Any) -> dict[str, tuple[str, str]]:
 
 def say(text: str) -> None:
     """Print a message. A terminal wraps long lines between words; a pipe never does."""
+    if streams.is_quiet():
+        return
     text = visible(with_flags(text))
     if stderr.is_terminal and len(text) > stderr.width:
         text = textwrap.fill(

@@ -19,13 +19,32 @@ LONGEST = 1500  # characters of a message
 # Controls, marks that turn the direction of text, line separators, and bytes that are no text.
 _UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _failed = ContextVar("stdout_failed", default=False)
+_quiet = ContextVar("quiet", default=False)
+_verbose = ContextVar("verbose", default=False)
 
 
 def begin() -> None:
     """Start over, for a new command; a terminal without a size counts as one that has not said."""
     _failed.set(False)
+    set_loudness()
     for name in sizes_of_none():
         del os.environ[name]
+
+
+def set_loudness(quiet: bool = False, verbose: bool = False) -> None:
+    """How much is said on stderr: with ``quiet`` only errors, with ``verbose`` details too."""
+    _quiet.set(quiet)
+    _verbose.set(verbose)
+
+
+def is_quiet() -> bool:
+    """Whether only errors are said."""
+    return _quiet.get()
+
+
+def is_verbose() -> bool:
+    """Whether details are said too."""
+    return _verbose.get()
 
 
 def sizes_of_none() -> list[str]:
@@ -74,6 +93,18 @@ def write_line(text: str, show: Callable[[NeuralidError], None]) -> None:
             sys.stdout.flush()
             buffer.write(os.fsencode(text) + b"\n")
         sys.stdout.flush()
+    except OSError as error:
+        give_up_stdout(error, show)
+
+
+def write_bytes(content: bytes, show: Callable[[NeuralidError], None]) -> None:
+    """Write a picture to stdout. If that fails, ``show`` is called with the error."""
+    if sys.stdout is None or _failed.get():
+        return
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
     except OSError as error:
         give_up_stdout(error, show)
 

@@ -121,7 +121,7 @@ def load_weights(name: str | Path | None = None) -> Weights:
     path = find_weights(name)
     try:
         with open_tensors(path) as file:
-            description = _describe(file.texts.get(_KEY, ""), path)
+            description = describe(file.texts, path)
             networks = _networks(description.model, file.shapes, path)
             wanted = _wanted(networks, description, file.shapes)
             # Before anything is read: now all sizes are known, and are those of the file.
@@ -161,8 +161,9 @@ def _stored(tensor: Tensor, full: bool = False) -> Tensor:
     return tensor.detach().cpu().contiguous().to(tensor.dtype if full else torch.float16)
 
 
-def _describe(text: str, path: Path) -> Description:
-    if not text:
+def describe(texts: dict[str, str], path: Path) -> Description:
+    """A file's metadata, read. Raises `WeightsError`."""
+    if not (text := texts.get(_KEY)):
         raise WeightsError(f"{path} holds weights from another program", hint=HINT)
     try:
         values = parse_object(text)

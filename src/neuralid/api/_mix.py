@@ -106,8 +106,10 @@ def check_request(
 ) -> _Request:
     """Raise `ConfigError` now for what would be an error after work."""
     count, weights = len(inputs), blending.weights
-    if count < (1 if blending.attributes else 2):
-        raise ConfigError("mix needs at least two inputs", hint="one will do with `attributes`")
+    way = next((f"`{n}`" for n in ("strip", "frames") if vars(layout)[n] is not None), None)
+    if count < (1 if way is None else 2):
+        least = "at least one input" if way is None else f"at least two inputs for {way}"
+        raise ConfigError(f"mix needs {least}", hint="a photo, a latent file or a drawn picture")
     check_range("scale", scale, 1, 64)
     mix_latents(torch.zeros(2, 1), None, blending.blend or "mean")  # an unknown one fails at once
     layout.check(count, weights)

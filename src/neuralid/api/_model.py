@@ -21,6 +21,7 @@ from ..models.building import build_drawer
 from ..models.drawing import Drawer, draw_faces, search_trial
 from ..models.inverting import Inverting
 from ..pictures import images
+from ..training.runs.known import find_named
 from ..upscaling.config import DEFAULT_METHOD
 from ..upscaling.enlarge import needed_memory, upscale_array
 from ..weights import Weights, load_weights, save_weights
@@ -59,7 +60,7 @@ class Model:
         """Pick the device first, so that a missing one fails at once, then read the weights."""
         where = pick_device(device)
         say(f"device: {describe(where)}")
-        loaded = load_weights(name)
+        loaded = load_weights(find_named(name))
         return cls(build_drawer(loaded.generator.to(where)), loaded, where, say)
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 from ._model import Failure, Report
-from ._people import Input, Shares
+from ._people import Input, Inputs, Shares
 from ._sample import Seeds
 from ._upscale import Size
 from .results import Inverted
@@ -17,6 +17,7 @@ class SampleOptions(TypedDict, total=False):
 
     seed: int | None
     seeds: Seeds | None
+    latents: Inputs | None
     trunc: float | None
     scale: float
     on_step: Report | None

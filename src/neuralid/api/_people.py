@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -19,9 +20,10 @@ from ..core.jsontext import parse_object, take
 from ..faces.config import CropConfig
 from ..latents import latent
 from ..latents.config import InvertConfig
+from ..latents.latent import LatentFile
 from ..pictures import images
 from ..pictures.depth import to_8_bits
-from ..pictures.photo import Photo, Source, name_of
+from ..pictures.photo import Photo, Source, is_pipe, is_single, name_of, read_bytes
 from ._framing import Framed, Framing, frame_photo, stack_frames
 from ._invert import invert_framed
 from ._kept import check_kept_room
@@ -158,8 +160,28 @@ def _deduplicate(inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
     return places, found
 
 
+def latents_of(inputs: Sequence[Input], model: Model) -> list[Person]:
+    """The person behind each input that has a latent. Raises `ConfigError` for a photo."""
+    found = [_know(each, model) for each in inputs]
+    for each in found:
+        if isinstance(each, Photo):
+            raise ConfigError(
+                f"{each.name} is a photo, and has no latent",
+                hint="invert it first, or mix it: that draws it anew",
+            )
+    return [each for each in found if isinstance(each, Person)]
+
+
 def _resolve_one(each: Input, model: Model, framing: Framing) -> Person | tuple[Framed, Photo]:
     """The person if the input has a latent, else the framed photo."""
+    found = _know(each, model)
+    if isinstance(found, Person):
+        return found
+    return frame_photo(found, model.size, model.frame, framing, model.say), found
+
+
+def _know(each: Input, model: Model) -> Person | Photo:
+    """The person if the input has a latent, else the photo it is."""
     if isinstance(each, Face | Inverted | Mixed):
         name = each.name if isinstance(each, Inverted) else repr(each)
         latent.check_belongs(each.model.weights.id, model.weights.id, name)
@@ -167,15 +189,47 @@ def _resolve_one(each: Input, model: Model, framing: Framing) -> Person | tuple[
         return _draw_person(name, each.latent, model, face)
     if isinstance(each, Tensor):
         return _draw_person("the latent", each.detach().cpu().float(), model)
-    if isinstance(each, str | os.PathLike) and Path(each).suffix == ".safetensors":
-        stored = latent.load_latent(Path(each))
-        latent.check_belongs(stored.weights_id, model.weights.id, str(each))
-        return _draw_person(str(each), stored.latent, model)
-    photo = Photo.read(_picture_of(each) if isinstance(each, Upscaled) else each)
+    each = _picture_of(each) if isinstance(each, Upscaled) else each
+    name = name_of(each)
+    stored, each = _look_for_latent(each)
+    if stored is not None:
+        latent.check_belongs(stored.weights_id, model.weights.id, name)
+        return _draw_person(name, stored.latent, model)
+    photo = Photo.read(each)
     z = _carried_latent(photo, model)
-    if z is not None:
-        return _draw_person(photo.name, z, model)
-    return frame_photo(photo, model.size, model.frame, framing, model.say), photo
+    return photo if z is None else _draw_person(photo.name, z, model)
+
+
+def list_inputs(inputs: Any, shape: tuple[int, ...]) -> list[Input]:
+    """One input as a list of one; of several faces in one result, or latents in a tensor, each."""
+    if isinstance(inputs, Sampled):
+        return list(inputs)
+    if isinstance(inputs, Tensor):
+        return list(inputs) if inputs.shape[1:] == shape else [inputs]
+    if is_single(inputs) or isinstance(inputs, Result):
+        return [inputs]
+    return [one for each in inputs for one in (each if isinstance(each, Sampled) else [each])]
+
+
+def _look_for_latent(each: Source) -> tuple[LatentFile | None, Source]:
+    """The latent file that an input is, if it is one, and the input.
+
+    A plain file is one by its suffix. Anything else is read, once, and shows it by its content.
+    """
+    is_path = isinstance(each, str | os.PathLike)
+    if is_path and not is_pipe(each):
+        is_latent = Path(each).suffix == ".safetensors"  # type: ignore[arg-type]
+        return latent.load_latent(Path(each)) if is_latent else None, each  # type: ignore[arg-type]
+    if not is_path and not isinstance(each, bytes) and not hasattr(each, "read"):
+        return None, each
+    name = name_of(each)
+    with images.read_errors(name):
+        content = read_bytes(each)  # type: ignore[arg-type]
+    if latent.looks_like_tensors(content):
+        return latent.read_latent(content, name), each
+    file = io.BytesIO(content)
+    file.name = name
+    return None, file
 
 
 def _picture_of(each: Upscaled) -> np.ndarray | Image.Image:
@@ -211,7 +265,7 @@ def _refuse_several(photo: Photo) -> None:
     try:
         recipe = parse_object(photo.text.get(images.RECIPE_KEY) or "{}")
         sampled, mixed = (take(recipe.get(k, {}), dict[str, Any]) for k in ("sample", "mix"))
-        count = len(take(sampled.get("seeds", []), list[Any]))
+        count = sum(len(take(sampled.get(key, []), list[Any])) for key in ("seeds", "latents"))
     except ValueError:  # another program's
         return
     kind = next((kind for kind in ("strip", "matrix") if mixed.get(kind)), None)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import operator
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import SupportsIndex
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..core.checks import check_range
 from ..core.errors import ConfigError
 from ..latents import latent
 from ..models.architecture import architecture
 from ._model import Model, Report, Say
+from ._people import Input, latents_of
 from .results import MOST_GRID, Sampled
 
 COUNT = 16  # faces drawn by default
@@ -28,26 +32,55 @@ def sample(
     n: int | None,
     seed: int | None,
     seeds: Seeds | None,
+    inputs: Sequence[Input] | None,
     trunc: float | None,
     scale: float,
     on_step: Report | None,
 ) -> Sampled:
     """See `Studio.sample`."""
-    chosen = choose_seeds(n, seed, seeds, model.say)
-    if trunc is None:
-        trunc = architecture(model.weights.description.model.architecture).truncation
-    check_range("trunc", trunc, 0, 10)
+    check_range("trunc", 1 if trunc is None else trunc, 0, 10)
     check_range("scale", scale, 1, 64)
+    if inputs is not None:
+        check_latents_alone(n, seed, seeds, len(inputs))
+        trunc = 1.0 if trunc is None else trunc
+        people = latents_of(inputs, model)
+        given = torch.stack([person.latent for person in people])
+        latents = model.generator.truncate(given, trunc)
+        chosen, names = [], [Path(person.name).name for person in people]
+    else:
+        chosen, names = choose_seeds(n, seed, seeds, model.say), []
+        if trunc is None:
+            trunc = architecture(model.weights.description.model.architecture).truncation
+        _check_room(model, len(chosen), scale)
+        latents = latent.draw_latents(model.generator, chosen, trunc)
+    _check_room(model, len(latents), scale)
+    return Sampled(_draw(model, latents, scale, on_step), latents, chosen, trunc, model, names)
+
+
+def _check_room(model: Model, count: int, scale: float) -> None:
+    """Raise `ConfigError` for more faces than fit."""
     side = model.size * scale
-    check_range("megapixels of all the faces together", len(chosen) * side * side / 1e6, 0, MOST)
-    model.check_room(len(chosen), scale)
-    latents = latent.draw_latents(model.generator, chosen, trunc)
+    check_range("megapixels of all the faces together", count * side * side / 1e6, 0, MOST)
+    model.check_room(count, scale)
+
+
+def _draw(model: Model, latents: Tensor, scale: float, on_step: Report | None) -> np.ndarray:
     parts = []
     for part in latents.split(CHUNK):
         parts.append(model.draw(part, scale))
         if on_step is not None:
             on_step(sum(map(len, parts)), len(latents))
-    return Sampled(np.concatenate(parts), latents, chosen, trunc, model)
+    return np.concatenate(parts)
+
+
+def check_latents_alone(n: int | None, seed: int | None, seeds: Seeds | None, count: int) -> None:
+    """Raise `ConfigError` if latents are given with what chooses other faces, or none are."""
+    for name, value in {"n": n, "seed": seed, "seeds": seeds}.items():
+        if value is not None:
+            raise ConfigError(
+                f"`{name}` and `latents` exclude each other", hint=f"leave `{name}` out"
+            )
+    check_range("the number of `latents`", count, 1, 100_000)
 
 
 def choose_seeds(n: int | None, seed: int | None, seeds: Seeds | None, say: Say) -> list[int]:

@@ -15,6 +15,8 @@ from ..training.session.session import Trained
 from ..training.session.start import start_training
 from ._model import quiet
 
+__all__ = ["Trained", "train"]
+
 
 def train(
     data: str | Path | None = None,

@@ -48,6 +48,7 @@ class Enlarger:
     device: torch.device
     compare: bool
     say: Say = quiet
+    on_part: Report | None = None  # told how far one picture is
 
     def __call__(self, source: Source, place: Path | None = None) -> Upscaled:
         """Enlarge a picture that may be going to be written to ``place``.
@@ -133,7 +134,17 @@ class Enlarger:
             self.filters,
             consistent=self.consistent,
             device=self.device,
+            on_part=self.on_part,
         )
+
+    def _enlarge_all(self, frames: Sequence[np.ndarray], factor: float) -> list[np.ndarray]:
+        """Enlarge the frames of a film, which are its parts."""
+        own, large = replace(self, on_part=None), []
+        for frame in frames:
+            large.append(own._enlarge(frame, factor))
+            if self.on_part is not None:
+                self.on_part(len(large), len(frames))
+        return large
 
     def _enlarge_film(self, photo: Photo, place: Path | None) -> Upscaled:
         """Enlarge every frame, with the filters that the first one needs."""
@@ -146,7 +157,7 @@ class Enlarger:
                 height, width = methods.target_size(rows, columns, factor)
                 check_fits(place, width, height, film.durations)
             own = self._pick_filters(photo.name, first)
-            large = replace(film, frames=[own._enlarge(frame, factor) for frame in film.frames])
+            large = replace(film, frames=own._enlarge_all(film.frames, factor))
         return Upscaled(photo.name, large.frames[0], factor, kind_of(photo), large, self.say)
 
     def _room_for_film(self, photo: Photo) -> AbstractContextManager[None]:
@@ -218,6 +229,8 @@ def upscale(
     enlarge = enlarger(**options)
     listed, failed = as_list(pictures), None if is_single(pictures) else on_failure
     results: list[Upscaled] = []
+    if len(listed) == 1:
+        enlarge = replace(enlarge, on_part=on_step)
     for done, picture in enumerate(listed, start=1):
         each_photo([picture], lambda photo: results.append(enlarge(photo)), failed)
         if on_step is not None:

@@ -11,7 +11,7 @@ from typing import Unpack, overload
 
 from ..faces.config import Frame
 from ..pictures.photo import Source, as_list
-from ..weights import load_weights
+from ..training.runs.known import find_named, read_description
 from . import _upscale
 from ._framing import find_all
 from ._model import Failure, Say, quiet
@@ -102,7 +102,7 @@ def find_faces(
     on_failure: Failure | None = None,
 ) -> list[Found]:
     """The faces in each photo, left to right: `Studio.find_faces`."""
-    frame = load_weights(model).description.frame or Frame()
+    frame = read_description(find_named(model)).frame or Frame()
     return find_all(as_list(photos), frame, on_failure)
 
 

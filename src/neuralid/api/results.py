@@ -46,9 +46,10 @@ class Face(_Shown):
 
     image: np.ndarray
     latent: Tensor
-    seed: int
+    seed: int | None  # None: drawn from a latent that was given
     model: Model
     recipe: dict[str, Any]  # how it was made
+    name: str = ""  # of what the latent was given in
 
     def save(self, path: str | Path) -> Path:
         """Write the picture; a PNG carries the latent and the recipe.
@@ -60,7 +61,8 @@ class Face(_Shown):
         return Path(path)
 
     def __repr__(self) -> str:
-        return f"<Face of seed {self.seed}, {_sides(self.image)}>"
+        source = self.name or f"seed {self.seed}"
+        return f"<Face of {source}, {_sides(self.image)}>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,9 +71,10 @@ class Sampled(_Shown):
 
     images: np.ndarray  # uint8 (N, H, W, 3)
     latents: Tensor  # (N, *L)
-    seeds: list[int]
+    seeds: list[int]  # none for faces of latents that were given
     trunc: float
     model: Model
+    names: list[str] = field(default_factory=list)  # of what the latents were given in
 
     @property
     def image(self) -> np.ndarray:
@@ -87,11 +90,13 @@ class Sampled(_Shown):
         """
         if len(self) == 1:
             return self[0].save(path)
-        images.save_picture(Path(path), self.image, _recipe_text(self._recipe(self.seeds)))
+        images.save_picture(
+            Path(path), self.image, _recipe_text(self._recipe(self.seeds, self.names))
+        )
         return Path(path)
 
     def __len__(self) -> int:
-        return len(self.seeds)
+        return len(self.images)
 
     def __iter__(self) -> Iterator[Face]:
         return (self[i] for i in range(len(self)))
@@ -105,18 +110,19 @@ class Sampled(_Shown):
     def __getitem__(self, index: int | slice) -> Face | Sampled:
         if isinstance(index, slice):
             chosen = self.images[index], self.latents[index], self.seeds[index]
-            return Sampled(*chosen, self.trunc, self.model)
-        seed = self.seeds[index]
-        recipe = self._recipe([seed])
-        return Face(self.images[index], self.latents[index], seed, self.model, recipe)
+            return Sampled(*chosen, self.trunc, self.model, self.names[index])
+        seed = self.seeds[index] if self.seeds else None
+        name = self.names[index] if self.names else ""
+        recipe = self._recipe([] if seed is None else [seed], [name] if name else [])
+        return Face(self.images[index], self.latents[index], seed, self.model, recipe, name)
 
     def __repr__(self) -> str:
         return f"<Sampled: {len(self)} faces, {_sides(self.images[0])}>"
 
-    def _recipe(self, seeds: list[int]) -> dict[str, Any]:
-        return {
-            "sample": {"seeds": seeds, "trunc": self.trunc, "weights": self.model.weights.id},
-        }
+    def _recipe(self, seeds: list[int], names: list[str]) -> dict[str, Any]:
+        source = {"latents": names} if names else {"seeds": seeds}
+        own = {"trunc": self.trunc, "weights": self.model.weights.id}
+        return {"sample": {**source, **own}}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

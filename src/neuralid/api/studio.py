@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Unpack, overload
 
 import numpy as np
-from torch import Tensor
 
 from ..core.errors import ConfigError
 from ..faces.config import CropConfig
@@ -18,7 +17,7 @@ from ._framing import FRAME_FIRST, Framing, find_all
 from ._mix import Blending, Layout
 from ._model import Failure, Model, Report, Say, quiet
 from ._options import InvertOptions, UpscaleOptions
-from ._people import Input, Inputs, Result, Shares
+from ._people import Input, Inputs, Shares, list_inputs
 from ._sample import Seeds
 from ._upscale import Size
 from .results import Found, Inverted, Mixed, Sampled, Upscaled
@@ -29,7 +28,7 @@ def open_studio(
 ) -> Studio:
     """Read weights once, and make them ready to draw.
 
-    ``model`` is a weights file or the name of a trained run; None means the weights that ship.
+    ``model`` is a weights file, a trained run's name or folder; None means the weights that ship.
     ``device`` is ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:N`` or
     ``mps``. ``on_message`` is called with lines worth showing, here and by the studio's methods.
 
@@ -65,6 +64,7 @@ class Studio(Model):
         *,
         seed: int | None = None,
         seeds: Seeds | None = None,
+        latents: Inputs | None = None,
         trunc: float | None = None,
         scale: float = 1.0,
         on_step: Report | None = None,
@@ -73,13 +73,16 @@ class Studio(Model):
 
         ``seeds`` (a number, several, or text such as "0,1,4-6") gives one seed per face. Otherwise
         ``n`` faces (16) are drawn, from ``seed`` on, or from a random seed, which ``on_message`` is
-        told. The same seed gives the same face. ``trunc`` moves the latents towards their mean:
-        the nearer to 0, the more alike and the more average the faces. None means what suits the
-        architecture, 1 for the paper's. ``scale`` enlarges the faces 1 to 64 times.
+        told. The same seed gives the same face. ``latents`` are drawn instead of seeds: latent
+        files, pictures that carry a latent, results, or tensors ``(*L)``. ``trunc`` moves the
+        latents towards their mean: the nearer to 0, the more alike and the more average the faces.
+        None means what suits the architecture, 1 for the paper's and for ``latents``. ``scale``
+        enlarges the faces 1 to 64 times.
 
-        Raises `ConfigError`.
+        Raises `ConfigError`, for ``latents`` also `LatentError` or `ImageError`.
         """
-        return _sample.sample(self, n, seed, seeds, trunc, scale, on_step)
+        several = None if latents is None else list_inputs(latents, self.latent_shape)
+        return _sample.sample(self, n, seed, seeds, several, trunc, scale, on_step)
 
     @overload
     def invert(  # type: ignore[overload-overlap]  # text is a sequence of text
@@ -180,7 +183,7 @@ class Studio(Model):
         fidelity: str = InvertConfig.fidelity,
         on_step: Report | None = None,
     ) -> Mixed:
-        """Make one face of two or more, by averaging their latents (paper, section 5).
+        """Make one face of one or more, by averaging their latents (paper, section 5).
 
         ``blend`` is "mean", the paper's plain average, "rescaled", that average made as long as the
         latents, or "slerp", along the arc between them. None is what the architecture does best:
@@ -191,7 +194,8 @@ class Studio(Model):
         numbers that frame by hand are for a single photo among the inputs.
         ``weights`` holds one number per input, or, for two inputs, the second's share alone.
         ``attributes`` moves the result along directions of the weights, in standard deviations of
-        the training faces: ``{"age": 1.5}``. With it, a single input is enough.
+        the training faces: ``{"age": 1.5}``. A single input is drawn as it is, or as that changes
+        it.
         ``style``, one of the inputs or its index, gives the mix its colours and skin. Pose and
         shape still come from everyone, in the shares of ``weights``, and attributes change all of
         it. That takes weights of the style architecture, whose latents have layers for each.
@@ -205,7 +209,7 @@ class Studio(Model):
 
         Raises `ConfigError`, `ImageError` or `LatentError`.
         """
-        several = _list_inputs(inputs, self.latent_shape)
+        several = list_inputs(inputs, self.latent_shape)
         shares = _list_shares(weights)
         crop = CropConfig(face_size, delta_i, delta_j, rotation)
         return _mix.mix(
@@ -277,17 +281,6 @@ class Studio(Model):
     def __repr__(self) -> str:
         kind = self.weights.description.model.architecture
         return f"<Studio {self.weights.path.stem}: {kind}, {self.size} pixels, {self.device}>"
-
-
-def _list_inputs(inputs: Any, shape: tuple[int, ...]) -> list[Input]:
-    """One input as a list of one; of several faces in one result, or latents in a tensor, each."""
-    if isinstance(inputs, Sampled):
-        return list(inputs)
-    if isinstance(inputs, Tensor):
-        return list(inputs) if inputs.shape[1:] == shape else [inputs]
-    if is_single(inputs) or isinstance(inputs, Result):
-        return [inputs]
-    return [one for each in inputs for one in (each if isinstance(each, Sampled) else [each])]
 
 
 def _list_shares(weights: Any) -> list[float] | None:

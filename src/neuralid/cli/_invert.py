@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import bars, console
+from .. import console
 from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
+from . import _progress as progress
+from ._common import command, open_weights
 from ._options import (
     Align,
+    AsJson,
     DeltaI,
     DeltaJ,
     Device,
@@ -30,8 +32,9 @@ from ._options import (
     ShowCrop,
     Weights,
 )
-from ._places import Places, check_not_inputs, check_one, check_picture, sibling
-from ._show import list_faces, print_paths, save_frames
+from ._piped import DASH, name_of, save_to_stdout, stem_of, with_stdin
+from ._places import Places, all_pictures, check_framing, check_not_inputs, check_picture, sibling
+from ._show import list_faces, print_result, save_frames
 from ._tuned import check_tuned, save_tuned
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ PAIR_SUFFIX = ".inverted.png"
 LATENT_SUFFIX = ".latent.safetensors"
 
 
+@command
 def invert(
     photos: Photos,
     output: Annotated[
@@ -51,7 +55,7 @@ def invert(
             "-o",
             "--output",
             metavar="FILE",
-            help="Side-by-side picture, for one photo.",
+            help="Side-by-side picture, for one photo; - for stdout.",
             readable=False,
         ),
     ] = None,
@@ -75,9 +79,7 @@ def invert(
     face: FaceNumber = None,
     faces: ListFaces = False,
     show_crop: ShowCrop = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print figures and files as JSON, one line per photo.")
-    ] = False,
+    json_: AsJson = False,
     save_weights: SaveWeights = None,
     overwrite: Overwrite = False,
     model: Weights = None,
@@ -90,28 +92,26 @@ def invert(
     automatically; the four options from --face-size to --rotation frame it by hand.
     """
     if faces:
-        list_faces(photos, model)
+        list_faces(photos, model, json_)
         return
-    check_one(output, outdir, len(photos))
+    photos = all_pictures(photos, output, outdir, json_)
     places = _places(photos, output, outdir)
     check_picture(show_crop)
     outputs = [path for both in places.values() for path in both]
     check_not_inputs([*outputs, show_crop, save_weights], [*photos, model], overwrite)
-    from ..api._framing import Framing
-    from ..api.studio import open_studio
 
     # All that can be known to be wrong before weights are read.
     InvertConfig(fidelity, steps, prior=prior)
-    Framing(CropConfig(face_size, delta_i, delta_j, rotation), align, face)
+    check_framing((face_size, delta_i, delta_j, rotation), align, face)
     failures = console.Failures()
-    studio = open_studio(model, device=device, on_message=console.say)
+    studio = open_weights(model, device, console.say)
     check_tuned(studio, save_weights, fidelity)
     results = _Results(places, json_, failures)
     # Tuned together, photos are done when all are, and their results belong to the tuned weights.
     at_once = save_weights is None
-    with bars.counting("inverting") as on_step:
+    with progress.counting("inverting", "steps") as on_step:
         found = studio.invert(
-            photos,
+            with_stdin(photos),
             fidelity=fidelity,
             steps=steps,
             prior=prior,
@@ -138,14 +138,16 @@ def invert(
 def _places(
     photos: Sequence[Path], output: Path | None, outdir: Path | None
 ) -> dict[str, tuple[Path, Path]]:
-    """For each photo, the paths of its picture and its latent file."""
+    """For each photo, the paths of its picture and its latent file; none for stdout."""
+    if output == DASH:
+        return {}
     if output is not None:
         check_picture(output)
-        return {str(photos[0]): (output, output.with_suffix(LATENT_SUFFIX))}
+        return {name_of(photos[0]): (output, output.with_suffix(LATENT_SUFFIX))}
     folder, places = Places(outdir), {}
     for photo in dict.fromkeys(photos):
-        picture = folder.place(photo.stem, PAIR_SUFFIX, beside=LATENT_SUFFIX)
-        places[str(photo)] = (picture, sibling(picture, PAIR_SUFFIX, LATENT_SUFFIX))
+        picture = folder.place(stem_of(photo), PAIR_SUFFIX, beside=LATENT_SUFFIX)
+        places[name_of(photo)] = (picture, sibling(picture, PAIR_SUFFIX, LATENT_SUFFIX))
     return places
 
 
@@ -153,7 +155,7 @@ def _places(
 class _Results:
     """Writes each result and prints its paths; keeps the pictures of the crops."""
 
-    places: dict[str, tuple[Path, Path]]
+    places: dict[str, tuple[Path, Path]]  # none: the picture goes to stdout
     as_json: bool
     failures: console.Failures
     frames: list[np.ndarray | None] = field(default_factory=list)
@@ -163,12 +165,14 @@ class _Results:
         self.failures.attempt(item.name, lambda: self._write(item))
 
     def _write(self, item: Inverted) -> None:
-        picture, file = self.places[item.name]
         console.say(f"{item.name}: {item.psnr:.1f} dB, {item.seconds:.2f} s")
-        files = []
-        for path in (file, picture):
-            files.append(str(item.save(path)))
-            if not self.as_json:
-                print_paths([path])
+        if not self.places:
+            save_to_stdout(item)  # which carries the latent
+            return
+        picture, file = self.places[item.name]
         if self.as_json:
-            console.print_line(json.dumps({**item.to_dict(), "files": files}))
+            files = [item.save(file), item.save(picture)]
+            print_result(files, item.to_dict())
+            return
+        for path in (file, picture):  # each is printed as soon as it is there
+            print_result([item.save(path)])

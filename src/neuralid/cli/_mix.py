@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import bars, console
+from .. import console
 from ..core.errors import ConfigError
 from ..core.files import free_name
 from ..faces.config import CropConfig
 from ..latents.config import InvertConfig
+from . import _progress as progress
+from ._common import command, open_weights
 from ._options import (
     Align,
+    AsJson,
     DeltaI,
     DeltaJ,
     Device,
@@ -28,20 +32,22 @@ from ._options import (
     ShowCrop,
     Weights,
 )
-from ._places import check_film, check_not_inputs, check_picture, check_sides
-from ._show import list_faces, print_paths, save_frames
+from ._piped import DASH, check_stdout, name_of, save_to_stdout, say, with_stdin
+from ._places import check_film, check_framing, check_not_inputs, check_picture, check_sides
+from ._show import list_faces, print_result, save_frames, sides
 from ._tuned import check_tuned, save_tuned
 
 if TYPE_CHECKING:
     from ..api.results import Mixed
 
 
+@command
 def mix(
     inputs: Annotated[
         list[Path],
         typer.Argument(
             metavar="INPUT",
-            help="Photos, latent files or drawn pictures.",
+            help="Photos, latent files or drawn pictures, folders of pictures, or - for stdin.",
             show_default=False,
             readable=False,
         ),
@@ -52,17 +58,17 @@ def mix(
             "-o",
             "--output",
             metavar="FILE",
-            help="Picture to write. Default: mix.png.",
+            help="Picture to write; - for stdout. Default: mix.png.",
             readable=False,
         ),
     ] = None,
     weights: Annotated[
-        list[float] | None,
+        list[str] | None,
         typer.Option(
             "-w",
             "--weight",
             metavar="X",
-            help="Share of each input, in order; for two, B's alone, 0 to 1.",
+            help="Share of each input, in order; for two, B's alone: 0.3 or 30%.",
         ),
     ] = None,
     blend: Annotated[
@@ -87,7 +93,8 @@ def mix(
         typer.Option(
             "--attribute",
             metavar="NAME=X",
-            help="Change an attribute by X standard deviations, as in age=+1.5.",
+            help="Change age, gender or smiling, or what your weights know, by X standard "
+            "deviations, as in age=+1.5; may be repeated.",
         ),
     ] = None,
     strip: Annotated[
@@ -127,45 +134,46 @@ def mix(
     fidelity: Fidelity = InvertConfig.fidelity,
     save_weights: SaveWeights = None,
     overwrite: Overwrite = False,
+    json_: AsJson = False,
     model: Weights = None,
     device: Device = "auto",
 ) -> None:
-    """Mix two or more people into one face.
+    """Mix two or more people into one face, or draw one again.
 
     Inputs are photos, latent files from invert, or pictures drawn by sample or mix. The four
     options from --face-size to --rotation frame by hand, if there is one photo among them.
     """
     if faces:
-        list_faces(inputs, model)
+        list_faces(inputs, model, json_)
         return
-    moves = _attributes(attributes or [])
-    from ..api._framing import Framing
+    from ..api._folders import expand
     from ..api._mix import Blending, Layout, check_request
-    from ..api.studio import open_studio
 
     # All that can be known to be wrong before weights are read.
+    moves, shares = _attributes(attributes or []), _shares(weights or [])
     InvertConfig(fidelity)
-    Framing(CropConfig(face_size, delta_i, delta_j, rotation), align, face)
-    layout = Layout(strip, matrix, frames, keep)
-    blending = Blending(weights or None, blend, moves, style)
-    check_request(inputs, layout, blending, scale)
-    place = _place(output, frames is not None)
+    check_framing((face_size, delta_i, delta_j, rotation), align, face)
+    inputs = expand(inputs)
+    *sources, kept, styling = with_stdin([*inputs, keep, style])
+    layout = Layout(strip, matrix, frames, kept)
+    check_request(sources, layout, Blending(shares, blend, moves, styling), scale)
+    place = _place(output, frames is not None, json_)
     check_picture(show_crop)
     check_not_inputs([place, show_crop, save_weights], [*inputs, model], overwrite)
-    studio = open_studio(model, device=device, on_message=console.say)
+    studio = open_weights(model, device, say)
     check_tuned(studio, save_weights, fidelity)
     check_sides(place, layout.sides(len(inputs), round(studio.size * scale)), keep)
-    with bars.counting("inverting") as on_step:
+    with progress.counting("inverting", "steps") as on_step:
         result = studio.mix(
-            inputs,
-            weights=weights or None,
+            sources,
+            weights=shares,
             blend=blend,
-            style=style,
+            style=styling,
             attributes=moves,
             strip=strip,
             matrix=matrix,
             frames=frames,
-            keep=keep,
+            keep=kept,
             scale=scale,
             face_size=face_size,
             delta_i=delta_i,
@@ -177,24 +185,50 @@ def mix(
             fidelity=fidelity,
             on_step=on_step,
         )
-    _save(result, place, show_crop, save_weights)
+    save_frames(show_crop, [result.frame])
+    _write(result, place, save_weights, inputs if json_ else None)
 
 
-def _place(output: Path | None, is_film: bool) -> Path:
-    """The path of the result. Raises now if it cannot be written."""
+def _place(output: Path | None, is_film: bool, as_json: bool) -> Path:
+    """The path of the result, or ``-``. Raises now if it cannot be written."""
+    if check_stdout(output, as_json):
+        return DASH
     place = output or free_name(Path(), "mix", ".gif" if is_film else ".png")
     (check_film if is_film else check_picture)(place)
     return place
 
 
-def _save(result: Mixed, place: Path, show_crop: Path | None, save_weights: Path | None) -> None:
-    """Write the result and what was asked for beside it, and print its path."""
-    save_frames(show_crop, [result.frame])
+def _write(
+    result: Mixed, place: Path, save_weights: Path | None, told: Sequence[Path] | None
+) -> None:
+    """Write the result, and tuned weights; print its path, or with the inputs to tell of, JSON."""
     if save_weights is not None:
         result = replace(result, model=save_tuned(result.model, save_weights))
-    print_paths([result.save(place)])
+    if place == DASH:
+        save_to_stdout(result, ".png" if result.frames is None else ".gif")
+        return
+    print_result([result.save(place)], None if told is None else _facts(result, told))
     if result.frames is None and place.suffix.lower() != ".png":
         console.say(f"{place}: only PNG keeps the recipe and the latent")
+
+
+def _facts(result: Mixed, inputs: Sequence[Path]) -> dict[str, Any]:
+    """What JSON says of a mix."""
+    names = [name_of(path) for path in inputs]
+    facts = {**result.recipe, "inputs": names, "weights": result.model.weights.id}
+    return {**facts, **sides(result.image)}
+
+
+def _shares(given: list[str]) -> list[float] | None:
+    """``["30%"]`` -> ``[0.3]``; None for none."""
+    shares = []
+    for text in given:
+        number, percent, rest = text.strip().partition("%")
+        try:
+            shares.append(float(number + rest) / (100 if percent else 1))
+        except ValueError as error:
+            raise ConfigError(f"'{text}' is not a share", hint="write it as 0.3 or 30%") from error
+    return shares or None
 
 
 def _attributes(given: list[str]) -> dict[str, float]:

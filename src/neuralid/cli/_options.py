@@ -11,8 +11,8 @@ Weights = Annotated[
     str | None,
     typer.Option(
         "--weights",
-        metavar="FILE|NAME",
-        help="Weights file or run name. Default: built in.",
+        metavar="FILE|NAME|RUN",
+        help="Weights file, name, or a run's folder; --list-weights has all. Default: faces-112.",
     ),
 ]
 Device = Annotated[
@@ -22,11 +22,19 @@ Device = Annotated[
 # them for one that is unreadable.
 Photos = Annotated[
     list[Path],
-    typer.Argument(metavar="PHOTO", help="Photos of faces.", show_default=False, readable=False),
+    typer.Argument(
+        metavar="PHOTO",
+        help="Photos of faces, folders of them, or - for stdin.",
+        show_default=False,
+        readable=False,
+    ),
 ]
 OutDir = Annotated[
     Path | None,
     typer.Option("--outdir", metavar="DIR", help="Folder for single files.", readable=False),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print a line of JSON for each result, instead of paths.")
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Let a result replace one of the inputs.")

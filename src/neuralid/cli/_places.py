@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..core.errors import ConfigError, OutputError
 from ..core.files import check_writable, free_name, make_folder
+from ..faces.config import CropConfig
+from ._piped import DASH, check_stdout
 
 # Suffixes that a result takes over from its picture, and those that an animation does.
 WRITABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".apng")
@@ -18,7 +20,7 @@ def check_picture(path: Path | None) -> None:
     """Raise `OutputError` or `ImageError` now if a picture cannot be written there."""
     from ..pictures.formats import check_format
 
-    if path is not None:
+    if path is not None and path != DASH:
         check_writable(path)
         check_format(path)
 
@@ -52,10 +54,36 @@ def check_animation(path: Path) -> None:
     animation.check_animation(path)
 
 
+def all_pictures(
+    given: Sequence[Path], output: Path | None, outdir: Path | None, as_json: bool
+) -> list[Path]:
+    """The pictures given, those of folders too.
+
+    Raises `ConfigError` if -o, --outdir and --json do not go together, or not with so many.
+    """
+    from ..api._folders import expand
+
+    pictures = expand(given)
+    check_one(output, outdir, len(pictures))
+    check_stdout(output, as_json)
+    return pictures
+
+
+def check_framing(
+    numbers: tuple[int | None, int, int, float], align: bool, face: int | None
+) -> None:
+    """Raise `ConfigError` now if one of the four numbers, or of the face, cannot be."""
+    from ..api._framing import Framing
+
+    Framing(CropConfig(*numbers), align, face)
+
+
 def check_one(output: Path | None, outdir: Path | None, count: int = 1) -> None:
     """Raise `ConfigError` if -o and --outdir are both given, or -o for several results."""
     if output is not None and outdir is not None:
         raise ConfigError("-o and --outdir exclude each other", hint="-o is for one file")
+    if outdir == DASH:
+        raise ConfigError("--outdir - is no folder", hint="-o - writes one picture to stdout")
     if output is not None and count > 1:
         raise ConfigError(f"-o names one file, but there are {count} results", hint="use --outdir")
 
@@ -68,10 +96,11 @@ def check_not_inputs(
     `ConfigError` for two outputs that are one file. The same file counts under any name: through
     links, and in another spelling.
     """
-    known = {_identity(Path(each)): each for each in inputs if each is not None}
+    given = [each for each in inputs if each is not None and each != DASH]
+    known = {_identity(Path(each)): each for each in given}
     seen: dict[object, Path] = {}
     for path in outputs:
-        if path is None:
+        if path is None or path == DASH:
             continue
         place = _identity(path)
         if place in known and not overwrite:

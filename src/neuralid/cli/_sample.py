@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import bars, console
+from .. import console
 from ..core.checks import check_range
 from ..core.files import check_folder, free_name, make_folder
-from ._options import Device, OutDir, Weights
+from . import _progress as progress
+from ._common import command, open_weights
+from ._options import AsJson, Device, OutDir, Weights
+from ._piped import DASH, check_stdout, save_to_stdout, with_stdin
 from ._places import check_one, check_picture
-from ._show import print_paths
+from ._show import print_result, sides
 
 if TYPE_CHECKING:
+    from ..api.results import Face, Sampled
     from ..api.studio import Studio
 
 FEW, FEW_PIXELS = 64, 100e6  # the most faces of single files, and their pixels, in memory at once
 
 
+@command
 def sample(
     n: Annotated[
         int | None, typer.Option("-n", "--num", metavar="N", help="Number of faces. Default: 16.")
@@ -31,7 +37,7 @@ def sample(
             "-o",
             "--output",
             metavar="FILE",
-            help="Picture of all faces in a grid.",
+            help="Picture of all faces in a grid; - for stdout.",
             readable=False,
         ),
     ] = None,
@@ -44,6 +50,15 @@ def sample(
         str | None,
         typer.Option("--seeds", metavar="0,1,4-6", help="One seed per face, instead of -n."),
     ] = None,
+    latents: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--latent",
+            metavar="FILE",
+            help="Draw this latent file, or drawn picture, instead of a seed; may be repeated.",
+            readable=False,
+        ),
+    ] = None,
     trunc: Annotated[
         float | None,
         typer.Option(
@@ -54,7 +69,8 @@ def sample(
     ] = None,
     scale: Annotated[
         float, typer.Option("--scale", metavar="X", help="Enlarge the faces X times, 1 to 64.")
-    ] = 1.0,
+    ] = 4.0,
+    json_: AsJson = False,
     model: Weights = None,
     device: Device = "auto",
 ) -> None:
@@ -64,43 +80,83 @@ def sample(
     current folder, under a name that is not taken.
     """
     check_one(output, outdir)
+    check_stdout(output, json_)
     if output is None and outdir is None:
         output = free_name(Path(), "faces", ".png")
     check_picture(output)
     if outdir is not None:
         check_folder(make_folder(outdir))
-    from ..api._sample import choose_seeds
+    from ..api._sample import check_latents_alone, choose_seeds
     from ..api.results import check_grid
-    from ..api.studio import open_studio
 
     check_range("scale", scale, 1, 64)
     check_range("trunc", 1 if trunc is None else trunc, 0, 10)
-    chosen = choose_seeds(n, seed, seeds, console.say)
-    studio = open_studio(model, device=device, on_message=console.say)
-    with bars.counting("drawing") as on_step:
+    if latents:
+        check_latents_alone(n, seed, seeds, len(latents))
+    chosen = [] if latents else choose_seeds(n, seed, seeds, console.say)
+    given = with_stdin(latents or [])
+    studio = open_weights(model, device, console.say)
+    with progress.counting("drawing", "faces") as on_step:
         if output is None:
-            _draw_each(studio, chosen, outdir or Path(), trunc=trunc, scale=scale, on_step=on_step)
+            drawing = _Drawing(studio, trunc, scale, outdir or Path(), json_)
+            drawing.draw_each(chosen, given, on_step)
             return
-        check_grid(len(chosen), studio.size, scale)
-        drawn = studio.sample(seeds=chosen, trunc=trunc, scale=scale, on_step=on_step)
-    print_paths([drawn.save(output)])
+        check_grid(len(chosen or given), studio.size, scale)
+        wanted = _wanted(chosen, given)
+        drawn = studio.sample(**wanted, trunc=trunc, scale=scale, on_step=on_step)
+    if output == DASH:
+        save_to_stdout(drawn)
+    else:
+        print_result([drawn.save(output)], _facts(drawn, drawn) if json_ else None)
 
 
-def _draw_each(
-    studio: Studio,
-    seeds: Sequence[int],
-    outdir: Path,
-    *,
-    trunc: float | None,
-    scale: float,
-    on_step: Callable[[int, int], None],
-) -> None:
-    """Draw a few faces at a time, and write them before the next ones."""
-    failures = console.Failures()
-    few = max(1, min(FEW, round(FEW_PIXELS / (studio.size * scale) ** 2)))
-    for start in range(0, len(seeds), few):
-        for face in studio.sample(seeds=seeds[start : start + few], trunc=trunc, scale=scale):
-            path = outdir / f"seed{face.seed:04d}.png"
-            failures.attempt(str(path), lambda: print_paths([face.save(path)]))  # noqa: B023
-            on_step(min(start + few, len(seeds)), len(seeds))
-    failures.exit_if_any(len(seeds))
+@dataclass(frozen=True)
+class _Drawing:
+    """Draws single files: a few faces at a time, which are written before the next ones."""
+
+    studio: Studio
+    trunc: float | None
+    scale: float
+    outdir: Path
+    as_json: bool
+
+    def draw_each(
+        self, seeds: Sequence[int], given: Sequence[Any], on_step: Callable[[int, int], None]
+    ) -> None:
+        failures, total = console.Failures(), len(seeds or given)
+        few = max(1, min(FEW, round(FEW_PIXELS / (self.studio.size * self.scale) ** 2)))
+        for start in range(0, total, few):
+            part = slice(start, start + few)
+            wanted = _wanted(seeds[part], given[part])
+            drawn = self.studio.sample(**wanted, trunc=self.trunc, scale=self.scale)
+            for face in drawn:
+                path = self.outdir / _file_name(face)
+                failures.attempt(str(path), lambda: self._write(face, path, drawn))  # noqa: B023
+                on_step(min(start + few, total), total)
+        failures.exit_if_any(total)
+
+    def _write(self, face: Face, path: Path, drawn: Sampled) -> None:
+        facts = _facts(face, drawn) if self.as_json else None
+        print_result([face.save(path)], facts)
+
+
+def _wanted(seeds: Sequence[int], given: Sequence[Any]) -> dict[str, Any]:
+    """What to draw, as `Studio.sample` is told it."""
+    return {"latents": given} if given else {"seeds": seeds}
+
+
+def _file_name(face: Face) -> str:
+    if face.seed is not None:
+        return f"seed{face.seed:04d}.png"
+    return f"{Path(face.name).stem.removesuffix('.latent')}.png"
+
+
+def _facts(shown: Face | Sampled, drawn: Sampled) -> dict[str, Any]:
+    """What JSON says of a picture of one or all of the faces drawn."""
+    from ..api.results import Sampled
+
+    if isinstance(shown, Sampled):
+        source = {"latents": shown.names} if shown.names else {"seeds": shown.seeds}
+    else:
+        source = {"latents": [shown.name]} if shown.seed is None else {"seeds": [shown.seed]}
+    return {**source, "trunc": drawn.trunc, "weights": drawn.model.weights.id, **sides(shown.image)}

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import bars, console
+from .. import console
 from ..training.options import OPTIONS, Option, TrainOptions
+from . import _progress as progress
+from ._common import command, detail
+from ._options import AsJson
+from ._show import print_result
+
+if TYPE_CHECKING:
+    from ..api._train import Trained
 
 
-def train(ctx: typer.Context, **values: Any) -> None:
+def train(ctx: typer.Context, json_: bool, **values: Any) -> None:
     """Train a generator on a folder or zip of faces.
 
     Prints the path of the weights. Ctrl-C saves and stops; --resume goes on.
@@ -23,7 +31,7 @@ def train(ctx: typer.Context, **values: Any) -> None:
     first = console.is_first_process()
     with (
         console.stop_signals() as should_stop,
-        bars.training() as (on_load, on_step, on_encoder),
+        progress.training() as (on_load, on_step, on_encoder),
     ):
         result = start(
             options=options,
@@ -34,11 +42,37 @@ def train(ctx: typer.Context, **values: Any) -> None:
             on_alone=use_threads_of_others,
             should_stop=should_stop,
         )
-    if result.weights is not None and first:
-        console.print_line(result.weights)
+    if first and (json_ or result.weights is not None):
+        print_result([result.weights] if result.weights else [], _facts(result) if json_ else None)
+    _tell_end(result)
     if not result.finished:
-        console.say(f"stopped; go on with --resume {result.run}")
         raise typer.Exit(130)
+
+
+def _tell_end(result: Trained) -> None:
+    """Say where to look, who was left out and why, and what to type next."""
+    for name, why in result.skipped.items():
+        detail(f"skipped {name}: {why}")
+    for line in result.explain_skipped():
+        where = "" if result.run is None else f"; {result.run}/log.jsonl has all"
+        console.say(f"skipped: {line}{where}")
+    if result.report is not None:
+        console.say(f"report: {result.report}")
+    if not result.finished:
+        console.say(f"stopped; go on with: neuralid train --resume {shlex.quote(str(result.run))}")
+    elif result.weights is not None:
+        name = shlex.quote(result.weights.name.removesuffix(".safetensors"))
+        console.say(f"next: neuralid sample --weights {name}")
+
+
+def _facts(result: Trained) -> dict[str, Any]:
+    """What JSON says of a run."""
+    run, report = (None if path is None else str(path) for path in (result.run, result.report))
+    done = {"images": result.images, "finished": result.finished}
+    facts = {"run": run, "report": report, **done, "skipped": result.skipped}
+    if result.estimate is not None:
+        facts["estimate"] = vars(result.estimate)
+    return facts
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:
@@ -72,5 +106,9 @@ train.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [
         inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
         *map(_parameter, OPTIONS.values()),
+        inspect.Parameter(
+            "json_", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson
+        ),
     ]
 )
+train = command(train)

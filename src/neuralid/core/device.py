@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ConfigError, DeviceError
+from .memory import peak_of_process_mb
 from .trying import Trial, Work, fastest
 
 
@@ -116,12 +116,7 @@ def peak_memory_mb(device: torch.device) -> int:
     """Peak memory in MiB: the device's on CUDA, else this process's; 0 where it is not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) >> 20
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return peak_of_process_mb()
 
 
 def _cuda_count() -> int:

@@ -41,6 +41,16 @@ def keep_freed_memory() -> None:
         mallopt(m_trim_threshold, 2**31 - 1)
 
 
+def peak_of_process_mb() -> int:
+    """The most memory this process has had so far, MiB; 0 where it is not known."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there is no memory, in Python's, NumPy's, OpenCV's or torch's way.
 

@@ -35,6 +35,7 @@ __all__ = [
     "BY_PATH",
     "SPLITS",
     "Dataset",
+    "explain_skipped",
     "is_held_out",
     "list_pictures",
     "load_dataset",
@@ -59,11 +60,8 @@ class Dataset:
     split: str = BY_PATH  # how pictures for validation are chosen, see `is_held_out`
 
     def explain_skipped(self) -> list[str]:
-        """For each reason, how many pictures were skipped, and the first of them."""
-        faceless = [name for name, why in self.skipped.items() if why.endswith(NO_FACE)]
-        unread = [name for name in self.skipped if name not in set(faceless)]
-        kinds = ((unread, "cannot be read"), (faceless, "show no face"))
-        return [f"{len(names)} {what}: {_name_first(names)}" for names, what in kinds if names]
+        """See the function of that name."""
+        return explain_skipped(self.skipped)
 
     def training(self) -> np.ndarray:
         """Indices of the pictures to train on."""
@@ -76,6 +74,14 @@ class Dataset:
     @cached_property
     def _held_out(self) -> np.ndarray:
         return np.array([is_held_out(name, self.split) for name in self.names], dtype=bool)
+
+
+def explain_skipped(skipped: dict[str, str]) -> list[str]:
+    """For each reason, how many pictures were skipped, and the first of them."""
+    faceless = [name for name, why in skipped.items() if why.endswith(NO_FACE)]
+    unread = [name for name in skipped if name not in set(faceless)]
+    kinds = ((unread, "cannot be read"), (faceless, "show no face"))
+    return [f"{len(names)} {what}: {_name_first(names)}" for names, what in kinds if names]
 
 
 def _name_first(names: list[str]) -> str:

@@ -6,6 +6,7 @@ Places are (x, y) in pixels from the photo's upper left corner.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,6 +14,10 @@ import numpy as np
 from .config import CropConfig, Frame
 from .crop import default_face_size
 from .detect import find_eyes
+
+# The most that eyes spread where faces are framed alike: 0.006 in UTKFace, 0.013 in CelebA; in
+# portraits of all kinds it is 0.045.
+ALIKE = 0.03
 
 
 def frame_crop(eyes: np.ndarray, width: int, height: int, frame: Frame) -> CropConfig:
@@ -56,9 +61,34 @@ def measure_frame(faces: np.ndarray) -> Frame | None:
 
     Shape: uint8 ``(N, S, S, 3)``.
     """
+    return measure_eyes(faces).frame
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """Where framed faces have their eyes, as shares of a side."""
+
+    frame: Frame | None  # their median places; None if fewer than half look like faces
+    found: float  # share of the faces in which they were found
+    spread: float  # standard deviation of their middle, across or down, or of their distance
+
+    @property
+    def are_alike(self) -> bool:
+        """Whether the faces are framed alike, as a generator needs them."""
+        return self.frame is not None and self.spread <= ALIKE
+
+
+def measure_eyes(faces: np.ndarray) -> Eyes:
+    """Find the eyes in framed faces.
+
+    Shape: uint8 ``(N, S, S, 3)``.
+    """
     eyes = [find_eyes(face) for face in faces]
-    places = [pair / faces.shape[1] for pair in eyes if pair is not None]
-    if len(places) < len(faces) / 2 or not places:
-        return None
+    places = np.array([pair / faces.shape[1] for pair in eyes if pair is not None])
+    if len(places) < len(faces) / 2 or not len(places):
+        return Eyes(None, len(places) / max(1, len(faces)), 0.0)
     left, right = np.median(places, axis=0).round(4).tolist()
-    return Frame(tuple(left), tuple(right))
+    middles = places.mean(1).std(0)
+    distances = np.linalg.norm(places[:, 1] - places[:, 0], axis=1).std()
+    spread = float(max(*middles, distances))
+    return Eyes(Frame(tuple(left), tuple(right)), len(places) / len(faces), spread)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -121,8 +122,23 @@ def save_latent(path: Path, latent: Tensor, weights_id: str, facts: dict[str, An
     save_tensors(path, {_LATENT: latent.detach().float()}, {_KEY: text})
 
 
-def load_latent(path: Path) -> LatentFile:
-    """Read what `save_latent` wrote. Raises `LatentError`."""
+def read_latent(content: bytes, name: str) -> LatentFile:
+    """As `load_latent`, of the content of a file that came through a pipe. Raises `LatentError`."""
+    with TemporaryDirectory(prefix="neuralid-") as folder:
+        path = Path(folder) / "latent"
+        path.write_bytes(content)
+        return load_latent(path, name)
+
+
+def looks_like_tensors(content: bytes) -> bool:
+    """Whether the content of a file begins as safetensors do: a length, then that much JSON."""
+    length = int.from_bytes(content[:8], "little")
+    return content[8:9] == b"{" and length <= len(content) - 8
+
+
+def load_latent(path: Path, name: str | None = None) -> LatentFile:
+    """Read what `save_latent` wrote; ``name`` is for messages. Raises `LatentError`."""
+    name = name or str(path)
     try:
         with open_tensors(path) as file:
             facts = parse_object(file.texts.get(_KEY, ""))
@@ -130,9 +146,9 @@ def load_latent(path: Path) -> LatentFile:
             _check_shape(file.shapes)
             latent = file.read()[_LATENT]
     except (OSError, ValueError) as error:
-        raise LatentError(f"{path} is not a latent file: {error}", hint=_HINT) from error
+        raise LatentError(f"{name} is not a latent file: {error}", hint=_HINT) from error
     if not latent.is_floating_point() or not is_sound(latent):
-        raise LatentError(f"{path} is damaged: it holds no vector of sound numbers", hint=_HINT)
+        raise LatentError(f"{name} is damaged: it holds no vector of sound numbers", hint=_HINT)
     return LatentFile(latent.float(), weights_id, facts)
 
 

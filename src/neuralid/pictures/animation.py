@@ -128,8 +128,7 @@ def check_animation(path: Path) -> None:
 
 def suffix_of(photo: Photo) -> str:
     """The suffix of an animated picture's own format."""
-    format_ = open_header(io.BytesIO(photo.content or b"")).format
-    return next(suffix for suffix, name in ANIMATED.items() if name == format_)
+    return next(suffix for suffix, name in ANIMATED.items() if name == photo.format)
 
 
 def check_fits(path: Path, width: int, height: int, durations: Sequence[float]) -> None:

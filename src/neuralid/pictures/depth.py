@@ -11,7 +11,7 @@ _TOPS = (0xFFFF, 0xFFFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 _REAL_TOPS = (1.0, 255.0, 65535.0)
 # Where the header of a format that Pillow cuts to 8 bits has the depth: a box, how far behind its
 # name, and what to add.
-_BOXES = {"AVIF": (b"pixi", 9, 0), "JPEG2000": (b"ihdr", 14, 1)}
+_BOXES = {"AVIF": (b"pixi", 9, 0), "HEIF": (b"pixi", 9, 0), "JPEG2000": (b"ihdr", 14, 1)}
 
 
 def is_deep(picture: Image.Image) -> bool:

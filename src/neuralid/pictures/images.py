@@ -22,12 +22,13 @@ from ..core.files import write_atomically
 from ..core.memory import is_out_of_memory
 from . import colour, depth, jpeg
 from .formats import UNWRITABLE, check_format, check_written, fit, header_lock
+from .phones import NotReadableError, prepare
 
 if TYPE_CHECKING:  # torch takes a second to import; reading pictures does not need it
     from torch import Tensor
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-FORMATS = "use JPEG, PNG, WebP or BMP"  # a hint
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".avif", ".heic", ".heif")
+FORMATS = "use JPEG, PNG, WebP, BMP, AVIF or HEIC"  # a hint
 # Bytes of a picture's file: more than Pillow's most pixels take with 16 bits a colour. Some formats
 # are read whole before anything is known about the picture.
 MOST_BYTES = 600_000_000
@@ -64,6 +65,7 @@ def check_bytes(count: int) -> None:
 
 def open_header(file: BinaryIO) -> Image.Image:
     """Open a picture without decoding it; too many pixels raise Pillow's warning as an error."""
+    prepare(file)
     with header_lock, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(file)
@@ -97,6 +99,8 @@ def read_errors(name: str) -> Iterator[None]:
         raise ImageError(
             f"{name} is a folder", hint=f"name the pictures in it: {name}/*.jpg"
         ) from error
+    except NotReadableError as error:
+        raise ImageError(f"{name} {error}", hint=error.hint) from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not a picture", hint=FORMATS) from error
     except Exception as error:

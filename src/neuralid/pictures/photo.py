@@ -64,7 +64,7 @@ class Photo:
             return _from_picture(source)
         name = name_of(source)
         with read_errors(name):
-            return _from_content(_bytes(source), name)
+            return _from_content(read_bytes(source), name)
 
     @cached_property
     def pixels(self) -> np.ndarray:
@@ -87,6 +87,14 @@ class Photo:
     def profile(self) -> bytes | None:
         """The ICC colour profile."""
         return self.picture.info.get("icc_profile")
+
+    @property
+    def format(self) -> str | None:
+        """Pillow's name of the file's format, such as "JPEG"; None for a picture in memory."""
+        if self.content is None:
+            return None
+        with read_errors(self.name):
+            return open_header(io.BytesIO(self.content)).format
 
     @property
     def text(self) -> dict[str, str]:
@@ -185,7 +193,19 @@ def _from_array(array: np.ndarray) -> Photo:
     return Photo(name_of(array), picture, array=array)
 
 
-def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
+def is_pipe(source: object) -> bool:
+    """Whether a source is a path that can be read only once."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    path = Path(source)
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def read_bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
+    """The content of a picture's file, of any kind but an open picture or an array.
+
+    Raises `OSError`, `ValueError` for more than 600 MB, `ImageError` for what is no source.
+    """
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):

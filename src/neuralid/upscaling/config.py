@@ -31,7 +31,8 @@ class MethodInfo:
 
     summary: str  # a line of help
     function: str  # "module:function", imported on first use; ".module" is one of this package
-    on_device: bool = False  # whether the function also takes ``device=``; if not, it needs the CPU
+    # Whether the function also takes ``device=`` and ``on_part=``; if not, it needs the CPU.
+    on_device: bool = False
     requires: Requirement | None = None
     memory: float = 9.0  # bytes per value of the result, measured at the peak
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +30,13 @@ def upscale_planes(
     *,
     consistent: bool = False,
     device: str | torch.device = "cpu",
+    on_part: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Enlarge float32 ``(H, W, C)`` in [0, 1], colours multiplied by alpha, ``scale`` times.
 
     The filters, each ``NAME`` or ``NAME=AMOUNT``, are applied to the result in their order. With
     ``consistent`` it is corrected at the end, so that shrinking it gives the picture again. A scale
-    of 1 uses no method.
+    of 1 uses no method. ``on_part(done, total)`` hears of the parts that a network has done.
 
     Raises `ConfigError` as `check` does, `ImageError` for a result that would be too large.
     """
@@ -43,8 +45,8 @@ def upscale_planes(
     chosen = resolve(filters, planes)
     large = planes
     if (height, width) != planes.shape[:2]:
-        where = {"device": device} if METHODS[method].on_device else {}
-        large = load_function(METHODS[method].function)(planes, height, width, **where)
+        more = {"device": device, "on_part": on_part} if METHODS[method].on_device else {}
+        large = load_function(METHODS[method].function)(planes, height, width, **more)
     large = apply_filters(large, chosen, scale)
     return make_consistent(large, planes) if consistent else large
 
@@ -95,6 +97,7 @@ def upscale_array(
     *,
     consistent: bool = False,
     device: str | torch.device = "cpu",
+    on_part: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Enlarge a picture of 8 or 16 bits, with or without colour and alpha; see `upscale_planes`.
 
@@ -103,12 +106,11 @@ def upscale_array(
 
     Shape: ``(H, W)``, or ``(H, W, C)`` with C 1 to 4 (2 and 4: alpha last) -> the same, larger.
     """
+    how: dict[str, Any] = {"consistent": consistent, "device": device, "on_part": on_part}
     if is_opaque(image):
-        colours = upscale_array(
-            image[..., :-1], scale, method, filters, consistent=consistent, device=device
-        )
+        colours = upscale_array(image[..., :-1], scale, method, filters, **how)
         full = np.full_like(colours[..., :1], np.iinfo(image.dtype).max)
         return np.concatenate([colours, full], axis=2)
     planes = to_planes(image)
-    large = upscale_planes(planes, scale, method, filters, consistent=consistent, device=device)
+    large = upscale_planes(planes, scale, method, filters, **how)
     return from_planes(large, image)

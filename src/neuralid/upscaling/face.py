@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from importlib.resources import files as package_files
+from itertools import product
 from threading import Lock
 
 import cv2
@@ -42,6 +43,7 @@ def face(
     *,
     device: str | torch.device = "cpu",
     sharp: bool = False,
+    on_part: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Enlarge float32 ``(H, W, C)`` -> ``(height, width, C)`` on a device.
 
@@ -50,7 +52,8 @@ def face(
     """
     colours, alpha = split(planes)
     factor = 2 if max(height / planes.shape[0], width / planes.shape[1]) < TURN else 4
-    light = lanczos(enlarge_light(luma(colours), factor, device, sharp=sharp), height, width)
+    found = enlarge_light(luma(colours), factor, device, sharp=sharp, on_part=on_part)
+    light = lanczos(found, height, width)
     large = cubic(colours, height, width)
     large += (light - luma(large))[..., None]
     np.clip(large, 0, 1, out=large)
@@ -68,22 +71,25 @@ def enlarge_light(
     tile: int = TILE,
     *,
     sharp: bool = False,
+    on_part: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Light through the network, tile by tile: float32 ``(H, W)`` -> ``(F * H, F * W)``.
 
     Each tile is enlarged together with all the surroundings its pixels depend on, so the result is
-    that of the whole picture, in little memory.
+    that of the whole picture, in little memory. ``on_part(done, total)`` is called after each.
     """
     network = _network(str(device), sharp)
     height, width = light.shape
     large = np.empty((factor * height, factor * width), np.float32)
-    for rows, seen_rows in _tiles(height, tile):
-        for columns, seen_columns in _tiles(width, tile):
-            seen = np.ascontiguousarray(light[seen_rows, seen_columns])
-            found = network(torch.from_numpy(seen).to(device)[None, None], factor)
-            part = _limit(found[0, 0].float().cpu().numpy(), seen)
-            inner = _scale(rows, factor, seen_rows), _scale(columns, factor, seen_columns)
-            large[_scale(rows, factor), _scale(columns, factor)] = part[inner]
+    pieces = list(product(_tiles(height, tile), _tiles(width, tile)))
+    for done, ((rows, seen_rows), (columns, seen_columns)) in enumerate(pieces, start=1):
+        seen = np.ascontiguousarray(light[seen_rows, seen_columns])
+        found = network(torch.from_numpy(seen).to(device)[None, None], factor)
+        part = _limit(found[0, 0].float().cpu().numpy(), seen)
+        inner = _scale(rows, factor, seen_rows), _scale(columns, factor, seen_columns)
+        large[_scale(rows, factor), _scale(columns, factor)] = part[inner]
+        if on_part is not None:
+            on_part(done, len(pieces))
     return large
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ...core.checks import nearest
 from ...core.errors import OutputError, TrainingError
 from ...core.files import (
     make_folder,
@@ -25,6 +26,7 @@ from ...core.jsontext import parse_object
 from ...core.locks import Held, locked
 from .records import Record
 
+_OPTIONS = "options.json"
 MOST_OPTIONS = 1_000_000  # bytes of options.json; ours have hundreds
 
 
@@ -40,7 +42,7 @@ class Run:
         """Create a folder whose number is one above the highest so far."""
         make_folder(out)
         while True:
-            number = max((number for number, _ in _numbered(out)), default=-1) + 1
+            number = max((number for number, _ in numbered(out)), default=-1) + 1
             folder = out / f"{number:05d}-{name}"
             try:
                 with one_line_errors(folder):
@@ -54,19 +56,36 @@ class Run:
 
     @classmethod
     def find(cls, out: Path, which: str) -> Run:
-        """The run ``which``: a path, a folder's name under ``out``, or "latest"."""
+        """The run ``which``: "latest", a path, a folder's name under ``out``, a name, a file.
+
+        Of runs with one name, that is the newest. A file is one in a run's folder, or weights that
+        bear a run's name.
+        """
         if which == "latest":
-            runs = sorted(_numbered(out))
-            found = [path for _, path in runs if (path / "options.json").is_file()]
+            runs = sorted(numbered(out))
+            found = [path for _, path in runs if (path / _OPTIONS).is_file()]
             if not found:
                 raise TrainingError(
                     f"{out} has no runs to resume", hint="start one without `resume`"
                 )
             return cls(found[-1])
-        for folder in (Path(which), out / which):
-            if (folder / "options.json").is_file():
+        path = Path(which)
+        for folder in (path, out / which, *([path.parent] if path.is_file() else [])):
+            if (folder / _OPTIONS).is_file():
                 return cls(folder)
-        raise TrainingError(f"{which} is not a training run", hint="name its folder, or 'latest'")
+        for folder in cls.named(out, path.name.removesuffix(".safetensors")):
+            return cls(folder)
+        near = nearest(which, [folder.name for _, folder in numbered(out)])
+        raise TrainingError(
+            f"{which} is not a training run", hint=f"{near}name its folder, or 'latest'"
+        )
+
+    @staticmethod
+    def named(out: Path, name: str) -> list[Path]:
+        """The folders under ``out`` of runs called ``name``, the newest first."""
+        runs = [path for _, path in sorted(numbered(out), reverse=True)]
+        alike = (path for path in runs if path.name.partition("-")[2] == name)
+        return [path for path in alike if (path / _OPTIONS).is_file()]
 
     @classmethod
     def launched_by(
@@ -74,7 +93,7 @@ class Run:
     ) -> Run | None:
         """The newest run with these options that a launch of torchrun created or resumed."""
         wanted = json.loads(json.dumps(options))
-        for _, folder in sorted(_numbered(out), reverse=True):
+        for _, folder in sorted(numbered(out), reverse=True):
             try:
                 stored = cls(folder)._parse_options()
                 launch = stored["launch"]
@@ -105,7 +124,7 @@ class Run:
 
     def write_options(self, options: dict[str, Any]) -> None:
         text = json.dumps(options, indent=2) + "\n"
-        write_atomically(self.folder / "options.json", text.encode())
+        write_atomically(self.folder / _OPTIONS, text.encode())
 
     def read_options(self) -> dict[str, Any]:
         """Raises `TrainingError` if the file is missing or damaged."""
@@ -118,7 +137,7 @@ class Run:
 
     def _parse_options(self) -> dict[str, Any]:
         """Raises `OSError` or `ValueError`."""
-        return parse_object(read_at_most(self.folder / "options.json", MOST_OPTIONS))
+        return parse_object(read_at_most(self.folder / _OPTIONS, MOST_OPTIONS))
 
     @property
     def log_path(self) -> Path:
@@ -156,7 +175,8 @@ def labelled_kimg(label: str) -> float | None:
     return int(found[1]) + int(found[2] or 0) / 1000 if found else None
 
 
-def _numbered(out: Path) -> list[tuple[int, Path]]:
+def numbered(out: Path) -> list[tuple[int, Path]]:
+    """The runs' folders under ``out``, with their numbers."""
     if not out.is_dir():
         return []
     matches = [(re.match(r"(\d{5,})-", path.name), path) for path in out.iterdir()]

@@ -20,11 +20,11 @@ from ...models.building import check_size, empty_discriminator, empty_generator
 from ...models.config import ModelConfig
 from ...models.stored import check_shapes, check_tensors
 from ...weights import load_weights
-from ...weights_cache import file_id, find_weights
+from ...weights_cache import file_id
 from .checkpoint import load_checkpoint
 from .folder import Run
+from .known import TRAINING_SUFFIX, find_named
 
-SUFFIX = ".training.safetensors"
 _ID = "weights_id"  # in the training file's metadata
 
 
@@ -45,7 +45,7 @@ def find_origin(name: str | Path, out: Path) -> Path:
     for folder in (Path(name), out / name):
         if folder.is_dir():
             return Run.find(out, str(folder)).folder.resolve()
-    return find_weights(name).resolve()
+    return find_named(name, out).resolve()
 
 
 def read_origin(path: Path) -> Origin:
@@ -90,7 +90,7 @@ def read_discriminator(
 
 
 def _training_file(weights: Path) -> Path:
-    return weights.with_name(weights.name.removesuffix(".safetensors") + SUFFIX)
+    return weights.with_name(weights.name.removesuffix(".safetensors") + TRAINING_SUFFIX)
 
 
 def _read_run(run: Run) -> Origin:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ...core.device import peak_memory_mb
+from ...data.dataset import explain_skipped
 from ..batches import Batches
 from ..loop import Step, train_loop
 from ..runs.folder import Run
 from ..runs.records import RESUMED, Event, Tick, now
 from ..state import TrainState
 from .choice import use_forms
+from .estimate import Estimate
 from .job import Job
 from .publish import finish_and_publish
 from .recovery import Recovery
@@ -31,6 +33,18 @@ class Trained:
     weights: Path | None  # None also for a stopped run, whose folder has its own
     images: int  # real pictures shown
     finished: bool = True
+    skipped: dict[str, str] = field(default_factory=dict)  # pictures not used -> why
+    estimate: Estimate | None = None  # of a dry run: what it would take
+
+    @property
+    def report(self) -> Path | None:
+        """The page that shows how the run went; None before its first snapshot."""
+        page = None if self.run is None else self.run / "report.html"
+        return page if page is not None and page.is_file() else None
+
+    def explain_skipped(self) -> list[str]:
+        """For each reason, how many pictures were skipped, and the first of them."""
+        return explain_skipped(self.skipped)
 
 
 class Session:
@@ -56,9 +70,9 @@ class Session:
         self._train(batches, snapshots)
         images = self.state.images
         if images < job.plan.train.kimg * 1000:
-            return Trained(job.run.folder, None, images, finished=False)
+            return Trained(job.run.folder, None, images, False, job.faces.skipped)
         path = job.world.first(lambda: self._publish(batches, snapshots))
-        return Trained(job.run.folder, path, images, finished=path is not None)
+        return Trained(job.run.folder, path, images, path is not None, job.faces.skipped)
 
     def _resume(self) -> bool:
         """Go on from the newest checkpoint that can be read; False if there is none yet."""

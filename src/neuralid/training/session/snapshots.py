@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ... import weights
 from ...core.version import __version__
-from ...faces.align import measure_frame
+from ...faces.align import measure_eyes
 from ...latents.latent import draw_latents
 from ...models.building import build_drawer
 from ...models.drawing import draw_faces
@@ -20,6 +20,7 @@ from ..runs.history import History
 from ..runs.records import Snapshot
 from ..runs.report import write_report
 from ..state import TrainState
+from .framing import tell_framing
 from .job import Job
 from .quality import Quality
 from .recovery import Recovery
@@ -34,7 +35,9 @@ class Snapshots:
     def __init__(self, job: Job, recovery: Recovery) -> None:
         self.job, self.recovery = job, recovery
         some = job.faces.images[job.faces.training()[:MEASURED]]
-        self.frame = measure_frame(some)
+        eyes = measure_eyes(some)
+        tell_framing(job.plan, eyes, job.say)
+        self.frame = eyes.frame
         self.real_spread = spread(images.to_tensor(some))
         self.quality = Quality(job.run, job.faces, job.device, job.precision, job.say)
 

@@ -13,6 +13,7 @@ from ...core.errors import TrainingError
 from ...core.home import cache_folder, check_cache
 from ...core.memory import check_memory
 from ...data.dataset import Dataset, load_dataset
+from ...faces.align import measure_eyes
 from ...faces.config import Frame
 from ...latents.attributes import Attributes, read_attributes
 from ...models.architecture import architecture
@@ -23,9 +24,12 @@ from ..runs.checkpoint import checkpoints, size_of
 from ..runs.folder import Run
 from ..runs.plan import Plan, new_plan, resumed_plan
 from ..runs.tensorboard import check_installed, event_files
+from . import snapshots
 from .callbacks import Callbacks
 from .choice import Choice, choose
+from .estimate import check_disk, estimate
 from .finished import find_finished
+from .framing import tell_framing
 from .job import Job
 from .opening import find_run, hint_at_resume, lock_run, open_run
 from .session import Session, Trained
@@ -69,7 +73,7 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
         faces = world.in_turn(lambda: _read_faces(plan, options.workers, callbacks))
         attributes = world.alone(lambda: _read_attributes(plan, faces, say))
         if options.dry_run:
-            return _end_dry_run(plan, faces, say)
+            return _end_dry_run(plan, faces, device, choice, world, out, say)
         resuming = world.first(lambda: resumed is not None)
         opened = world.alone(lambda: open_run(resumed, out, plan, faces, choice, held, say))
         folder = world.first(lambda: opened.folder if opened else out)
@@ -159,6 +163,21 @@ def _read_attributes(plan: Plan, faces: Dataset, say: Callable[[str], None]) -> 
     return known
 
 
-def _end_dry_run(plan: Plan, faces: Dataset, say: Callable[[str], None]) -> Trained:
-    say(f"dry run: {plan.train.kimg:g} kimg would be trained on {len(faces.training())} faces")
-    return Trained(None, None, 0)
+def _end_dry_run(
+    plan: Plan,
+    faces: Dataset,
+    device: torch.device,
+    choice: Choice,
+    world: World,
+    out: Path,
+    say: Callable[[str], None],
+) -> Trained:
+    """Say whether the faces are framed alike, and what time and disk the run would take."""
+    chosen = faces.training()
+    if world.is_first:
+        tell_framing(plan, measure_eyes(faces.images[chosen[: snapshots.MEASURED]]), say)
+    found = estimate(plan, faces, device, choice, world)
+    say(f"dry run: {plan.train.kimg:g} kimg would be trained on {len(chosen)} faces")
+    found.tell(say)
+    check_disk(found, out, say)
+    return Trained(None, None, 0, skipped=faces.skipped, estimate=found)

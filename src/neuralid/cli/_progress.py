@@ -1,0 +1,85 @@
+"""How far long work is: a bar on a terminal; elsewhere a line at the start and each minute."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .. import bars, console
+
+EVERY = 60.0  # seconds between two lines
+clock = time.monotonic
+
+
+class Lines:
+    """Says how far something is, now and then; nothing where a bar is drawn."""
+
+    def __init__(self, label: str, unit: str, at_once: bool = False) -> None:
+        self.label, self.unit = label, f" {unit}".rstrip()
+        self.started = clock()
+        self.said = self.started - EVERY * at_once
+        self.before: float | None = None  # what was done when it began
+
+    def __call__(self, done: float, total: float, more: str = "") -> None:
+        now = clock()
+        if self.before is None:
+            self.before = done
+        is_terminal = console.stderr.is_terminal and not console.stderr.is_dumb_terminal
+        if is_terminal or now - self.said < EVERY or not total:
+            return
+        self.said = now
+        left = self._left(done, total, now)
+        share = f"{done:g} of {total:g}{self.unit}, {done / total:.0%}"
+        console.say(f"{self.label}: {share}{more}{left}")
+
+    def _left(self, done: float, total: float, now: float) -> str:
+        """About how long the rest takes, by the speed so far."""
+        new = done - (self.before or 0)
+        if new <= 0 or now <= self.started:
+            return ""
+        minutes = (total - done) / new * (now - self.started) / 60
+        return f", about {minutes / 60:.1f} hours left" if minutes > 90 else _minutes(minutes)
+
+
+def _minutes(minutes: float) -> str:
+    return f", about {minutes:.0f} min left" if minutes >= 1.5 else ", about a minute left"
+
+
+@contextmanager
+def counting(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many of some unit are done; yields ``on_step(done, total)``."""
+    lines = Lines(label, unit)
+    with bars.counting(label, unit) as bar:
+
+        def on_step(done: int, total: int) -> None:
+            bar(done, total)
+            lines(done, total)
+
+        yield on_step
+
+
+@contextmanager
+def training() -> Iterator[
+    tuple[Callable[[int, int], None], Callable[..., None], Callable[[int, int], None]]
+]:
+    """As `bars.training`: ``on_load``, ``on_step(Step)`` and ``on_encoder``, with lines."""
+    reading, steps = Lines("reading", "pictures"), Lines("training", "kimg", at_once=True)
+    finishing = Lines("finishing", "steps")
+    with bars.training() as (load_bar, step_bar, encoder_bar):
+
+        def on_load(done: int, total: int) -> None:
+            load_bar(done, total)
+            reading(done, total)
+
+        def on_step(step: Any) -> None:
+            step_bar(step)
+            more = f", D {step.loss_d:.2f} G {step.loss_g:.2f}, {step.images_per_second:.1f}/s"
+            steps(round(step.images / 1000, 1), step.total / 1000, more)
+
+        def on_encoder(done: int, total: int) -> None:
+            encoder_bar(done, total)
+            finishing(done, total)
+
+        yield on_load, on_step, on_encoder

@@ -1,0 +1,118 @@
+"""What a run would take: measured on a few steps before it begins, for a dry run."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...core.device import device_of
+from ...data.dataset import Dataset
+from ..batches import Batches
+from ..config import TrainConfig
+from ..distributed.world import World
+from ..loop import Step, train_loop
+from ..runs.checkpoint import KEPT
+from ..runs.plan import Plan
+from ..state import TrainState
+from .choice import Choice, use_forms
+
+FIRST = 2  # reports of training that are slower than the rest and do not count
+SECONDS = 10.0  # of training, to measure its speed
+MOST_STEPS = 100  # there are at least so many to take
+SHOWN = 64  # faces in a snapshot's grid
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take."""
+
+    seconds: float  # of training alone
+    images_per_second: float
+    bytes: int  # on disk, at most, while it runs
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        speed = f"{self.images_per_second:.1f} images/s here"
+        say(
+            f"time: about {_shown(self.seconds)} of training ({speed}), up to a tenth more for "
+            "metrics, then the encoder, which sees a quarter as many pictures"
+        )
+        say(f"disk: about {self.bytes / 1e6:.0f} MB in the run's folder")
+
+
+def estimate(
+    plan: Plan, faces: Dataset, device: torch.device, choice: Choice, world: World
+) -> Estimate:
+    """Train fresh networks for some seconds, which are thrown away.
+
+    All processes call this together.
+    """
+    state = TrainState.fresh(plan.model, plan.train, device)
+    use_forms(state, choice)
+    speed = _measure(state, plan.train, faces, choice.precision, world)
+    snapshots = math.ceil(plan.train.kimg / plan.train.snapshot)
+    weights = _size(state.average.state_dict()) / 2  # in half precision
+    grid = 0.7 * faces.images[:SHOWN].nbytes  # about what a PNG of faces takes
+    needed = snapshots * (weights + grid) + (KEPT + 1) * _size(state.pack())
+    return Estimate(plan.train.kimg * 1000 / speed, speed, round(needed))
+
+
+def check_disk(found: Estimate, out: Path, say: Callable[[str], None]) -> None:
+    """Warn if the disk of the runs has less room than a run would take."""
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(nearest).free
+    if free < found.bytes:
+        say(f"only {free / 1e6:.0f} MB are free there: raise `snapshot`, or choose another `out`")
+
+
+def _measure(
+    state: TrainState, asked: TrainConfig, faces: Dataset, precision: str, world: World
+) -> float:
+    """Pictures a second, of all processes together."""
+    least = MOST_STEPS * asked.batch / 1000
+    config = replace(asked, kimg=max(asked.kimg, least), compile=False)
+    batches = Batches(faces.images, faces.training(), config.seed, config.mirror)
+    batches.place(device_of(state.generator))
+    marks: list[tuple[float, int]] = []  # when so many pictures had been shown
+
+    def on_step(step: Step) -> None:
+        marks.append((time.perf_counter(), step.images))
+
+    def is_enough() -> bool:
+        return len(marks) > FIRST + 1 and marks[-1][0] - marks[FIRST][0] > SECONDS
+
+    train_loop(
+        state,
+        batches,
+        config,
+        precision,
+        on_step=on_step,
+        on_snapshot=lambda state: None,
+        go_back=lambda: None,
+        should_stop=is_enough,
+        world=world,
+    )
+    (began, before), (ended, after) = marks[min(FIRST, len(marks) - 2)], marks[-1]
+    return (after - before) / max(ended - began, 1e-9)
+
+
+def _size(values: Any) -> int:
+    """Bytes of all tensors in a state."""
+    if isinstance(values, Tensor):
+        return values.numel() * values.element_size()
+    inside = values.values() if isinstance(values, dict) else values
+    return sum(map(_size, inside)) if isinstance(values, dict | list | tuple) else 0
+
+
+def _shown(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes >= 90:
+        return f"{minutes / 60:.1f} hours"
+    return f"{minutes:.0f} min" if minutes >= 1.5 else f"{seconds:.0f} s"
