@@ -135,6 +135,7 @@ def test_few_files_use_pillow_and_one_scales_pixels() -> None:
         "colour.py",
         "depth.py",
         "formats.py",
+        "jpeg.py",
         "crop.py",
         "animation.py",
         "results.py",
