@@ -32,6 +32,7 @@ from ._options import (
 )
 from ._places import Places, check_not_inputs, check_one, check_picture, sibling
 from ._show import list_faces, print_paths, save_frames
+from ._torch import import_torch
 from ._tuned import check_tuned, save_tuned
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def invert(
     check_picture(show_crop)
     outputs = [path for both in places.values() for path in both]
     check_not_inputs([*outputs, show_crop, save_weights], [*photos, model], overwrite)
+    import_torch()
     from ..api._framing import Framing
     from ..api.studio import open_studio
 

@@ -30,6 +30,7 @@ from ._options import (
 )
 from ._places import check_film, check_not_inputs, check_picture, check_sides
 from ._show import list_faces, print_paths, save_frames
+from ._torch import import_torch
 from ._tuned import check_tuned, save_tuned
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def mix(
         list_faces(inputs, model)
         return
     moves = _attributes(attributes or [])
+    import_torch()
     from ..api._framing import Framing
     from ..api._mix import Blending, Layout, check_request
     from ..api.studio import open_studio

@@ -14,6 +14,7 @@ from ..core.files import check_folder, free_name, make_folder
 from ._options import Device, OutDir, Weights
 from ._places import check_one, check_picture
 from ._show import print_paths
+from ._torch import import_torch
 
 if TYPE_CHECKING:
     from ..api.studio import Studio
@@ -69,6 +70,7 @@ def sample(
     check_picture(output)
     if outdir is not None:
         check_folder(make_folder(outdir))
+    import_torch()
     from ..api._sample import choose_seeds
     from ..api.results import check_grid
     from ..api.studio import open_studio

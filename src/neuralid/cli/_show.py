@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import console
+from ._torch import import_torch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 def list_faces(photos: list[Path], model: str | None) -> None:
     """Print a line per face: its number, its eyes, and the options that frame it by hand."""
+    import_torch()
     from ..api.functions import find_faces
 
     failures = console.Failures()

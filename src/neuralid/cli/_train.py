@@ -9,6 +9,7 @@ import typer
 
 from .. import console
 from ..training.options import OPTIONS, Option, TrainOptions
+from ._torch import import_torch
 
 
 def train(ctx: typer.Context, **values: Any) -> None:
@@ -16,6 +17,7 @@ def train(ctx: typer.Context, **values: Any) -> None:
 
     Prints the path of the weights. Ctrl-C saves and stops; --resume goes on.
     """
+    import_torch()
     from ..api._train import train as start
     from ..core.device import use_threads_of_others
 

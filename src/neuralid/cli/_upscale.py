@@ -21,6 +21,7 @@ from ._places import (
     check_picture,
 )
 from ._show import print_paths
+from ._torch import import_torch
 
 if TYPE_CHECKING:
     from ..api._upscale import Enlarger
@@ -96,6 +97,7 @@ def upscale(
     under a name that is not taken.
     """
     check_one(output, outdir, len(pictures))
+    import_torch()
     from ..api._upscale import enlarger
 
     enlarge = enlarger(
