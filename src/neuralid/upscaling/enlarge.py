@@ -98,6 +98,8 @@ def upscale_array(
 ) -> np.ndarray:
     """Enlarge a picture of 8 or 16 bits, with or without colour and alpha; see `upscale_planes`.
 
+    Some methods have a form for 8 bits, which is taken where nothing else is asked for.
+
     Colours are multiplied by alpha before and divided by it after, so that what is transparent does
     not bleed in. Alpha at its maximum everywhere is set aside, and nothing is multiplied.
 
@@ -109,6 +111,16 @@ def upscale_array(
         )
         full = np.full_like(colours[..., :1], np.iinfo(image.dtype).max)
         return np.concatenate([colours, full], axis=2)
+    if not filters and not consistent and has_byte_form(image, method):
+        check(scale, method)
+        size = target_size(image.shape[0], image.shape[1], scale)
+        return load_function(METHODS[method].in_bytes or "")(image, *size)
     planes = to_planes(image)
     large = upscale_planes(planes, scale, method, filters, consistent=consistent, device=device)
     return from_planes(large, image)
+
+
+def has_byte_form(image: np.ndarray, method: str) -> bool:
+    """Whether a picture can be enlarged without making floats of it."""
+    known = method in METHODS and METHODS[method].in_bytes is not None
+    return known and image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2] in (1, 3))
