@@ -35,7 +35,7 @@ class MethodInfo:
     requires: Requirement | None = None
     memory: float = 9.0  # bytes per value of the result, measured at the peak
     # The same to within a level for uint8 ``(H, W)`` or ``(H, W, C)`` without alpha, several times
-    # as fast. None: the way through floats is as fast, or there is no other.
+    # as fast. None: there is no such form.
     in_bytes: str | None = None
 
 
@@ -66,7 +66,11 @@ METHODS: dict[str, MethodInfo] = {
         ".opencv:cubic",
         in_bytes=".opencv:cubic_bytes",
     ),
-    "lanczos": MethodInfo("Lanczos interpolation over 8x8 pixels", ".opencv:lanczos"),
+    "lanczos": MethodInfo(
+        "Lanczos interpolation over 8x8 pixels",
+        ".opencv:lanczos",
+        in_bytes=".opencv:lanczos_bytes",
+    ),
     "linear": MethodInfo(
         "bilinear interpolation", ".opencv:linear", in_bytes=".opencv:linear_bytes"
     ),

@@ -14,7 +14,7 @@ from .config import DEFAULT_METHOD, FILTERS, LARGEST_SCALE, METHODS
 from .consistent import make_consistent
 from .filters import apply_filters, parse
 from .loading import check_installed, load_function
-from .picture import from_planes, is_opaque, to_planes
+from .picture import add_alpha, from_planes, is_opaque, to_planes
 
 MOST_PIXELS = 100_000_000  # in a result
 # Bytes per value of the result, measured at the peak as those in `config` are.
@@ -107,10 +107,14 @@ def upscale_array(
     """
     if is_opaque(image):
         colours = upscale_array(
-            image[..., :-1], scale, method, filters, consistent=consistent, device=device
+            np.ascontiguousarray(image[..., :-1]),
+            scale,
+            method,
+            filters,
+            consistent=consistent,
+            device=device,
         )
-        full = np.full_like(colours[..., :1], np.iinfo(image.dtype).max)
-        return np.concatenate([colours, full], axis=2)
+        return add_alpha(colours)
     if not filters and not consistent and has_byte_form(image, method):
         check(scale, method)
         size = target_size(image.shape[0], image.shape[1], scale)

@@ -31,6 +31,11 @@ def cubic_bytes(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return _resize_bytes(image, height, width, cv2.INTER_CUBIC)
 
 
+def lanczos_bytes(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`lanczos` of uint8 ``(H, W)`` or ``(H, W, C)``, to within a level of it."""
+    return _resize_bytes(image, height, width, cv2.INTER_LANCZOS4)
+
+
 def nearest_bytes(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """`nearest` of uint8 ``(H, W)`` or ``(H, W, C)``."""
     return _resize_bytes(image, height, width, cv2.INTER_NEAREST_EXACT)
