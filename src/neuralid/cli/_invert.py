@@ -128,6 +128,7 @@ def invert(
             on_step=on_step,
             on_failure=failures,
             on_result=results.keep if at_once else None,
+            keep_results=not at_once,
         )
     if found and save_weights is not None:  # otherwise every photo failed, and was reported
         saved = save_tuned(found[0].model, save_weights)

@@ -15,11 +15,13 @@ from ._options import Device, OutDir, Weights
 from ._places import check_one, check_picture
 from ._show import print_paths
 from ._torch import import_torch
+from ._writing import Writer
 
 if TYPE_CHECKING:
     from ..api.studio import Studio
 
-FEW, FEW_PIXELS = 64, 100e6  # the most faces of single files, and their pixels, in memory at once
+FEW, FEW_PIXELS = 8, 50e6  # the most faces of single files drawn at a time, and their pixels
+MOST_WAITING = 64  # to be written
 
 
 def sample(
@@ -97,12 +99,13 @@ def _draw_each(
     scale: float,
     on_step: Callable[[int, int], None],
 ) -> None:
-    """Draw a few faces at a time, and write them before the next ones."""
+    """Draw a few faces at a time; they are written while the next ones are drawn."""
     failures = console.Failures()
-    few = max(1, min(FEW, round(FEW_PIXELS / (studio.size * scale) ** 2)))
-    for start in range(0, len(seeds), few):
-        for face in studio.sample(seeds=seeds[start : start + few], trunc=trunc, scale=scale):
-            path = outdir / f"seed{face.seed:04d}.png"
-            failures.attempt(str(path), lambda: print_paths([face.save(path)]))  # noqa: B023
+    fit = max(1, round(FEW_PIXELS / (studio.size * scale) ** 2))
+    few = min(FEW, fit)
+    with Writer(failures, min(MOST_WAITING, fit)) as writer:
+        for start in range(0, len(seeds), few):
+            for face in studio.sample(seeds=seeds[start : start + few], trunc=trunc, scale=scale):
+                writer.save(face, outdir / f"seed{face.seed:04d}.png")
             on_step(min(start + few, len(seeds)), len(seeds))
     failures.exit_if_any(len(seeds))
