@@ -110,7 +110,6 @@ def invert(
     check_tuned(studio, save_weights, fidelity)
     results = _Results(places, json_, failures)
     # Tuned together, photos are done when all are, and their results belong to the tuned weights.
-    at_once = save_weights is None
     with console.counting("inverting") as on_step:
         found = studio.invert(
             photos,
@@ -124,11 +123,11 @@ def invert(
             align=align,
             face=face,
             show_crop=show_crop is not None,
-            together=not at_once,
+            together=save_weights is not None,
             on_step=on_step,
             on_failure=failures,
-            on_result=results.keep if at_once else None,
-            keep_results=not at_once,
+            on_result=results.keep if save_weights is None else None,
+            keep_results=save_weights is not None,
         )
     if found and save_weights is not None:  # otherwise every photo failed, and was reported
         saved = save_tuned(found[0].model, save_weights)

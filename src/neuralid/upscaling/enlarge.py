@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ import torch
 from ..core.checks import check_range
 from ..core.errors import ConfigError, ImageError
 from .auto import resolve
+from .blocks import VALUES, can_be_in_blocks, in_blocks
 from .config import DEFAULT_METHOD, FILTERS, LARGEST_SCALE, METHODS
 from .consistent import make_consistent
 from .filters import apply_filters, parse
@@ -80,6 +83,8 @@ def needed_memory(
 ) -> float:
     """About how many bytes enlarging a picture of this shape takes at its peak."""
     info, channels = METHODS[method], shape[2] if len(shape) == 3 else 1
+    if not filters and not consistent and can_be_in_blocks(shape, scale, method):
+        return 2.0 * shape[0] * shape[1] * scale**2 * channels + info.memory * VALUES
     # A network's own maps are 4 times as large as the picture, however large the result.
     peaks = [info.memory * min(1, (4 / scale) ** 2) if info.on_device else info.memory, 9.0]
     peaks += [FILTERS[parse(each).name].memory for each in filters]
@@ -106,22 +111,29 @@ def upscale_array(
     Shape: ``(H, W)``, or ``(H, W, C)`` with C 1 to 4 (2 and 4: alpha last) -> the same, larger.
     """
     if is_opaque(image):
-        colours = upscale_array(
-            np.ascontiguousarray(image[..., :-1]),
-            scale,
-            method,
-            filters,
-            consistent=consistent,
-            device=device,
-        )
-        return add_alpha(colours)
-    if not filters and not consistent and has_byte_form(image, method):
-        check(scale, method)
+        colours = np.ascontiguousarray(image[..., :-1])
+        rest = {"consistent": consistent, "device": device}
+        return add_alpha(upscale_array(colours, scale, method, filters, **rest))  # type: ignore[arg-type]
+    check(scale, method, filters)
+    by_floats = partial(
+        _by_floats,
+        scale=scale,
+        method=method,
+        filters=filters,
+        consistent=consistent,
+        device=device,
+    )
+    if not filters and not consistent:
         size = target_size(image.shape[0], image.shape[1], scale)
-        return load_function(METHODS[method].in_bytes or "")(image, *size)
-    planes = to_planes(image)
-    large = upscale_planes(planes, scale, method, filters, consistent=consistent, device=device)
-    return from_planes(large, image)
+        if has_byte_form(image, method):
+            return load_function(METHODS[method].in_bytes or "")(image, *size)
+        if can_be_in_blocks(image.shape, scale, method):
+            return in_blocks(image, round(scale), method, by_floats)
+    return by_floats(image)
+
+
+def _by_floats(image: np.ndarray, **how: Any) -> np.ndarray:
+    return from_planes(upscale_planes(to_planes(image), **how), image)
 
 
 def has_byte_form(image: np.ndarray, method: str) -> bool:
