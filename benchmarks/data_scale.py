@@ -1,11 +1,13 @@
 """How fast 200,000 pictures are read and opened again, and how much memory that takes.
 
     python benchmarks/data_scale.py [--images 200000] [--size 56] [--work FOLDER]
+    python benchmarks/data_scale.py --pictures FOLDER [--size 112]
 
 Makes that many JPEG files of 64x64 pixels in a temporary folder (2,000 different ones, 500 MB).
 Then it measures, each in its own process: reading them all into an empty cache, with processes and
 with threads, against Pillow alone in one thread, in turn; opening the cache again; and one epoch of
-batches from it, which touches every picture. Only ratios matter: speeds depend on the machine.
+batches from it, which touches every picture. With a folder of your own, only how they are read.
+Only ratios matter: speeds depend on the machine.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,15 +28,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from neuralid.data import reading
+from neuralid.data import ahead
+from neuralid.data.ahead import count_cores, read_all
 from neuralid.data.dataset import load_dataset
 from neuralid.data.listing import list_pictures
-from neuralid.data.reading import Cutter, count_cores, read_all
+from neuralid.data.reading import Cutter
 from neuralid.faces.config import CropConfig
+from neuralid.faces.crop import default_face_size
 
 DIFFERENT = 2000
 SAMPLE = 10_000  # pictures in each round of the comparison
-ROUNDS = 3
+ROUNDS = 5
 PER_FOLDER = 10_000
 
 
@@ -55,9 +60,10 @@ def make_pictures(folder: Path, count: int) -> None:
         (place / f"{number:06d}.jpg").write_bytes(contents[number % len(contents)])
 
 
-def speeds(data: Path, size: int) -> dict[str, float]:
-    """Pictures/s: medians of rounds in which each way is tried once."""
-    entries = list_pictures(data)[:SAMPLE]
+def speeds(data: Path, size: int) -> dict[str, tuple[float, float]]:
+    """Pictures/s, and per second of processors: medians of rounds that try each way once."""
+    entries = list_pictures(data)
+    entries = (entries * -(-SAMPLE // len(entries)))[:SAMPLE]
     cutter = Cutter(size, CropConfig(), None)
 
     def pillow() -> None:
@@ -65,9 +71,17 @@ def speeds(data: Path, size: int) -> dict[str, float]:
             with Image.open(data / entry.name) as picture:
                 np.asarray(picture.convert("RGB"))
 
+    def pillow_cut() -> None:
+        for entry in entries:
+            with Image.open(data / entry.name) as picture:
+                side = default_face_size(*picture.size)
+                left, top = (picture.width - side) // 2, (picture.height - side) // 2
+                square = picture.convert("RGB").crop((left, top, left + side, top + side))
+                np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
+
     def read(many: int, workers: int | None) -> Callable[[], None]:
         def run() -> None:
-            reading.MANY = many
+            ahead.MANY = many
             for _ in read_all(data, entries, cutter, workers):
                 pass
 
@@ -75,17 +89,23 @@ def speeds(data: Path, size: int) -> dict[str, float]:
 
     ways = {
         "Pillow alone, one thread": pillow,
+        "the same, that cuts and shrinks too": pillow_cut,
         "one thread": read(sys.maxsize, 1),
         f"{count_cores()} threads": read(sys.maxsize, None),
         f"{count_cores()} processes, their start included": read(1, None),
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
-            started = time.perf_counter()
+            started, used = time.perf_counter(), sum(os.times()[:4])
             way()
-            times[name].append(time.perf_counter() - started)
-    return {name: len(entries) / statistics.median(taken) for name, taken in times.items()}
+            times[name].append((time.perf_counter() - started, sum(os.times()[:4]) - used))
+    return {name: _per_second(len(entries), taken) for name, taken in times.items()}
+
+
+def _per_second(count: int, taken: list[tuple[float, float]]) -> tuple[float, float]:
+    by_clock, of_processors = zip(*taken, strict=True)
+    return count / statistics.median(by_clock), count / statistics.median(of_processors)
 
 
 def child(task: str, data: Path, size: int, cache: Path) -> dict[str, Any]:
@@ -128,12 +148,21 @@ def measured(task: str, data: Path, size: int, cache: Path) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def report(data: Path, cache: Path, count: int, size: int) -> None:
-    print("| reading | pictures/s | against Pillow alone |\n|---|---|---|")
+def report_speeds(data: Path, size: int) -> None:
+    """The last column is what the cores would do if nothing else ran on them."""
     found = speeds(data, size)
-    alone = next(iter(found.values()))
-    for name, speed in found.items():
-        print(f"| {name} | {speed:,.0f} | {speed / alone:.2f} |", flush=True)
+    (alone, alone_cpu), (cutting, _) = list(found.values())[:2]
+    print("| reading | pictures/s | against Pillow alone | with cutting | by processor time |")
+    print("|---|---|---|---|---|")
+    for name, (speed, by_cpu) in found.items():
+        cores = count_cores() if name[0].isdigit() else 1
+        shares = f"{speed / alone:.2f} | {speed / cutting:.2f} | {cores * by_cpu / alone_cpu:.2f}"
+        print(f"| {name} | {speed:,.0f} | {shares} |")
+    print(f"\n{count_cores()} cores, load average {os.getloadavg()[0]:.1f}", flush=True)
+
+
+def report(data: Path, cache: Path, count: int, size: int) -> None:
+    report_speeds(data, size)
     print(
         f"\n| {count:,} pictures at {size}x{size} | seconds | of this process' computing | "
         "most memory | of it its own |"
@@ -162,12 +191,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--size", type=int, default=56)
+    parser.add_argument("--pictures", type=Path, help="a folder of your own, instead")
     parser.add_argument("--work", type=Path, help="folder for the files; default: a temporary one")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         task, data, cache = options.child
         print(json.dumps(child(task, Path(data), options.size, Path(cache))))
+        return
+    if options.pictures:
+        report_speeds(options.pictures, options.size)
         return
     with tempfile.TemporaryDirectory(dir=options.work) as name:
         data = Path(name) / "data"

@@ -34,6 +34,22 @@ def test_help_comes_without_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_torch_is_imported_once_without_looking_for_garbage() -> None:
+    code = """
+import gc, neuralid.cli
+from neuralid.cli._torch import import_torch
+looked = []
+gc.callbacks.append(lambda phase, info: looked.append(phase))
+import_torch()
+assert not looked and gc.isenabled() and gc.get_freeze_count() > 100_000
+frozen = gc.get_freeze_count()
+kept = [[] for _ in range(1000)]
+import_torch()
+assert gc.get_freeze_count() <= frozen
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_commands_help_fits_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import zipfile
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import fails, run
+from PIL import Image
 
 from neuralid.core import locks
 from neuralid.core.errors import DataError, OutputError
-from neuralid.data import cache, reading
+from neuralid.data import ahead, cache, processes, reading
 from neuralid.data.dataset import list_pictures, load_dataset
 from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
@@ -160,7 +162,7 @@ def test_processes_read_what_threads_read(
     shutil.copytree(face_folder, data)
     (data / "bad.png").write_text("no picture")
     wanted = load_dataset(data, 28, CropConfig(rotation=3), cache_folder / "a", workers=1)
-    monkeypatch.setattr(reading, "MANY", 1)
+    monkeypatch.setattr(ahead, "MANY", 1)
     found = load_dataset(data, 28, CropConfig(rotation=3), cache_folder / "b", workers=2)
     assert found.names == wanted.names and found.skipped == wanted.skipped != {}
     assert np.array_equal(found.images, wanted.images)
@@ -168,11 +170,53 @@ def test_processes_read_what_threads_read(
     assert np.array_equal(zipped.images, wanted.images)
 
 
+def pixels(read: Iterable[reading.Face | str]) -> list[np.ndarray]:
+    return [face.pixels for face in read if isinstance(face, reading.Face)]
+
+
+def test_full_pipes_do_not_make_reading_stop(
+    face_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = list_pictures(face_folder)
+    cutter = reading.Cutter(28, CropConfig(), None)
+    wanted = pixels(ahead.read_all(face_folder, few, cutter, workers=1))
+    monkeypatch.setattr(ahead, "MANY", 1)
+    monkeypatch.setattr(ahead, "CHUNK", 1)
+    monkeypatch.setattr(ahead, "AHEAD", 10_000)  # all requests, before any answer is taken
+    found = pixels(ahead.read_all(face_folder, few * 25, cutter, workers=2))
+    assert np.array_equal(found, wanted * 25)
+
+
+def test_jpeg_files_read_by_processes_are_bit_for_bit_what_pillow_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        noise = rng.integers(0, 256, (40 + i, 50 - i, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{i:02}.jpg", subsampling=i % 3, quality=50 + 2 * i)
+    damaged = bytearray((tmp_path / "00.jpg").read_bytes())
+    damaged[-300:-200] = bytes(100)
+    (tmp_path / "00.jpg").write_bytes(damaged)
+    (tmp_path / "01.jpg").write_bytes((tmp_path / "01.jpg").read_bytes()[:900])
+    entries = list_pictures(tmp_path)
+    for crop in (CropConfig(), CropConfig(20, 3, -2), CropConfig(rotation=7)):
+        cutter = reading.Cutter(28, crop, None)
+        wanted = list(ahead.read_all(tmp_path, entries, cutter, workers=1))
+        with monkeypatch.context() as patch:
+            patch.setattr(ahead, "MANY", 1)
+            found = list(ahead.read_all(tmp_path, entries, cutter, workers=2))
+        assert isinstance(found[1], str) and found.pop(1) == wanted.pop(1)
+        for one, other in zip(found, wanted, strict=True):
+            assert isinstance(one, reading.Face) and isinstance(other, reading.Face)
+            assert np.array_equal(one.pixels, other.pixels) and one.face_size == other.face_size
+    assert capfd.readouterr() == ("", "")  # libjpeg says nothing of the damage
+
+
 def test_a_reading_process_that_dies_is_one_line(
     face_folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MANY", 1)
-    monkeypatch.setattr(reading, "_START", "import sys; sys.stdin.buffer.read(100)")
+    monkeypatch.setattr(ahead, "MANY", 1)
+    monkeypatch.setattr(processes, "_START", "import sys; sys.stdin.buffer.read(100)")
     with pytest.raises(DataError, match="has ended"):
         load_dataset(face_folder, 28, CropConfig(), cache_folder, workers=2)
 
@@ -183,8 +227,8 @@ def test_pictures_that_vanish_while_they_are_read_are_an_error_and_not_skipped(
 ) -> None:
     data, away = cache_folder.parent / "data", cache_folder.parent / "away"
     shutil.copytree(face_folder, data)
-    monkeypatch.setattr(reading, "MANY", many)
-    monkeypatch.setattr(reading, "CHUNK", 1)
+    monkeypatch.setattr(ahead, "MANY", many)
+    monkeypatch.setattr(ahead, "CHUNK", 1)
 
     def vanish(done: int, total: int) -> None:
         if data.exists() and done:

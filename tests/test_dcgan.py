@@ -9,7 +9,14 @@ from torch.nn import functional as F
 
 from neuralid.models.building import build_discriminator, build_generator
 from neuralid.models.config import ModelConfig
-from neuralid.models.dcgan import Discriminator, Dropout, Generator, UpConv
+from neuralid.models.dcgan import (
+    STRIP,
+    Discriminator,
+    Dropout,
+    FoldedGenerator,
+    Generator,
+    UpConv,
+)
 
 PAPER = ModelConfig()
 GENERATOR = {
@@ -140,3 +147,15 @@ def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     assert (out == 0).float().mean() == pytest.approx(0.25, abs=0.01)
     assert out.mean() == pytest.approx(1, abs=0.02)
     assert dropout.eval()(torch.ones(1, 3, 2, 2)).equal(torch.ones(1, 3, 2, 2))
+
+
+def test_the_dense_layer_is_folded_exactly_and_rounded_once() -> None:
+    generator = a_generator(ModelConfig(size=28, latent_size=3)).requires_grad_(False).eval()
+    norm, rng = generator.dense_norm, torch.Generator().manual_seed(1)
+    assert isinstance(norm, nn.BatchNorm1d) and norm.running_var is not None
+    for tensor in (norm.weight, norm.running_mean, norm.running_var, generator.dense.bias):
+        assert tensor is not None
+        tensor.uniform_(0.1, 2, generator=rng)
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    wanted = (generator.dense.weight.double() * scale[:, None]).float()
+    assert len(wanted) > 2 * STRIP and FoldedGenerator(generator).dense_weight.equal(wanted)

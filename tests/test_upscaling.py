@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuralid.core.errors import ConfigError, ImageError
+from neuralid.upscaling import enlarge
 from neuralid.upscaling.config import METHODS, methods_on_device
-from neuralid.upscaling.enlarge import upscale_array, upscale_planes
+from neuralid.upscaling.enlarge import has_byte_form, upscale_array, upscale_planes
+from neuralid.upscaling.loading import load_function
+from neuralid.upscaling.picture import from_planes, to_planes
 
 methods = pytest.mark.parametrize("method", METHODS)
 PIXELS = ("nearest", "scale2x", "scale3x", "area")  # these make no new colours, or few
@@ -38,6 +41,49 @@ def test_a_flat_picture_stays_flat(method: str, value: int, h: int, w: int, scal
     large = upscale_array(np.full((h, w, 3), value, np.uint8), scale, method)
     assert large.shape == (round(h * scale), round(w * scale), 3)
     assert (large == value).all()
+
+
+IN_BYTES = [name for name, info in METHODS.items() if info.in_bytes]
+
+
+@pytest.mark.parametrize("method", IN_BYTES)
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.sampled_from([(), (1,), (3,)]),
+    st.floats(1, 9),
+    st.integers(0, 2**31),
+)
+def test_in_bytes_a_method_gives_the_same_to_within_a_level(
+    method: str, h: int, w: int, channels: tuple[int, ...], scale: float, seed: int
+) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (h, w, *channels), np.uint8)
+    found = upscale_array(image, scale, method)
+    assert has_byte_form(image, method) and found.dtype == np.uint8
+    exact = from_planes(upscale_planes(to_planes(image), scale, method), image)
+    assert found.shape == exact.shape
+    assert np.abs(found.astype(int) - exact.astype(int)).max() <= 1
+
+
+def test_only_plain_pictures_are_enlarged_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+
+    def load(place: str) -> Callable[..., np.ndarray]:
+        used.append(place)
+        return load_function(place)
+
+    monkeypatch.setattr(enlarge, "load_function", load)
+    image = face()
+    half = np.dstack([image, np.full(image.shape[:2], 128, np.uint8)])
+    upscale_array(image, 2, "cubic", ["unsharp"])
+    upscale_array(image, 2, "cubic", consistent=True)
+    upscale_array(image.astype(np.uint16) * 257, 2, "cubic")
+    upscale_array(half, 2, "cubic")
+    assert used == [".opencv:cubic"] * 4
+    half[..., 3] = 255
+    upscale_array(half, 2, "cubic")  # the colours; alpha is set aside
+    assert used[4:] == [".opencv:cubic_bytes"]
 
 
 @methods

@@ -22,6 +22,7 @@ from neuralid.models.compact import from_bytes, to_bytes
 from neuralid.models.config import ModelConfig
 from neuralid.models.dcgan import Generator
 from neuralid.models.network import GeneratorNetwork
+from neuralid.models.stored import is_finite
 from neuralid.pictures.images import LATENT_KEY
 from neuralid.pictures.photo import Photo
 from neuralid.weights import Description, load_weights, save_weights
@@ -214,3 +215,31 @@ def test_8_bits_without_their_scale_are_damage(tmp_path: Path) -> None:
     save_file(tensors, path, {"neuralid": json.dumps({**described, "digest": ""})})
     with pytest.raises(WeightsError, match=r"'dense.weight' has no scale"):
         load_weights(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_is_found_wherever_it_is(
+    dtype: torch.dtype, bad: float
+) -> None:
+    sound = torch.randn(3, 50).to(dtype)
+    assert (
+        is_finite(sound) and is_finite(torch.empty(0, dtype=dtype)) and is_finite(torch.arange(3))
+    )
+    for place in (0, 77, 149):
+        damaged = sound.clone()
+        damaged.view(-1)[place] = bad
+        assert not is_finite(damaged)
+
+
+def test_what_was_read_does_not_change_with_the_file(tmp_path: Path) -> None:
+    path, model = tmp_path / "w.safetensors", ModelConfig(size=28, latent_size=8)
+    for compact in (True, False):
+        made = build_generator(model, torch.Generator().manual_seed(0))
+        save_weights(path, made, Description(model), torch.eye(8), compact=compact)
+        read = load_weights(path)
+        before = {name: tensor.clone() for name, tensor in read.generator.state_dict().items()}
+        with path.open("r+b") as file:  # in place
+            file.write(bytes(path.stat().st_size))
+        assert all(t.equal(before[n]) for n, t in read.generator.state_dict().items())
+        assert read.metric is not None and read.metric.equal(torch.eye(8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -32,6 +33,7 @@ def invert(
     on_step: Report | None,
     on_failure: Failure | None,
     on_result: Callable[[Inverted], None] | None,
+    keep: bool,
 ) -> list[Inverted]:
     """See `Studio.invert`."""
     framed: list[Framed] = []
@@ -41,12 +43,13 @@ def invert(
 
     each_photo(photos, frame, on_failure)
     if not together:
-        return [*_invert_each(model, framed, config, on_step, on_result or (lambda _: None))]
+        each = _invert_each(model, framed, config, on_step, on_result or (lambda _: None))
+        return list(each) if keep else list(deque(each, maxlen=0))
     found, _ = invert_framed(model, framed, config, on_step)
     if on_result is not None:
         for item in found:
             on_result(item)
-    return found
+    return found if keep else []
 
 
 def invert_framed(

@@ -40,6 +40,7 @@ class InvertOptions(TypedDict, total=False):
     on_step: Report | None
     on_failure: Failure | None
     on_result: Callable[[Inverted], None] | None
+    keep_results: bool
 
 
 class MixOptions(TypedDict, total=False):

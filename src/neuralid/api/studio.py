@@ -116,6 +116,7 @@ class Studio(Model):
         on_step: Report | None = None,
         on_failure: Failure | None = None,
         on_result: Callable[[Inverted], None] | None = None,
+        keep_results: bool = True,
     ) -> Inverted | list[Inverted]:
         """Find the latent behind each photo of a face (paper, section 3.3).
 
@@ -134,7 +135,8 @@ class Studio(Model):
         ``prior`` is the weight of the latent's squared length, 0 for the paper's own objective.
 
         A photo that fails raises, or, with ``on_failure(name, error)``, is left out of the list.
-        ``on_result`` is called with each result as soon as it is found.
+        ``on_result`` is called with each result as soon as it is found. Each may hold a generator:
+        with ``keep_results=False`` a list gives an empty one, in constant memory.
         Raises `ImageError` or `ConfigError`.
         """
         config = InvertConfig(fidelity, steps, prior=prior)
@@ -145,7 +147,15 @@ class Studio(Model):
         framing = Framing(crop, align, face, show_crop)
         failed = None if is_single(photos) else on_failure
         found = _invert.invert(
-            self, as_list(photos), framing, config, together, on_step, failed, on_result
+            self,
+            as_list(photos),
+            framing,
+            config,
+            together,
+            on_step,
+            failed,
+            on_result,
+            keep_results or is_single(photos),
         )
         return found[0] if is_single(photos) else found
 

@@ -35,6 +35,7 @@ from ._options import (
 from ._piped import DASH, name_of, save_to_stdout, stem_of, with_stdin
 from ._places import Places, all_pictures, check_framing, check_not_inputs, check_picture, sibling
 from ._show import list_faces, print_result, save_frames
+from ._torch import import_torch
 from ._tuned import check_tuned, save_tuned
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def invert(
     check_picture(show_crop)
     outputs = [path for both in places.values() for path in both]
     check_not_inputs([*outputs, show_crop, save_weights], [*photos, model], overwrite)
+    import_torch()
 
     # All that can be known to be wrong before weights are read.
     InvertConfig(fidelity, steps, prior=prior)
@@ -108,7 +110,6 @@ def invert(
     check_tuned(studio, save_weights, fidelity)
     results = _Results(places, json_, failures)
     # Tuned together, photos are done when all are, and their results belong to the tuned weights.
-    at_once = save_weights is None
     with progress.counting("inverting", "steps") as on_step:
         found = studio.invert(
             with_stdin(photos),
@@ -122,10 +123,11 @@ def invert(
             align=align,
             face=face,
             show_crop=show_crop is not None,
-            together=not at_once,
+            together=save_weights is not None,
             on_step=on_step,
             on_failure=failures,
-            on_result=results.keep if at_once else None,
+            on_result=results.keep if save_weights is None else None,
+            keep_results=save_weights is not None,
         )
     if found and save_weights is not None:  # otherwise every photo failed, and was reported
         saved = save_tuned(found[0].model, save_weights)

@@ -35,6 +35,7 @@ from ._options import (
 from ._piped import DASH, check_stdout, name_of, save_to_stdout, say, with_stdin
 from ._places import check_film, check_framing, check_not_inputs, check_picture, check_sides
 from ._show import list_faces, print_result, save_frames, sides
+from ._torch import import_torch
 from ._tuned import check_tuned, save_tuned
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def mix(
     if faces:
         list_faces(inputs, model, json_)
         return
+    import_torch()
     from ..api._folders import expand
     from ..api._mix import Blending, Layout, check_request
 

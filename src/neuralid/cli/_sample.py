@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,12 +19,15 @@ from ._options import AsJson, Device, OutDir, Weights
 from ._piped import DASH, check_stdout, save_to_stdout, with_stdin
 from ._places import check_one, check_picture
 from ._show import print_result, sides
+from ._torch import import_torch
+from ._writing import Writer
 
 if TYPE_CHECKING:
     from ..api.results import Face, Sampled
     from ..api.studio import Studio
 
-FEW, FEW_PIXELS = 64, 100e6  # the most faces of single files, and their pixels, in memory at once
+FEW, FEW_PIXELS = 8, 50e6  # the most faces of single files drawn at a time, and their pixels
+MOST_WAITING = 64  # to be written
 
 
 @command
@@ -86,6 +90,7 @@ def sample(
     check_picture(output)
     if outdir is not None:
         check_folder(make_folder(outdir))
+    import_torch()
     from ..api._sample import check_latents_alone, choose_seeds
     from ..api.results import check_grid
 
@@ -112,7 +117,7 @@ def sample(
 
 @dataclass(frozen=True)
 class _Drawing:
-    """Draws single files: a few faces at a time, which are written before the next ones."""
+    """Draws single files: a few faces at a time, which are written while the next are drawn."""
 
     studio: Studio
     trunc: float | None
@@ -124,20 +129,21 @@ class _Drawing:
         self, seeds: Sequence[int], given: Sequence[Any], on_step: Callable[[int, int], None]
     ) -> None:
         failures, total = console.Failures(), len(seeds or given)
-        few = max(1, min(FEW, round(FEW_PIXELS / (self.studio.size * self.scale) ** 2)))
-        for start in range(0, total, few):
-            part = slice(start, start + few)
-            wanted = _wanted(seeds[part], given[part])
-            drawn = self.studio.sample(**wanted, trunc=self.trunc, scale=self.scale)
-            for face in drawn:
-                path = self.outdir / _file_name(face)
-                failures.attempt(str(path), lambda: self._write(face, path, drawn))  # noqa: B023
+        fit = max(1, round(FEW_PIXELS / (self.studio.size * self.scale) ** 2))
+        few = min(FEW, fit)
+        with Writer(failures, min(MOST_WAITING, fit)) as writer:
+            for start in range(0, total, few):
+                part = slice(start, start + few)
+                wanted = _wanted(seeds[part], given[part])
+                drawn = self.studio.sample(**wanted, trunc=self.trunc, scale=self.scale)
+                for face in drawn:
+                    show = partial(self._show, face, drawn)
+                    writer.save(face, self.outdir / _file_name(face), show)
                 on_step(min(start + few, total), total)
         failures.exit_if_any(total)
 
-    def _write(self, face: Face, path: Path, drawn: Sampled) -> None:
-        facts = _facts(face, drawn) if self.as_json else None
-        print_result([face.save(path)], facts)
+    def _show(self, face: Face, drawn: Sampled, path: Path) -> None:
+        print_result([path], _facts(face, drawn) if self.as_json else None)
 
 
 def _wanted(seeds: Sequence[int], given: Sequence[Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import console
 from ._piped import with_stdin
+from ._torch import import_torch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def list_faces(photos: list[Path], model: str | None, as_json: bool) -> None:
     """Print a line per face: its number, its eyes, and the options that frame it by hand."""
+    import_torch()
     from ..api._folders import expand
     from ..api.functions import find_faces
 

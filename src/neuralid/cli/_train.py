@@ -14,6 +14,7 @@ from . import _progress as progress
 from ._common import command, detail
 from ._options import AsJson
 from ._show import print_result
+from ._torch import import_torch
 
 if TYPE_CHECKING:
     from ..api._train import Trained
@@ -24,6 +25,7 @@ def train(ctx: typer.Context, json_: bool, **values: Any) -> None:
 
     Prints the path of the weights. Ctrl-C saves and stops; --resume goes on.
     """
+    import_torch()
     from ..api._train import train as start
     from ..core.device import use_threads_of_others
 

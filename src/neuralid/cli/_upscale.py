@@ -24,6 +24,7 @@ from ._places import (
     check_picture,
 )
 from ._show import print_result, sides
+from ._torch import import_torch
 
 if TYPE_CHECKING:
     from ..api._upscale import Enlarger
@@ -104,6 +105,7 @@ def upscale(
     Without -o or --outdir, NAME_x4 with the same suffix is written to the current folder,
     under a name that is not taken.
     """
+    import_torch()
     from ..api._upscale import enlarger
 
     pictures = all_pictures(pictures, output, outdir, json_)

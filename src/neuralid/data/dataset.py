@@ -21,6 +21,7 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..faces.config import CropConfig, Frame
+from .ahead import read_all
 from .cache import (
     lock_for_preparing,
     make_room,
@@ -28,7 +29,7 @@ from .cache import (
     write_entry,
 )
 from .listing import Entry, list_all, list_pictures
-from .reading import NO_FACE, Cutter, read_all
+from .reading import NO_FACE, Cutter
 
 __all__ = [
     "BY_NAME",

@@ -1,23 +1,12 @@
-"""Read pictures as faces of one size: in order, ahead of the consumer, on all cores.
-
-A few pictures are read by threads. Many are read by processes, since decoding small pictures is
-dominated by Python, which holds the GIL. The processes are started from scratch rather than by
-`multiprocessing`, so that the caller's main module does not run in them.
-"""
+"""Read a picture of a folder or zip as a face of one size."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import io
 import os
-import pickle
-import queue
-import subprocess
-import sys
 import zipfile
-from collections import deque
-from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,17 +20,11 @@ from ..faces.crop import crop_face, default_face_size
 from ..pictures.images import check_bytes, load_rgb, read_errors
 from .listing import Entry
 
-MANY = 4096  # number of pictures from which starting processes pays off
 NO_FACE = "no face found"  # the end of the reason why a picture that can be read cannot be used
-CHUNK = 16  # pictures read at a time by one thread or process
 # Errors for a file or disk that has disappeared since the pictures were listed.
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ENODEV, errno.ENXIO} | {
     getattr(errno, name) for name in ("ESTALE", "ENOTCONN", "EHOSTDOWN") if hasattr(errno, name)
 }
-_START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from neuralid.data.reading import serve; serve()"
-)
 
 
 class Face(NamedTuple):
@@ -86,6 +69,7 @@ class Reader:
 
     source: Path
     cutter: Cutter
+    decode: Callable[[bytes], np.ndarray | None] | None = None  # tried first
 
     def read(self, entry: Entry) -> Face | str:
         """A picture's face, or the reason why it cannot be used.
@@ -104,15 +88,21 @@ class Reader:
                 ) from error
             return str(error)
 
-    def read_chunk(self, entries: list[Entry]) -> list[Face | str]:
+    def read_chunk(self, entries: Sequence[Entry]) -> list[Face | str]:
         return [self.read(entry) for entry in entries]
 
     def _load(self, entry: Entry) -> np.ndarray:
-        if self._archive is None:
-            return load_rgb(self.source / entry.name, entry.name)
-        check_bytes(entry.bytes)  # unpacked: what a zip says is the most it gives
-        with self._archive.open(entry.name) as file:
-            return load_rgb(file, entry.name)  # type: ignore[arg-type]
+        content = self._content(entry)
+        image = None if self.decode is None else self.decode(content)
+        return load_rgb(io.BytesIO(content), entry.name) if image is None else image
+
+    def _content(self, entry: Entry) -> bytes:
+        if self._archive is not None:
+            check_bytes(entry.bytes)  # unpacked: what a zip says is the most it gives
+            return self._archive.read(entry.name)
+        with open(os.path.join(self.source, entry.name), "rb", buffering=0) as file:
+            check_bytes(os.fstat(file.fileno()).st_size)
+            return file.readall()
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile | None:
@@ -121,113 +111,3 @@ class Reader:
     def close(self) -> None:
         if self._archive is not None:
             self._archive.close()
-
-
-def count_cores() -> int:
-    """The number of cores this process may use."""
-    known = getattr(os, "sched_getaffinity", None)
-    return len(known(0)) if known else os.cpu_count() or 1
-
-
-def read_all(
-    source: Path, entries: list[Entry], cutter: Cutter, workers: int | None = None
-) -> Generator[Face | str, None, None]:
-    """Each picture's face, or why it cannot be used: in order, read ahead in parallel.
-
-    ``workers`` is the number of threads or processes; None means one per core. Reading ahead is
-    bounded, however slow the consumer.
-    """
-    workers = workers or count_cores()
-    with contextlib.ExitStack() as stack:
-        if workers > 1 and len(entries) >= MANY and not getattr(sys, "frozen", False):
-            read = _start_processes(source, cutter, workers, stack)
-        else:
-            read = stack.enter_context(contextlib.closing(Reader(source, cutter))).read_chunk
-        pool = ThreadPoolExecutor(workers)
-        stack.callback(pool.shutdown, cancel_futures=True)
-        waiting: deque[Future[list[Face | str]]] = deque()
-        for start in range(0, len(entries), CHUNK):
-            waiting.append(pool.submit(read, entries[start : start + CHUNK]))
-            if len(waiting) > 4 * workers:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-
-
-def _start_processes(
-    source: Path, cutter: Cutter, workers: int, stack: contextlib.ExitStack
-) -> Callable[[list[Entry]], list[Face | str]]:
-    """Start processes, which end with the stack; returns a function that reads a chunk in one."""
-    free: queue.SimpleQueue[_Process] = queue.SimpleQueue()
-    for _ in range(workers):
-        free.put(stack.enter_context(contextlib.closing(_Process(Reader(source, cutter)))))
-
-    def read(entries: list[Entry]) -> list[Face | str]:
-        process = free.get()
-        try:
-            return process.read_chunk(entries)
-        finally:
-            free.put(process)
-
-    return read
-
-
-class _Process:
-    """A process that reads chunks. It ends when this one does, because its input closes then."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},  # there is one process per core
-            start_new_session=True,  # so that Ctrl-C reaches the parent only
-        )
-        with _pipe_errors():
-            self._send(sys.path)
-            self._send((reader.source, reader.cutter))
-
-    def read_chunk(self, entries: list[Entry]) -> list[Face | str]:
-        assert self._process.stdout is not None
-        with _pipe_errors():
-            self._send(entries)
-            answer = pickle.load(self._process.stdout)
-        if isinstance(answer, Exception):
-            raise answer
-        return list(answer)
-
-    def _send(self, what: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(pickle.dumps(what))
-        self._process.stdin.flush()
-
-    def close(self) -> None:
-        self._process.kill()  # it writes no files, so nothing is lost
-        self._process.communicate()
-
-
-@contextlib.contextmanager
-def _pipe_errors() -> Generator[None, None, None]:
-    """Turn the errors of a pipe whose other end is gone into a `DataError`."""
-    try:
-        yield
-    except (OSError, EOFError, pickle.UnpicklingError) as error:
-        raise DataError(
-            "a process that reads pictures has ended", hint="out of memory? try `workers=1`"
-        ) from error
-
-
-def serve() -> None:
-    """Run in such a process: read the chunks requested on its input, until that ends."""
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # keeps what a library may print out of the answers
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        reader = Reader(*pickle.load(requests))
-        while True:
-            entries = pickle.load(requests)
-            try:
-                answer: object = reader.read_chunk(entries)
-            except Exception as error:
-                answer = error
-            answers.write(pickle.dumps(answer))
-            answers.flush()

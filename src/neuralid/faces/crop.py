@@ -34,9 +34,8 @@ def crop_face(
     face_size = crop.face_size or default_face_size(image.shape[1], image.shape[0])
     if extend:
         image = _extend_edges(image, face_size, crop)
-    picture = Image.fromarray(image)
-    _check_inside(picture, face_size, crop)
-    return _cut(picture, size, face_size, crop)
+    _check_inside(image.shape[1], image.shape[0], face_size, crop)
+    return _cut(image, size, face_size, crop)
 
 
 def find_photo(
@@ -51,26 +50,28 @@ def find_photo(
     if not beyond:
         return None
     photo = np.pad(np.full((height, width), 255, np.uint8), beyond if extend else 0)
-    return _cut(Image.fromarray(photo), size, face_size, crop) / np.float32(255)
+    return _cut(photo, size, face_size, crop) / np.float32(255)
 
 
-def _cut(picture: Image.Image, size: int, face_size: int, crop: CropConfig) -> np.ndarray:
-    j = (picture.width - face_size) // 2 + crop.delta_j
-    i = (picture.height - face_size) // 2 + crop.delta_i
-    face = (
-        picture.rotate(crop.rotation)
-        .crop((j, i, j + face_size, i + face_size))
-        .resize((size, size), Image.Resampling.BILINEAR)
-    )
-    return np.asarray(face)
+def _cut(image: np.ndarray, size: int, face_size: int, crop: CropConfig) -> np.ndarray:
+    height, width = image.shape[:2]
+    j = (width - face_size) // 2 + crop.delta_j
+    i = (height - face_size) // 2 + crop.delta_i
+    is_inside = min(i, j) >= 0 and i + face_size <= height and j + face_size <= width
+    if is_inside and not crop.rotation:  # then nothing is copied but the square
+        square = Image.fromarray(image[i : i + face_size, j : j + face_size])
+    else:
+        turned = Image.fromarray(image).rotate(crop.rotation)
+        square = turned.crop((j, i, j + face_size, i + face_size))
+    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def _check_inside(picture: Image.Image, face_size: int, crop: CropConfig) -> None:
-    sides = ((picture.width, crop.delta_j), (picture.height, crop.delta_i))
+def _check_inside(width: int, height: int, face_size: int, crop: CropConfig) -> None:
+    sides = ((width, crop.delta_j), (height, crop.delta_i))
     if any(abs(delta) >= (side + face_size) / 2 for side, delta in sides):
         raise ImageError(
             f"a square of {face_size} pixels moved by {crop.delta_j}, {crop.delta_i} is outside "
-            f"the picture of {picture.width}x{picture.height}",
+            f"the picture of {width}x{height}",
             hint="move it less: `delta_j` is to the right, `delta_i` down, from the middle",
         )
 

@@ -114,13 +114,13 @@ def initialise(network: AnyNetwork, rng: torch.Generator) -> AnyNetwork:
     return network
 
 
-def fill(network: AnyModule, tensors: Mapping[str, Tensor]) -> AnyModule:
-    """Give an `empty` network copies of stored tensors, floats as float32.
+def fill(network: AnyModule, tensors: Mapping[str, Tensor], *, copy: bool = True) -> AnyModule:
+    """Give an `empty` network stored tensors, floats as float32; without ``copy`` the very tensors.
 
     It is then ready to use: in evaluation mode, gradients off.
     """
     values = {
-        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=copy)
         for name, tensor in tensors.items()
     }
     network.load_state_dict(values, assign=True)

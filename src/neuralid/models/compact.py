@@ -52,7 +52,9 @@ def whole_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, 
 
 
 def from_bytes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Undo `to_bytes` wherever a name says so; other tensors stay. Raises `ValueError`.
+    """Undo `to_bytes` wherever a name says so. Raises `ValueError`.
+
+    Floats become float32. All are copies.
 
     >>> from_bytes(to_bytes("w", torch.tensor([[1.0, -0.5]])))["w"].dtype
     torch.float32
@@ -63,7 +65,8 @@ def from_bytes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             own = name.removesuffix(_WHOLE)
             found[own] = _multiply(own, tensor, tensors.get(own + _SCALE))
         elif not (name.endswith(_SCALE) and name.removesuffix(_SCALE) + _WHOLE in tensors):
-            found[name] = tensor
+            kind = torch.float32 if tensor.is_floating_point() else tensor.dtype
+            found[name] = tensor.to(kind, copy=True)
     return found
 
 
@@ -72,4 +75,4 @@ def _multiply(name: str, whole: Tensor, scale: Tensor | None) -> Tensor:
         raise ValueError(f"'{name}' has no scale for each of its rows")
     if whole.dtype != torch.int8 or not scale.is_floating_point():
         raise ValueError(f"'{name}' is not of 8 bits a number")
-    return whole.float() * scale.float().view(-1, *[1] * (whole.ndim - 1))
+    return whole.float().mul_(scale.float().view(-1, *[1] * (whole.ndim - 1)))

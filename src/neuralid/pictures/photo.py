@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from .images import (
     upright,
 )
 
+LARGE = 25_000_000  # pixels from which on a PNG is written without Pillow, which copies them
 ANIMATED = ("GIF", "WEBP", "PNG")  # formats whose animations are read
 
 
@@ -141,14 +142,26 @@ def save_exact(
     ``text`` goes into PNG files. Returns what the format could not hold, as messages. Raises the
     same errors as `images.save_picture`.
     """
-    if array.dtype == np.uint16 and array.ndim == 3:
+    is_deep = array.dtype == np.uint16 and array.ndim == 3
+    is_large = array.shape[0] * array.shape[1] >= LARGE
+    if is_deep or is_large:
         format_ = check_format(path)
         if format_ == "PNG":
-            write_atomically(path, png.encode(array, like.info.get("icc_profile"), text))
+            profile = None if like.mode in ("CMYK", "LAB") else like.info.get("icc_profile")
+            _write_parts(path, png.encode_parts(array, profile, text))
             return []
+    if is_deep:
         lost = [f"{path}: {format_} holds only 8 bits a colour here"]
         return lost + save_picture(path, from_array(depth.to_8_bits(array), like))
     return save_picture(path, from_array(array, like), text)
+
+
+def _write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    def write(place: Path) -> None:
+        with place.open("wb") as file:
+            file.writelines(parts)
+
+    write_atomically(path, write)
 
 
 def kind_of(photo: Photo) -> Image.Image:

@@ -35,6 +35,10 @@ class MethodInfo:
     on_device: bool = False
     requires: Requirement | None = None
     memory: float = 9.0  # bytes per value of the result, measured at the peak
+    # The same to within a level for uint8 ``(H, W)`` or ``(H, W, C)`` without alpha, several times
+    # as fast. None: there is no such form.
+    in_bytes: str | None = None
+    reach: int | None = None  # how far a large pixel looks, small pixels; None: further, or unknown
 
 
 @dataclass(frozen=True)
@@ -55,15 +59,31 @@ class FilterInfo:
 PYAV = Requirement("av", "av.filter", extra="hqx", instead="scale2x or scale3x")
 
 METHODS: dict[str, MethodInfo] = {
-    "face": MethodInfo("a network trained on faces", ".face:face", on_device=True, memory=24),
-    "face-sharp": MethodInfo(
-        "the same, taught to look sharp", ".face:face_sharp", on_device=True, memory=24
+    "face": MethodInfo(
+        "a network trained on faces", ".face:face", on_device=True, memory=24, reach=24
     ),
-    "cubic": MethodInfo("bicubic interpolation, the paper's choice", ".opencv:cubic"),
-    "lanczos": MethodInfo("Lanczos interpolation over 8x8 pixels", ".opencv:lanczos"),
-    "linear": MethodInfo("bilinear interpolation", ".opencv:linear"),
-    "nearest": MethodInfo("the nearest pixel", ".opencv:nearest"),
-    "area": MethodInfo("box sampling", ".area:area"),
+    "face-sharp": MethodInfo(
+        "the same, taught to look sharp", ".face:face_sharp", on_device=True, memory=24, reach=24
+    ),
+    "cubic": MethodInfo(
+        "bicubic interpolation, the paper's choice",
+        ".opencv:cubic",
+        in_bytes=".opencv:cubic_bytes",
+        reach=4,
+    ),
+    "lanczos": MethodInfo(
+        "Lanczos interpolation over 8x8 pixels",
+        ".opencv:lanczos",
+        in_bytes=".opencv:lanczos_bytes",
+        reach=6,
+    ),
+    "linear": MethodInfo(
+        "bilinear interpolation", ".opencv:linear", in_bytes=".opencv:linear_bytes", reach=2
+    ),
+    "nearest": MethodInfo(
+        "the nearest pixel", ".opencv:nearest", in_bytes=".opencv:nearest_bytes", reach=2
+    ),
+    "area": MethodInfo("box sampling", ".area:area", reach=2),
     "fourier": MethodInfo(
         "the spectrum padded with zeros, borders mirrored", ".fourier:fourier", memory=54
     ),

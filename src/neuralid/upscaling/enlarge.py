@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import torch
 from ..core.checks import check_range
 from ..core.errors import ConfigError, ImageError
 from .auto import resolve
+from .blocks import VALUES, can_be_in_blocks, in_blocks
 from .config import DEFAULT_METHOD, FILTERS, LARGEST_SCALE, METHODS
 from .consistent import make_consistent
 from .filters import apply_filters, parse
 from .loading import check_installed, load_function
-from .picture import from_planes, is_opaque, to_planes
+from .picture import add_alpha, from_planes, is_opaque, to_planes
 
 MOST_PIXELS = 100_000_000  # in a result
 # Bytes per value of the result, measured at the peak as those in `config` are.
@@ -82,6 +84,8 @@ def needed_memory(
 ) -> float:
     """About how many bytes enlarging a picture of this shape takes at its peak."""
     info, channels = METHODS[method], shape[2] if len(shape) == 3 else 1
+    if not filters and not consistent and can_be_in_blocks(shape, scale, method):
+        return 2.0 * shape[0] * shape[1] * scale**2 * channels + info.memory * VALUES
     # A network's own maps are 4 times as large as the picture, however large the result.
     peaks = [info.memory * min(1, (4 / scale) ** 2) if info.on_device else info.memory, 9.0]
     peaks += [FILTERS[parse(each).name].memory for each in filters]
@@ -101,6 +105,8 @@ def upscale_array(
 ) -> np.ndarray:
     """Enlarge a picture of 8 or 16 bits, with or without colour and alpha; see `upscale_planes`.
 
+    Some methods have a form for 8 bits, which is taken where nothing else is asked for.
+
     Colours are multiplied by alpha before and divided by it after, so that what is transparent does
     not bleed in. Alpha at its maximum everywhere is set aside, and nothing is multiplied.
 
@@ -108,9 +114,27 @@ def upscale_array(
     """
     how: dict[str, Any] = {"consistent": consistent, "device": device, "on_part": on_part}
     if is_opaque(image):
-        colours = upscale_array(image[..., :-1], scale, method, filters, **how)
-        full = np.full_like(colours[..., :1], np.iinfo(image.dtype).max)
-        return np.concatenate([colours, full], axis=2)
-    planes = to_planes(image)
-    large = upscale_planes(planes, scale, method, filters, **how)
-    return from_planes(large, image)
+        colours = np.ascontiguousarray(image[..., :-1])
+        return add_alpha(upscale_array(colours, scale, method, filters, **how))
+    check(scale, method, filters)
+    if not filters and not consistent:
+        size = target_size(image.shape[0], image.shape[1], scale)
+        if has_byte_form(image, method):
+            return load_function(METHODS[method].in_bytes or "")(image, *size)
+        if can_be_in_blocks(image.shape, scale, method):
+            blocks = partial(_by_floats, scale, method, (), {**how, "on_part": None})
+            return in_blocks(image, round(scale), method, blocks, on_part)
+    return _by_floats(scale, method, filters, how, image)
+
+
+def _by_floats(
+    scale: float, method: str, filters: Sequence[str], how: dict[str, Any], image: np.ndarray
+) -> np.ndarray:
+    planes = upscale_planes(to_planes(image), scale, method, filters, **how)
+    return from_planes(planes, image)
+
+
+def has_byte_form(image: np.ndarray, method: str) -> bool:
+    """Whether a picture can be enlarged without making floats of it."""
+    known = method in METHODS and METHODS[method].in_bytes is not None
+    return known and image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2] in (1, 3))

@@ -44,6 +44,13 @@ def is_opaque(image: np.ndarray) -> bool:
     return has_alpha and bool((image[..., -1] == np.iinfo(image.dtype).max).all())
 
 
+def add_alpha(colours: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 ``(H, W, C)``, C 1 or 3, with alpha at its maximum everywhere."""
+    if colours.shape[2] == 3:
+        return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA))
+    return np.concatenate([colours, np.full_like(colours, np.iinfo(colours.dtype).max)], axis=2)
+
+
 def split(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Planes -> colours not multiplied by alpha, ``(H, W, 1 or 3)`` in [0, 1], and alpha or None.
 
