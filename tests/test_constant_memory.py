@@ -34,7 +34,8 @@ def peak_of(work: Any) -> int:
 def test_drawing_to_a_folder_takes_the_same_memory_for_any_number(tiny: Path) -> None:
     def draw(count: int) -> None:
         seeds = f"0-{count - 1}"
-        result = run("sample", "--seeds", seeds, "--outdir", f"out{count}", "--weights", tiny)
+        words = ("--seeds", seeds, "--outdir", f"out{count}", "--weights", tiny, "--scale", 1)
+        result = run("sample", *words)
         assert len(result.stdout.splitlines()) == len([*Path(f"out{count}").iterdir()]) == count
 
     draw(8)
