@@ -16,7 +16,7 @@ from .profiles import is_beside_profile
 
 EDGE = 1.5  # how much less a face counts for the share of its square beyond the photo's edge
 AWAY = 0.25  # and for lying as far from the photo's middle as a corner does
-SURE = 9.5  # the highest score seen of what is no face is 9.4; one face in fifty scores less
+SURE = 9.5  # the highest score seen of what is no face is 9.4; one face in a hundred scores less
 CUT = 0.2  # share of the square beyond the edge from which a face counts as cut off
 RIVAL = 0.5  # another face that counts this share of the first may be the one that is meant
 SMALL = 0.25  # side of a small face's square, in sides of the photo, the shorter one
