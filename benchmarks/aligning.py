@@ -26,7 +26,7 @@ import numpy as np
 from neuralid.core.errors import ImageError
 from neuralid.data.dataset import BY_NAME, is_held_out, list_pictures
 from neuralid.faces import align, detect
-from neuralid.faces.choose import choose_face
+from neuralid.faces.choose import choose_face, choose_in_photo
 from neuralid.faces.config import Frame
 from neuralid.pictures import images
 from neuralid.weights import load_weights
@@ -121,7 +121,7 @@ def tell_doubts(folder: Path) -> None:
         except ImageError:
             continue
         faces = detect.find_faces(photo)
-        doubts = choose_face(faces, photo.shape[1], photo.shape[0]).doubts if faces else ["none"]
+        doubts = choose_in_photo(faces, photo).doubts if faces else ["none"]
         told += bool(doubts)
         if doubts:
             print(f"  {path.name}: {', '.join(doubts)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -81,13 +82,13 @@ def draw_dog(coat: tuple[int, int, int], ears: str) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(1.5))
 
 
-def draw_flowers() -> Image.Image:
+def draw_flowers(seed: int) -> Image.Image:
     """A bed of flowers: petals about dark middles, at random."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     picture = Image.new("RGB", (480, 360), (50, 95, 40))
     draw = ImageDraw.Draw(picture)
-    for _ in range(140):
-        x, y, size = rng.uniform(0, 480), rng.uniform(0, 360), rng.uniform(5, 22)
+    for _ in range(int(rng.integers(30, 200))):
+        x, y, size = rng.uniform(0, 480), rng.uniform(0, 360), rng.uniform(5, 40)
         colour = tuple(int(value) for value in rng.integers(120, 255, 3))
         for angle in np.arange(6) * np.pi / 3 + rng.uniform(0, 1):
             px, py = x + size * np.cos(angle), y + size * np.sin(angle)
@@ -96,15 +97,45 @@ def draw_flowers() -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(1))
 
 
+def draw_cloud(seed: int) -> Image.Image:
+    """Coloured noise of every grain, in which one sees whatever one looks for."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((360, 480, 3), 130.0)
+    for grain in (3, 6, 12, 24, 48, 96):
+        noise = rng.normal(0, 90 / grain**0.6, (grain, grain, 3))
+        picture += cv2.resize(noise, (480, 360), interpolation=cv2.INTER_CUBIC)
+    return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
+
+
+def draw_bricks(seed: int) -> Image.Image:
+    """A wall of bricks, no two of one colour."""
+    rng = np.random.default_rng(seed)
+    picture = Image.new("RGB", (480, 360), (190, 185, 175))
+    draw = ImageDraw.Draw(picture)
+    height = int(rng.integers(14, 40))
+    width, gap = int(height * rng.uniform(1.8, 2.8)), max(2, height // 8)
+    for row, y in enumerate(range(0, 360, height)):
+        for x in range(-(row % 2) * width // 2, 480, width):
+            colour = tuple(int(value) for value in rng.normal([150, 75, 60], 14))
+            draw.rectangle((x, y, x + width - gap, y + height - gap), colour)
+    return picture
+
+
 @pytest.mark.parametrize("side", [120, 300, 600])
-def test_dogs_and_flowers_are_no_faces(side: int) -> None:
-    pictures = [
-        draw_dog((150, 105, 60), "hanging"),
-        draw_dog((120, 115, 110), "standing"),
-        draw_flowers(),
-    ]
-    for picture in pictures:
-        assert find_faces(np.asarray(picture.resize((side, side)))) == []
+@pytest.mark.parametrize("coat", [(150, 105, 60), (120, 115, 110), (60, 45, 40), (225, 205, 170)])
+def test_dogs_are_no_faces(side: int, coat: tuple[int, int, int]) -> None:
+    for ears in ("hanging", "standing"):
+        assert find_faces(np.asarray(draw_dog(coat, ears).resize((side, side)))) == []
+
+
+@pytest.mark.parametrize("side", [120, 300, 600])
+@pytest.mark.parametrize("draw", [draw_flowers, draw_cloud, draw_bricks])
+def test_flowers_clouds_and_walls_are_no_faces(
+    draw: Callable[[int], Image.Image], side: int
+) -> None:
+    for seed in range(3):
+        picture = draw(seed)
+        assert find_faces(np.asarray(picture.resize((side * 4 // 3, side)))) == []
 
 
 def face_at(x: float, y: float, apart: float) -> Face:

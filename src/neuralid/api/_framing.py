@@ -13,7 +13,7 @@ from ..core.errors import ImageError
 from ..core.memory import memory_errors
 from ..faces import detect
 from ..faces.align import frame_crop, in_photo
-from ..faces.choose import Choice, choose_face
+from ..faces.choose import Choice, choose_in_photo
 from ..faces.config import CropConfig, Frame
 from ..faces.crop import crop_face, default_face_size, find_photo
 from ..faces.eyes import Face
@@ -140,7 +140,7 @@ def _choose_face(photo: Photo, framing: Framing, say: Say) -> Face:
     """The face asked for, or the most prominent; if that is in doubt, it is said."""
     faces = _find_faces(photo, framing.hint)
     if framing.face is None:
-        choice = choose_face(faces, photo.pixels.shape[1], photo.pixels.shape[0])
+        choice = choose_in_photo(faces, photo.pixels)
         if choice.doubts:
             say(f"{photo.name}: {_tell(choice, len(faces))}")
         return choice.face
@@ -154,10 +154,12 @@ def _choose_face(photo: Photo, framing: Framing, say: Say) -> Face:
 def _tell(choice: Choice, count: int) -> str:
     """Which face is taken, why that may be wrong, and what to do then."""
     x, y = choice.face.eyes.mean(0).round().astype(int).tolist()
-    which = "the only face found" if count == 1 else f"face {choice.number} of {count}"
+    which, others = f"face {choice.number} of {count}", "`face` takes another"
+    if count == 1:
+        which, others = "the only face found", "`face_size`, `delta_i` and `delta_j` frame another"
     return (
         f"taking {which}, its eyes about ({x}, {y}), but {' and '.join(choice.doubts)}: "
-        "`show_crop` shows it, `face` takes another"
+        f"`show_crop` shows it, {others}"
     )
 
 

@@ -9,16 +9,15 @@ Letters in shapes: H and W are the photo's sides, S is the side of a framed face
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
 from ..models.finders import STRIDE, WINDOW
+from .cascades import FRONTAL, find_boxes
 from .config import Frame
 from .crop import default_face_size
 from .eyes import (
@@ -43,7 +42,6 @@ BELIEVED = 7.5  # a face is accepted if the sum is above this, and the checker's
 LEANS = (0, 22, -22)  # degrees by which the face in a framed picture may lean
 UPRIGHT = (80, 46)  # sides of the upright view for the cascade, and of the frame in it, pixels
 _BOX = Frame((0.310, 0.391), (0.693, 0.390))  # where the eyes are in the cascade's boxes
-_per_thread = threading.local()
 
 
 def find_faces(photo: np.ndarray) -> list[Face]:
@@ -132,8 +130,7 @@ def _cascade_confirms(pyramid: Sequence[np.ndarray], face: Face) -> bool:
     places = side / 2 + frame * (np.array([_BOX.left_eye, _BOX.right_eye]) - 0.5)
     patch = cut_patch(pyramid, similarity(face.eyes, places), side)
     least, most = round(0.7 * frame), round(1.4 * frame)
-    boxes = _cascade().detectMultiScale(patch, 1.1, 1, minSize=(least,) * 2, maxSize=(most,) * 2)
-    return len(boxes) > 0
+    return len(find_boxes(FRONTAL, patch, 1, least, most)) > 0
 
 
 def _resize(grey: np.ndarray, ratio: float) -> np.ndarray:
@@ -154,13 +151,3 @@ def _drop_duplicates(faces: Sequence[Face], apart: float = 1.0) -> list[Face]:
         ):
             kept.append(face)
     return kept
-
-
-def _cascade() -> cv2.CascadeClassifier:
-    """One per thread: two threads cannot share a classifier."""
-    if not hasattr(_per_thread, "cascade"):
-        folder = Path(cv2.__file__).parent / "data"
-        _per_thread.cascade = cv2.CascadeClassifier(
-            str(folder / "haarcascade_frontalface_alt2.xml")
-        )
-    return _per_thread.cascade
