@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from browser import FOUND, Browser
+from conftest import fails, run
 from PIL import Image
 
 import neuralid
@@ -136,3 +137,17 @@ def test_dragging_in_a_browser(width: int, tmp_path: Path, browser: Browser) -> 
     saved = "document.getElementById('save').href"
     assert browser.value(saved) == data["faces"][0][0]
     assert browser.complaints == []
+
+
+def test_the_command_writes_the_page_beside_the_picture(tiny: Path) -> None:
+    run("sample", "--seeds", "1,2", "--outdir", ".", "--weights", tiny)
+    inputs = ("seed0001.png", "seed0002.png", "--weights", tiny)
+    result = run("mix", *inputs, "-o", "out.png", "--html", "out.html")
+    assert result.stdout.split() == ["out.png", "out.html"]
+    names = [person["name"] for person in data_of(Path("out.html").read_text())["people"]]
+    assert names == ["seed0001", "seed0002"]
+    told = json.loads(run("mix", *inputs, "-o", "o.png", "--html", "o.html", "--json").stdout)
+    assert told["files"] == ["o.png", "o.html"]
+    wrong = run("mix", *inputs, "--html", "page.png")
+    fails(wrong, 2, "page.png is not a name for a page", "end it in .html")
+    fails(run("mix", *inputs, "--html", "gone/out.html"), 1, "gone")

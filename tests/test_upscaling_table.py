@@ -33,7 +33,7 @@ def mosaic(planes: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def placed(
-    planes: np.ndarray, height: int, width: int, *, device: str | torch.device
+    planes: np.ndarray, height: int, width: int, *, device: str | torch.device, on_part: object
 ) -> np.ndarray:
     assert torch.device(device).type == "cpu"
     return mosaic(planes, height, width)

@@ -49,7 +49,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "mix": {
         "Who gives what": ("weights", "blend", "style", "attributes"),
-        "What is drawn": ("scale", "strip", "matrix", "frames", "keep"),
+        "What is drawn": ("scale", "strip", "matrix", "frames", "html", "keep"),
         "Face in the photo": _PHOTOS,
         "Search": _SEARCH,
         "Files": _PLACES,

@@ -33,7 +33,14 @@ from ._options import (
     Weights,
 )
 from ._piped import DASH, check_stdout, name_of, save_to_stdout, say, with_stdin
-from ._places import check_film, check_framing, check_not_inputs, check_picture, check_sides
+from ._places import (
+    check_film,
+    check_framing,
+    check_not_inputs,
+    check_page,
+    check_picture,
+    check_sides,
+)
 from ._show import list_faces, print_result, save_frames, sides
 from ._torch import import_torch
 from ._tuned import check_tuned, save_tuned
@@ -121,6 +128,14 @@ def mix(
             readable=False,
         ),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Also write a page to drag faces on: between people, and along attributes.",
+        ),
+    ] = None,
     scale: Annotated[
         float, typer.Option("--scale", metavar="X", help="Enlarge the result X times, 1 to 64.")
     ] = 4.0,
@@ -145,8 +160,7 @@ def mix(
     options from --face-size to --rotation frame by hand, if there is one photo among them.
     """
     if faces:
-        list_faces(inputs, model, json_)
-        return
+        return list_faces(inputs, model, json_)
     import_torch()
     from ..api._folders import expand
     from ..api._mix import Blending, Layout, check_request
@@ -157,11 +171,11 @@ def mix(
     check_framing((face_size, delta_i, delta_j, rotation), align, face)
     inputs = expand(inputs)
     *sources, kept, styling = with_stdin([*inputs, keep, style])
-    layout = Layout(strip, matrix, frames, kept)
+    layout = Layout(strip, matrix, frames, kept, html is not None or None)
     check_request(sources, layout, Blending(shares, blend, moves, styling), scale)
     place = _place(output, frames is not None, json_)
-    check_picture(show_crop)
-    check_not_inputs([place, show_crop, save_weights], [*inputs, model], overwrite)
+    check_page(html, show_crop)
+    check_not_inputs([place, html, show_crop, save_weights], [*inputs, model], overwrite)
     studio = open_weights(model, device, say)
     check_tuned(studio, save_weights, fidelity)
     check_sides(place, layout.sides(len(inputs), round(studio.size * scale)), keep)
@@ -176,6 +190,7 @@ def mix(
             matrix=matrix,
             frames=frames,
             keep=kept,
+            html=html is not None,
             scale=scale,
             face_size=face_size,
             delta_i=delta_i,
@@ -188,7 +203,7 @@ def mix(
             on_step=on_step,
         )
     save_frames(show_crop, [result.frame])
-    _write(result, place, save_weights, inputs if json_ else None)
+    _write(result, place, html, save_weights, inputs if json_ else None)
 
 
 def _place(output: Path | None, is_film: bool, as_json: bool) -> Path:
@@ -201,15 +216,20 @@ def _place(output: Path | None, is_film: bool, as_json: bool) -> Path:
 
 
 def _write(
-    result: Mixed, place: Path, save_weights: Path | None, told: Sequence[Path] | None
+    result: Mixed,
+    place: Path,
+    html: Path | None,
+    save_weights: Path | None,
+    told: Sequence[Path] | None,
 ) -> None:
-    """Write the result, and tuned weights; print its path, or with the inputs to tell of, JSON."""
+    """Write the result, its page and tuned weights; print paths, or JSON of inputs told of."""
     if save_weights is not None:
         result = replace(result, model=save_tuned(result.model, save_weights))
+    pages = [result.page.save(html)] if result.page is not None and html is not None else []
     if place == DASH:
         save_to_stdout(result, ".png" if result.frames is None else ".gif")
         return
-    print_result([result.save(place)], None if told is None else _facts(result, told))
+    print_result([result.save(place), *pages], None if told is None else _facts(result, told))
     if result.frames is None and place.suffix.lower() != ".png":
         console.say(f"{place}: only PNG keeps the recipe and the latent")
 

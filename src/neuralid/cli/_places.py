@@ -25,6 +25,16 @@ def check_picture(path: Path | None) -> None:
         check_format(path)
 
 
+def check_page(path: Path | None, picture: Path | None = None) -> None:
+    """Raise an error now if a page, or a picture beside it, cannot be written there."""
+    check_picture(picture)
+    if path is None:
+        return
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"{path} is not a name for a page", hint="end it in .html")
+    check_writable(path)
+
+
 def check_sides(path: Path, sides: tuple[int, int] | None, photo: Path | None) -> None:
     """Raise `ImageError` if the format has no pictures of these sides, in pixels.
 

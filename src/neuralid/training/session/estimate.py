@@ -26,6 +26,7 @@ from .choice import Choice, use_forms
 
 FIRST = 2  # reports of training that are slower than the rest and do not count
 SECONDS = 10.0  # of training, to measure its speed
+MOST_BATCH = 64  # pictures of a process in a step, on a CPU
 MOST_STEPS = 100  # there are at least so many to take
 SHOWN = 64  # faces in a snapshot's grid
 
@@ -76,10 +77,14 @@ def _measure(
     state: TrainState, asked: TrainConfig, faces: Dataset, precision: str, world: World
 ) -> float:
     """Pictures a second, of all processes together."""
-    least = MOST_STEPS * asked.batch / 1000
-    config = replace(asked, kimg=max(asked.kimg, least), compile=False)
+    device = device_of(state.generator)
+    # A CPU takes as long for a picture in larger batches, and minutes for a very large one.
+    most = MOST_BATCH * world.size if device.type == "cpu" else asked.batch
+    together = min(asked.micro_batch or asked.batch, most)
+    least = MOST_STEPS * together / 1000
+    config = replace(asked, kimg=least, batch=together, micro_batch=None, compile=False)
     batches = Batches(faces.images, faces.training(), config.seed, config.mirror)
-    batches.place(device_of(state.generator))
+    batches.place(device)
     marks: list[tuple[float, int]] = []  # when so many pictures had been shown
 
     def on_step(step: Step) -> None:
