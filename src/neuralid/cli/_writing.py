@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 from .. import console
@@ -23,7 +22,7 @@ class Writer:
 
     At most ``most`` results wait: `save` then waits too, so that memory stays the same however many
     there are. Encoding a picture lets other threads compute. After an error in the block, or
-    Ctrl-C, what has not been begun is left out.
+    Ctrl-C, what waits is still written; after a second one, no more than what has been begun.
     """
 
     def __init__(self, failures: console.Failures, most: int) -> None:
@@ -39,17 +38,11 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if kind is not None:
+    def __exit__(self, *of_an_error: object) -> None:
+        try:
+            self._tell(0)
+        finally:  # there was another Ctrl-C, or nobody reads what is shown
             self._pool.shutdown(cancel_futures=True)
-            self._waiting = deque(each for each in self._waiting if not each[1].cancelled())
-        self._tell(0)
-        self._pool.shutdown()
 
     def _tell(self, most: int) -> None:
         """Print what is written, and wait until no more than ``most`` results are left."""
