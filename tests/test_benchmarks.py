@@ -22,7 +22,7 @@ from benchmarks.speed import (
     search,
     training,
 )
-from benchmarks.speed.keras import Keras
+from benchmarks.speed.keras_peer import Keras
 from benchmarks.speed.plain import plain_discriminator, plain_generator
 from benchmarks.speed.timing import Effort, Report, Way, Work, compare, in_turn
 
@@ -189,6 +189,8 @@ def test_rows_say_ratios_quartiles_and_shares(monkeypatch: pytest.MonkeyPatch) -
 def test_a_convolution_counts_as_many_operations_as_it_has() -> None:
     network = torch.nn.Conv2d(3, 5, 3, padding=1, bias=False)
     assert limits.operations_of(network, torch.zeros(2, 3, 7, 7)) == 2 * 2 * 49 * 9 * 3 * 5
+    styled = plain_generator(build_generator(STYLE, rng()))
+    assert limits.operations_of(styled, noise_of(STYLE, 4)) > 0
     wide = limits.limits()[1]
     assert limits.operations_of(wide.run) == limits.OPERATIONS * wide.part
 

@@ -12,7 +12,7 @@ from neuralid.models.config import ModelConfig
 from neuralid.models.drawing import draw_faces, map_noise
 from neuralid.models.network import GeneratorNetwork
 
-from .keras import Keras
+from .keras_peer import Keras
 from .limits import OPERATIONS, limits, operations_of
 from .plain import plain_generator
 from .profiling import profile

@@ -1,4 +1,4 @@
-"""The paper's networks in Keras. It runs in the environment that `keras` makes, and only there.
+"""The paper's networks in Keras, run in the environment that `keras_peer` makes, and only there.
 
 It reads lines ``["train", 64]`` from stdin and answers each with a line of JSON. The paper does not
 give its rates of dropout; those are this program's.
@@ -63,30 +63,40 @@ class Paper:
         self.dm = keras.Sequential([keras.Input((56, 56, 3)), self.d])
         self.dm.compile(keras.optimizers.Adam(4e-4, beta_1=0.5), "binary_crossentropy")
         self.rng = np.random.default_rng(0)
-        # DM's step is traced while D learns, AM's while it does not.
-        self.train_d(2)
-        before = [w.numpy() for w in self.d.trainable_weights]
-        self.d.trainable = False
         self.am = keras.Sequential([keras.Input((Z,)), self.g, self.d])
         self.am.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), "binary_crossentropy")
-        self.am.train_on_batch(self.noise(2), np.ones((2, 1)))
-        after = [w.numpy() for w in self.d.weights]
-        assert all(map(np.array_equal, before, after)), "AM's step changed D"
-        self.train_d(2)
-        assert not np.array_equal(before[0], self.d.weights[0].numpy()), "DM's step left D alone"
+
+    def check(self, count):
+        """That DM's step changes D, and AM's only G."""
+        before, _ = self.numbers(), self.train_d(count)
+        between, _ = self.numbers(), self.train_g(count)
+        after = self.numbers()
+        assert np.array_equal(before[0], between[0]) and not np.array_equal(before[1], between[1])
+        assert not np.array_equal(between[0], after[0]) and np.array_equal(between[1], after[1])
+        return 1.0
+
+    def numbers(self):
+        """The first weights of G and of D."""
+        return [network.weights[0].numpy() for network in (self.g, self.d)]
 
     def noise(self, count):
         return self.rng.normal(0, 0.5, (count, Z)).astype(np.float32)
 
     def train_d(self, count):
+        # Keras looks at this when it first sees a size of batch.
+        self.d.trainable = True
         real = self.rng.random((count, 56, 56, 3), np.float32) - 0.5
         both = np.concatenate([real, self.g.predict_on_batch(self.noise(count))])
         labels = np.repeat([[1.0], [0.0]], count, axis=0)
         return self.dm.train_on_batch(both, labels)
 
+    def train_g(self, count):
+        self.d.trainable = False
+        return self.am.train_on_batch(self.noise(count), np.ones((count, 1)))
+
     def train(self, count):
         self.train_d(count)
-        return self.am.train_on_batch(self.noise(count), np.ones((count, 1)))
+        return self.train_g(count)
 
     def draw(self, count):
         return self.g.predict_on_batch(self.noise(count)).mean()

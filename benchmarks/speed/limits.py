@@ -42,6 +42,6 @@ def limits() -> list[Way]:
 
 def operations_of(network: Callable[..., object], *inputs: torch.Tensor) -> float:
     """Operations of one pass forwards, a multiplication and an addition being two."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter:  # which fails where gradients are off
         network(*inputs)
     return float(counter.get_total_flops())

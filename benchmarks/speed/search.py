@@ -22,7 +22,7 @@ from neuralid.models.network import GeneratorNetwork, PerceptualNetwork
 
 from .. import paper_inversion
 from . import agreement
-from .keras import Keras
+from .keras_peer import Keras
 from .limits import OPERATIONS, limits, operations_of, precisions
 from .plain import plain_features, plain_generator
 from .profiling import profile

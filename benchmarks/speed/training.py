@@ -22,7 +22,7 @@ from neuralid.training.state import TrainState
 from neuralid.training.step import Engine, Pass, train_step
 
 from . import agreement
-from .keras import Keras
+from .keras_peer import Keras
 from .limits import OPERATIONS, limits, operations_of, precisions
 from .plain import plain_discriminator, plain_generator
 from .profiling import profile
@@ -130,6 +130,7 @@ def _time_steps(report: Report, model: ModelConfig, batch: int, effort: Effort) 
     ways.append(Way("plain PyTorch, fp32", lambda: plain.step(real, noise), precision="fp32"))
     with Keras.start(effort, model) as keras:
         if keras is not None:
+            keras.ask("check", batch)
             ways.append(Way("Keras, fp32", lambda: keras.ask("train", batch), precision="fp32"))
             report.notes |= keras.versions
         compare(report, work, ways, effort, limits(), OPERATIONS)

@@ -36,7 +36,8 @@ class Keras:
         if not effort.keras or model != ModelConfig():
             yield None
             return
-        command = [str(_environment()), str(WORKER), str(effort.cores)]
+        # -P keeps the modules beside the worker out of what it can import.
+        command = [str(_environment()), "-P", str(WORKER), str(effort.cores)]
         env = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
         for name in ("PYTHONPATH", "OMP_NUM_THREADS"):
             env.pop(name, None)
@@ -50,7 +51,7 @@ class Keras:
             process.kill()
 
     def ask(self, work: str, count: int) -> float:
-        """Have it ``train``, ``draw`` or take the ``gradient`` of a search, of ``count`` faces.
+        """Have it ``train``, ``check`` that, ``draw`` or take a ``gradient``, ``count`` faces each.
 
         Returns a number that it computed, so that nothing is left undone.
         """
