@@ -1,6 +1,6 @@
 """How real the mixes of each blend look: the evidence for the default.
 
-    python benchmarks/blends.py FOLDER --checkpoint RUN/checkpoint-N.pt [--count 48] [--weights W]
+    python -m benchmarks.blends FOLDER --checkpoint RUN/checkpoint-N.pt [--count 48] [--weights W]
         [--sheet blends.png]
 
 FOLDER holds pictures framed as the training faces were; pairs of those kept out of training are
@@ -15,7 +15,6 @@ import argparse
 from pathlib import Path
 
 import torch
-from prior_curve import STEPS, held_out, judge, logit
 from torch import Tensor
 
 from neuralid import weights
@@ -27,6 +26,8 @@ from neuralid.models.building import build_drawer
 from neuralid.models.drawing import draw_faces
 from neuralid.pictures import images
 from neuralid.training.metrics.frechet import fd_random
+
+from .prior_curve import STEPS, held_out, judge, logit
 
 ROWS = 8
 

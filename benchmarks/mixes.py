@@ -1,6 +1,6 @@
 """Mixes of pairs of photos for a judge of likeness, with seconds per pair.
 
-    python benchmarks/mixes.py FOLDER OUT [--framed] [--pairs 40] [--weights W]
+    python -m benchmarks.mixes FOLDER OUT [--framed] [--pairs 40] [--weights W]
 
 Photos are chosen as in `style_inversion.py`; each is in one pair. Both are inverted together, at
 default settings, and mixed half and half by each blend. OUT gets the crops, the mixes and
@@ -17,12 +17,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from style_inversion import photos_in
 
 import neuralid
 from neuralid.core.memory import keep_freed_memory
 from neuralid.latents.mixing import BLENDS
 from neuralid.pictures import images
+
+from .style_inversion import photos_in
 
 SHOWN = BLENDS[:2]
 

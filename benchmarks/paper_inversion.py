@@ -1,6 +1,6 @@
 """The paper's own inversion against this program's, on real faces kept out of training.
 
-    python benchmarks/paper_inversion.py FOLDER [--count 100] [--timed 2] [--weights W] [--keep F]
+    python -m benchmarks.paper_inversion FOLDER [--count 100] [--timed 2] [--weights W] [--keep F]
 
 FOLDER holds pictures framed as the training faces were. The paper's `gan_reverse` (section 3.3): a
 random start, SciPy's L-BFGS-B, 50 rounds of at most 20 evaluations each. It is timed on the plain
@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from scipy.optimize import fmin_l_bfgs_b  # type: ignore[import-untyped]
-from speed import plainly
 from torch import Tensor, nn
 
 import neuralid
@@ -36,6 +35,8 @@ from neuralid.models.architecture import architecture
 from neuralid.models.building import build_drawer
 from neuralid.pictures import images
 from neuralid.pictures.quality import psnr
+
+from .speed.plain import plain_generator
 
 ROUNDS, EVALUATIONS = 50, 20
 BATCH = 16  # of the runs timed here
@@ -138,8 +139,7 @@ def the_papers(
         found = all_reversed(fast, faces, starts)
         if keep is not None:
             save_file({"latents": found}, keep)
-    network = loaded.generator
-    plainly(network)
+    network = plain_generator(loaded.generator).eval().requires_grad_(False)
     started = time.perf_counter()
     for face, start in zip(faces[:timed, None], starts, strict=False):
         gan_reverse(alone(network, face), start)
