@@ -26,8 +26,9 @@ from benchmarks.speed.keras_peer import Keras
 from benchmarks.speed.plain import plain_discriminator, plain_generator
 from benchmarks.speed.timing import Effort, Report, Way, Work, compare, in_turn
 
+from neuralid.data.ahead import read_all
 from neuralid.data.listing import list_pictures
-from neuralid.data.reading import Cutter, Face, read_all
+from neuralid.data.reading import Cutter, Face
 from neuralid.faces.config import CropConfig
 from neuralid.models.building import (
     build_discriminator,

@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from neuralid.data.ahead import read_all
 from neuralid.data.listing import Entry, list_pictures
-from neuralid.data.reading import Cutter, Reader, read_all
+from neuralid.data.reading import Cutter, Reader
 from neuralid.faces.config import CropConfig
 
 from .profiling import MOST
