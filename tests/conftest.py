@@ -25,7 +25,8 @@ from neuralid.core.locks import in_turn
 from neuralid.models.building import build_drawer
 from neuralid.models.drawing import Drawer
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = Path(neuralid.__file__).parent / "assets" / "examples"
 # A slow machine is not a failure; where CI says it is one, the same examples are tried every time.
 settings.register_profile(
     "neuralid",

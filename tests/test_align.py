@@ -20,7 +20,7 @@ from neuralid.faces.crop import crop_face
 from neuralid.faces.detect import find_faces
 from neuralid.pictures.images import load_rgb
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(neuralid.__file__).parent / "assets" / "examples"
 FRAME = Frame()
 PLACES = np.array([FRAME.left_eye, FRAME.right_eye])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import EXAMPLES
 from PIL import Image
 from typer.main import get_command
 
@@ -127,7 +128,7 @@ def test_the_code_names_pages_that_are_there() -> None:
 def test_the_readmes_python_runs() -> None:
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     for name, face in (("a.jpg", "ada"), ("b.jpg", "bruno")):
-        Image.open(ROOT / "examples" / f"{face}.png").convert("RGB").save(name)
+        Image.open(EXAMPLES / f"{face}.png").convert("RGB").save(name)
     scope: dict[str, Any] = {}
     exec(block, scope)
     assert scope["faces"].images.shape == (16, 112, 112, 3)

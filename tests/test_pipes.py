@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_face, fails, run
+from conftest import EXAMPLES, draw_face, fails, run
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -142,7 +142,7 @@ def test_invert_to_stdout_gives_the_pair_which_carries_the_latent(tiny: Path, ph
 
 
 def test_faces_are_listed_from_stdin() -> None:
-    ada = Path(__file__).parents[1] / "examples" / "ada.png"
+    ada = EXAMPLES / "ada.png"
     result = piped(ada.read_bytes(), "invert", "-", "--faces")
     assert result.stdout.startswith("stdin: face 1, eyes ")
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import draw_face, fails, run
+from conftest import EXAMPLES, draw_face, fails, run
 from PIL import Image
 
 import neuralid
@@ -81,7 +81,7 @@ def test_one_source_gives_one_result_and_several_a_list(
         assert isinstance(studio.upscale(source, scale=2, method="nearest"), neuralid.Upscaled)
     (listed,) = studio.invert([sources["path"]], **STEPS)
     assert listed.latent.equal(studio.invert(sources["path"], **STEPS).latent)
-    assert len(studio.find_faces(Path(__file__).parents[1] / "examples" / "ada.png")) == 1
+    assert len(studio.find_faces(EXAMPLES / "ada.png")) == 1
 
 
 @pytest.mark.parametrize(

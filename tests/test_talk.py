@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_face, fails, run
+from conftest import EXAMPLES, draw_face, fails, run
 
 import neuralid
 from neuralid import streams
@@ -83,7 +83,7 @@ def test_mix_tells_the_recipe(tiny: Path) -> None:
 
 
 def test_faces_are_told_in_json() -> None:
-    ada = Path(__file__).parents[1] / "examples" / "ada.png"
+    ada = EXAMPLES / "ada.png"
     told = json.loads(run("invert", ada, "--faces", "--json").stdout)
     assert told["photo"] == str(ada) and told["face"] == 1
     assert told["left_eye"][0] < told["right_eye"][0] and told["crop"]["face_size"] > 50

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import EXAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -164,7 +165,7 @@ def test_a_file_in_the_way_comes_before_weights_that_ship(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", ["ada", "bruno"])
 def test_the_example_faces_carry_latents_of_the_weights_that_ship(name: str) -> None:
-    picture = Path(__file__).parents[1] / "examples" / f"{name}.png"
+    picture = EXAMPLES / f"{name}.png"
     text = Photo.read(picture).text.get(LATENT_KEY)
     assert text is not None
     assert from_text(text)[1] == load_weights().id

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import ImageError
+from ..pictures.examples import find_example
 from ..pictures.images import SUFFIXES
 
 OTHERS = (".gif", ".apng", ".tif", ".tiff")  # what is read of a folder beside what training takes
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
-    """The paths, with the pictures of each folder in its place, by name.
+    """The paths, with the pictures of each folder in its place, and example faces for their names.
 
     Hidden files and the folders below are passed over. Raises `ImageError` for a folder without
     pictures, or one that cannot be listed.
     """
-    return [one for path in paths for one in (_pictures_in(path) if path.is_dir() else [path])]
+    found = map(find_example, paths)
+    return [one for path in found for one in (_pictures_in(path) if path.is_dir() else [path])]
 
 
 def _pictures_in(folder: Path) -> list[Path]:

@@ -23,6 +23,7 @@ from ..latents.config import InvertConfig
 from ..latents.latent import LatentFile
 from ..pictures import images
 from ..pictures.depth import to_8_bits
+from ..pictures.examples import find_example
 from ..pictures.photo import Photo, Source, is_pipe, is_single, name_of, read_bytes
 from ._framing import Framed, Framing, frame_photo, stack_frames
 from ._invert import invert_framed
@@ -121,6 +122,7 @@ def find_input(parameter: str, wanted: Input | int | None, inputs: Sequence[Inpu
     if isinstance(wanted, int):
         check_range(parameter, wanted, 0, len(inputs) - 1)
         return wanted
+    wanted = find_example(wanted)
     for place, each in enumerate(inputs):
         if _same_input(each, wanted):
             return place
@@ -207,8 +209,9 @@ def list_inputs(inputs: Any, shape: tuple[int, ...]) -> list[Input]:
     if isinstance(inputs, Tensor):
         return list(inputs) if inputs.shape[1:] == shape else [inputs]
     if is_single(inputs) or isinstance(inputs, Result):
-        return [inputs]
-    return [one for each in inputs for one in (each if isinstance(each, Sampled) else [each])]
+        return [find_example(inputs)]
+    several = (each if isinstance(each, Sampled) else [find_example(each)] for each in inputs)
+    return [one for each in several for one in each]
 
 
 def _look_for_latent(each: Source) -> tuple[LatentFile | None, Source]:

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from ..core.errors import ImageError
 from ..core.files import write_atomically
 from . import depth, png
+from .examples import find_example
 from .formats import check_format
 from .images import (
     MOST_BYTES,
@@ -123,8 +124,9 @@ def is_single(source: object) -> bool:
 
 
 def as_list(sources: Source | Sequence[Source]) -> list[Source]:
-    """One source as a list of one; a sequence as a list."""
-    return [sources] if is_single(sources) else list(sources)  # type: ignore[arg-type, list-item]
+    """One source as a list of one; a sequence as a list. Names of example faces are found."""
+    several = [sources] if is_single(sources) else list(sources)  # type: ignore[arg-type]
+    return [find_example(each) for each in several]  # type: ignore[arg-type]
 
 
 def count_frames(picture: Image.Image) -> int:
