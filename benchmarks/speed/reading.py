@@ -6,7 +6,6 @@ import cProfile
 import io
 import pstats
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from neuralid.data.ahead import read_all
 from neuralid.data.listing import Entry, list_pictures
 from neuralid.data.reading import Cutter, Reader
 from neuralid.faces.config import CropConfig
+from neuralid.pictures.plain_jpeg import decode_plain
 
 from .profiling import MOST
 from .timing import Effort, Report, Way, Work, compare
@@ -107,11 +107,9 @@ def _picture(rng: np.random.Generator) -> bytes:
 
 def _profile(report: Report, name: str, folder: Path, entries: list[Entry]) -> None:
     """Where the time of one reading process goes, by function."""
-    read: Callable[[list[Entry]], object] = Reader(
-        folder, Cutter(SIZE, CropConfig(), None)
-    ).read_chunk
+    reader = Reader(folder, Cutter(SIZE, CropConfig(), None), decode_plain)
     seen = cProfile.Profile()
-    seen.runcall(read, entries)
+    seen.runcall(reader.read_chunk, entries)
     stats = pstats.Stats(seen).stats  # type: ignore[attr-defined]
     times = {_named(place): figures[2] for place, figures in stats.items()}
     whole = sum(times.values())
