@@ -14,6 +14,7 @@ from PIL import Image
 import neuralid
 from neuralid.core.errors import ConfigError, ImageError
 from neuralid.data.dataset import load_dataset
+from neuralid.data.reading import Cutter
 from neuralid.faces.align import frame_crop, in_photo, measure_frame
 from neuralid.faces.config import CropConfig, Frame
 from neuralid.faces.crop import crop_face
@@ -167,8 +168,16 @@ def test_the_frame_is_shown_on_the_photo(group: Path) -> None:
     )
     assert result.exit_code == 0, result.stderr
     shown = load_rgb(Path("crop.png"))  # the one photo; ada carries her latent
-    assert shown.shape[0] == 448
-    assert (shown == [0, 255, 0]).all(2).any()
+    height, width = 448, round(500 * 448 / 380)
+    assert shown.shape == (height, width + height, 3)
+    green = (shown[:, :width] == [0, 255, 0]).all(2)
+    rows, columns = np.flatnonzero(green.any(1)), np.flatnonzero(green.any(0))
+    sides = np.array([rows[0], rows[-1], columns[0], columns[-1]]) * 380 / 448
+    assert np.abs(sides - [60, 280, 230, 450]).max() < 25  # bruno's square
+    assert 3 * len(rows) < green.sum() < 12 * len(rows)  # its edges only
+    cut = np.asarray(Image.fromarray(shown[:, width:]).resize((56, 56)), float)
+    bruno = Image.open(EXAMPLES / "bruno.png").convert("RGB").resize((56, 56))
+    assert np.abs(cut - np.asarray(bruno))[6:-6, 6:-6].mean() < 14
     fails(run("invert", group, "--show-crop", "crop.xyz"), 1, "unknown suffix")
 
 
@@ -199,6 +208,19 @@ def test_a_data_set_of_photos_is_framed_and_faceless_ones_are_skipped(tmp_path: 
     assert np.median([np.abs(cut - ada)[3:-3, 3:-3].mean() for cut in cuts]) < 14
     plain = load_dataset(tmp_path, 28, CropConfig(), tmp_path / "cache")
     assert len(plain.images) == 71
+
+
+def test_of_two_faces_in_a_data_sets_picture_the_largest_is_framed() -> None:
+    canvas = backdrop()
+    placed(canvas, "ada", 30, 90, 120)
+    placed(canvas, "bruno", 230, 60, 220)
+    cut, side = Cutter(28, CropConfig(), FRAME).cut(np.asarray(canvas), "two.png")
+    assert side == pytest.approx(220, rel=0.12)
+    apart = {}
+    for name in ("ada", "bruno"):
+        face = Image.open(EXAMPLES / f"{name}.png").convert("RGB").resize((28, 28))
+        apart[name] = np.abs(cut.astype(float) - np.asarray(face))[3:-3, 3:-3].mean()
+    assert apart["bruno"] < 0.5 * apart["ada"]
 
 
 @pytest.mark.parametrize("eyes", [{"left_eye": (1.2, 0.3)}, {"right_eye": (0.29, 0.3)}])

@@ -6,7 +6,9 @@ import gc
 import os
 import shutil
 import threading
+import time
 import zipfile
+import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +23,8 @@ from neuralid.core import locks
 from neuralid.core.errors import DataError, OutputError
 from neuralid.data import ahead, cache, processes, reading
 from neuralid.data.dataset import list_pictures, load_dataset
+from neuralid.data.listing import Entry
+from neuralid.data.reading import Cutter
 from neuralid.faces.config import CropConfig
 from neuralid.faces.crop import crop_face
 from neuralid.pictures.images import load_rgb
@@ -85,6 +89,25 @@ def test_a_damaged_cache_entry_is_made_again(face_folder: Path, cache_folder: Pa
         (entry / name).write_bytes(content)
         again = load_dataset(face_folder, 28, CropConfig(), cache_folder)
         assert np.array_equal(again.images, wanted)
+
+
+@pytest.mark.parametrize("block", [0, 1, 4])
+def test_every_block_of_an_entry_has_a_checksum_of_its_own(
+    face_folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(cache, "BLOCK", 50_000)
+    load_dataset(face_folder, 28, CropConfig(), cache_folder)
+    (entry,) = entries(cache_folder)
+    content = (entry / "images.u8").read_bytes()
+    assert len(content) == 96 * 28 * 28 * 3 and len(content) // 50_000 == 4
+    found = cache.open_entry(entry)
+    assert found is not None
+    blocks = [content[start : start + 50_000] for start in range(0, len(content), 50_000)]
+    assert found[1]["checksums"] == [zlib.crc32(each) for each in blocks]
+    flipped = bytearray(content)
+    flipped[50_000 * block + 7] ^= 1
+    (entry / "images.u8").write_bytes(flipped)
+    assert cache.open_entry(entry) is None
 
 
 def test_a_damaged_zip_is_one_line(archive: Path) -> None:
@@ -219,6 +242,38 @@ def test_a_reading_process_that_dies_is_one_line(
     monkeypatch.setattr(processes, "_START", "import sys; sys.stdin.buffer.read(100)")
     with pytest.raises(DataError, match="has ended"):
         load_dataset(face_folder, 28, CropConfig(), cache_folder, workers=2)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_reading_ahead_waits_for_the_consumer(
+    face_folder: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK", 2)
+    read: list[str] = []
+
+    def listen(self: reading.Reader, entry: Entry) -> str:
+        read.append(entry.name)
+        return entry.name
+
+    monkeypatch.setattr(reading.Reader, "read", listen)
+    listed = list_pictures(face_folder)
+    faces = reading.read_all(face_folder, listed, Cutter(28, CropConfig(), None), workers)
+    first = next(faces)
+    before = -1
+    while before != len(read):  # until nothing more is read
+        before = len(read)
+        time.sleep(0.05)
+    assert 2 <= len(read) <= 2 * (4 * workers + 1) < len(listed)
+    assert [first, *faces] == [entry.name for entry in listed]
+
+
+@pytest.mark.skipif(not hasattr(os, "getsid"), reason="a system without sessions")
+def test_a_stop_by_the_keyboard_does_not_reach_the_processes_that_read(face_folder: Path) -> None:
+    process = reading._Process(reading.Reader(face_folder, Cutter(28, CropConfig(), None)))
+    try:
+        assert os.getsid(process._process.pid) == process._process.pid != os.getsid(0)
+    finally:
+        process.close()
 
 
 @pytest.mark.parametrize("many", [1, 1000])  # read by processes, by threads

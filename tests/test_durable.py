@@ -146,6 +146,36 @@ def test_a_lock_whose_file_was_removed_is_no_lock(tmp_path: Path) -> None:
             assert path.exists()
 
 
+def test_a_lock_whose_file_goes_just_before_it_is_held_is_taken_on_the_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lock, seen = tmp_path / "lock", locks._lock, iter(range(100))
+
+    def late(handle: int, shared: bool = False) -> None:
+        if next(seen) == 0:
+            path.unlink()  # by one who held it till now
+        lock(handle, shared)
+
+    monkeypatch.setattr(locks, "_lock", late)
+    with locks.locked(path):
+        assert path.read_text() == f"process {os.getpid()}"
+        with pytest.raises(locks.Held), locks.locked(path):
+            pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open files")
+def test_a_file_is_in_use_until_all_who_marked_it_have_closed_it(tmp_path: Path) -> None:
+    path = tmp_path / "pixels"
+    path.touch()
+    files = [path.open("rb") for _ in range(2)]
+    for file in files:
+        locks.mark_in_use(file.fileno())
+    for file in files:
+        assert locks.is_in_use(path)
+        file.close()
+    assert not locks.is_in_use(path)
+
+
 def test_two_runs_that_begin_at_once_get_folders_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,17 +274,38 @@ def test_event_files_that_cannot_be_written_are_one_line_too(
         log.log(Tick(1.0, loss_d=1.0))
 
 
-def test_renames_are_made_to_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[bool] = []
-    sync = os.fsync
+def test_a_file_is_whole_on_the_disk_before_it_gets_its_name_and_the_name_is_made_to_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
 
     def listen(handle: int) -> None:
-        synced.append(os.path.samestat(os.fstat(handle), tmp_path.stat()))
+        is_folder = os.path.samestat(os.fstat(handle), tmp_path.stat())
+        done.append("folder" if is_folder else f"{os.fstat(handle).st_size} bytes")
         sync(handle)
 
+    def rename(source: Path, target: Path) -> None:
+        assert source.parent == tmp_path  # on the same disk
+        done.append(f"now {target.name}")
+        replace(source, target)
+
     monkeypatch.setattr("os.fsync", listen)
-    write_atomically(tmp_path / "file", b"x")
-    assert synced == [False] if os.name == "nt" else synced == [False, True]
+    monkeypatch.setattr("os.replace", rename)
+    write_atomically(tmp_path / "file", b"whole")
+    wanted = ["5 bytes", "now file", "folder"]
+    assert done == (wanted[:2] if os.name == "nt" else wanted)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_a_file_gets_the_permissions_any_new_file_gets(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        write_atomically(tmp_path / "file", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_a_folder_that_cannot_be_synced_is_no_error(

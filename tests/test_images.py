@@ -87,8 +87,8 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     picture.save(path)
     pixels = load_rgb(path).astype(int)
     assert pixels.shape == (8, 8, 3)
-    tolerance = 255 if mode == "1" else 6
-    assert np.abs(pixels - np.asarray(grey.convert("RGB")).astype(int)).max() <= tolerance
+    wanted = grey.convert("1" if mode == "1" else "L").convert("RGB")  # black and white, dithered
+    assert np.abs(pixels - np.asarray(wanted).astype(int)).max() <= (0 if mode in "1LA" else 6)
 
 
 def test_transparency_is_laid_on_white(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from conftest import draw_face
 from hypothesis import given
 from hypothesis import strategies as st
 from test_resume import train
+from torch.nn import functional as F
 
 from neuralid import weights
 from neuralid.core.errors import ConfigError, DataError, TrainingError
@@ -21,6 +22,7 @@ from neuralid.data.dataset import BY_NAME, is_held_out
 from neuralid.models.architecture import architecture
 from neuralid.models.config import ModelConfig
 from neuralid.models.recipe import RECIPES, Recipe
+from neuralid.models.share import Share
 from neuralid.training.augment import POLICIES, diff_augment
 from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
@@ -56,14 +58,62 @@ def test_r1_is_half_the_squared_gradient() -> None:
 
 
 @pytest.mark.parametrize("policy", [*POLICIES, "color,translation,cutout"])
-def test_augmentation_changes_faces_and_lets_gradients_through(policy: str) -> None:
-    torch.manual_seed(0)
-    x = torch.rand(8, 3, 16, 16, requires_grad=True)
-    out = diff_augment(x, policy)
+def test_augmentation_changes_nearly_every_face_and_lets_gradients_through(policy: str) -> None:
+    x = torch.rand(40, 3, 16, 16, generator=seeded(1)).requires_grad_(True)
+    out = diff_augment(x, policy, Share(rng=seeded(0)))
     assert out.shape == x.shape
-    assert not out.equal(x)
-    (gradient,) = torch.autograd.grad(out.sum(), x)
-    assert gradient.isfinite().all() and bool((gradient != 0).any())
+    assert int((out != x).flatten(1).any(1).sum()) >= 36  # a move may be by nothing
+    (gradient,) = torch.autograd.grad(out.square().sum(), x)
+    assert gradient.isfinite().all() and bool((gradient != 0).flatten(1).any(1).all())
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_colours_change_as_diffaugments_do_on_pixels_that_span_1() -> None:
+    """Brightness by up to a quarter, saturation up to twofold, contrast by half (Zhao 2020)."""
+    x = torch.rand(500, 3, 8, 8, generator=seeded(1)) - 0.5
+    out = diff_augment(x, "color", Share(rng=seeded(0)))
+    light, before = (y.mean((1, 2, 3)) for y in (out, x))
+    moved = light - before
+    assert -0.25 <= float(moved.min()) < -0.24 and 0.24 < float(moved.max()) <= 0.25
+    greys = [y.mean(1, keepdim=True) for y in (out, x)]
+    own = [(grey - grey.mean((2, 3), keepdim=True)).flatten(1).norm(dim=1) for grey in greys]
+    contrast = own[0] / own[1]
+    assert 0.5 <= float(contrast.min()) < 0.52 and 1.48 < float(contrast.max()) <= 1.501
+    hues = [(y - grey).flatten(1).norm(dim=1) for y, grey in zip((out, x), greys, strict=True)]
+    saturation = hues[0] / hues[1] / contrast
+    assert 0 <= float(saturation.min()) < 0.03 and 1.97 < float(saturation.max()) <= 2.001
+
+
+def test_moves_are_by_up_to_an_eighth_and_black_comes_in() -> None:
+    x = torch.rand(300, 3, 16, 16, generator=seeded(1)) + 1
+    out = diff_augment(x, "translation", Share(rng=seeded(0)))
+    padded, seen = F.pad(x, (2, 2, 2, 2)), set()
+    for index, face in enumerate(out):
+        (place,) = (
+            (down, right)
+            for down in range(5)
+            for right in range(5)
+            if face.equal(padded[index, :, down : down + 16, right : right + 16])
+        )
+        seen.add(place)
+    assert len(seen) == 25
+
+
+def test_a_square_of_half_the_side_is_cut_out_at_any_place() -> None:
+    x = torch.ones(400, 3, 16, 16)
+    gone = diff_augment(x, "cutout", Share(rng=seeded(0))) == 0
+    assert bool((gone == gone[:, :1]).all())
+    rows, columns = gone[:, 0].any(2), gone[:, 0].any(1)
+    assert bool((gone[:, 0] == rows[:, :, None] & columns[:, None]).all())
+    # The middle is a pixel from 0 to 16; three pixels on each side of it go too.
+    assert {int(n) for n in rows.sum(1)} == {3, 4, 5, 6, 7}
+    for place in (rows, columns):
+        share = place.float().mean(0)
+        assert float(share[8]) == pytest.approx(7 / 17, abs=0.1)
+        assert float(share[0]) == pytest.approx(4 / 17, abs=0.1)
 
 
 def test_no_augmentation_is_the_identity_and_an_unknown_one_refused() -> None:
@@ -96,6 +146,14 @@ def test_batches_depend_only_on_how_many_were_seen() -> None:
     data, other = batches(), batches()
     pieces = [name for start in range(0, 24, 3) for name in shown(data.after(start, 3))]
     assert pieces == shown(other.after(0, 24))
+
+
+def test_every_seed_has_an_order_of_its_own() -> None:
+    orders = {
+        tuple(shown(Batches(batches().images, np.arange(2, 10), seed, False).after(0, 8)))
+        for seed in range(20)
+    }
+    assert len(orders) == 20
 
 
 def test_half_of_the_pictures_are_mirrored_if_asked() -> None:
@@ -207,28 +265,42 @@ def test_a_loss_that_is_not_finite_stops_the_run(face_folder: Path, tmp_path: Pa
         train(face_folder, tmp_path, recipe=wild)
 
 
-@pytest.mark.parametrize("recipe", [*RECIPES.values(), Recipe("r1", r1=0.1, augment="color")])
-def test_every_recipe_moves_both_networks(
-    recipe: Recipe, face_folder: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "rates", "betas"),
+    [
+        ("paper", (2e-4, 2e-4), ((0.5, 0.999), (0.5, 0.999))),
+        ("stable", (2e-4, 4e-4), ((0.5, 0.999), (0.5, 0.999))),
+        ("style", (0.0025, 0.0025 * 16 / 17), ((0, 0.99), (0, 0.99 ** (16 / 17)))),
+    ],
+)
+def test_each_optimiser_begins_with_its_own_rate_and_betas(
+    name: str, rates: tuple[float, float], betas: tuple[tuple[float, float], ...]
 ) -> None:
-    steps: list[Step] = []
-    train(face_folder, tmp_path, recipe=recipe, kimg=0.064, on_step=steps.append)
-    assert len(steps) == 8
-    assert len({step.loss_d for step in steps}) == len({step.loss_g for step in steps}) == 8
+    model = ModelConfig(28, 8, architecture="style" if name == "style" else "dcgan")
+    state = TrainState.fresh(model, TrainConfig(recipe=RECIPES[name]), torch.device("cpu"))
+    pairs = (state.optimizer_g, state.generator), (state.optimizer_d, state.discriminator)
+    for (optimizer, network), rate, beta in zip(pairs, rates, betas, strict=True):
+        (group,) = optimizer.param_groups
+        assert group["lr"] == pytest.approx(rate) and group["betas"] == pytest.approx(beta)
+        assert (group["eps"], group["weight_decay"], group["amsgrad"]) == (1e-8, 0, False)
+        for one, other in zip(group["params"], network.parameters(), strict=True):
+            assert one is other
 
 
-def test_r1_is_paid_every_so_many_steps_and_so_many_times(
+def test_r1_is_paid_before_every_so_many_steps_of_a_run(
     face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paid: list[torch.Tensor] = []
+    paid: list[int] = []
+    steps: list[Step] = []
 
     def counted(logits: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        paid.append(r1_penalty(logits, real))
-        return paid[-1]
+        paid.append(len(steps))
+        return r1_penalty(logits, real)
 
     monkeypatch.setattr("neuralid.training.step.r1_penalty", counted)
-    train(face_folder, tmp_path, recipe=Recipe("r1", r1=0.1, r1_interval=3), kimg=0.064)
-    assert len(paid) == 3  # of 8 steps: before the first, the fourth and the seventh
+    recipe = Recipe("r1", r1=0.1, r1_interval=3, augment="color")
+    train(face_folder, tmp_path, recipe=recipe, kimg=0.064, on_step=steps.append)
+    assert paid == [0, 3, 6] and len(steps) == 8
 
 
 @pytest.mark.parametrize("wrong", [{"r1_interval": 0}, {"real_label": 1.5}, {"r1": -1.0}])

@@ -109,4 +109,5 @@ def test_weights_are_only_saved_of_a_tuned_generator(photo: Path, tmp_path: Path
     with pytest.raises(ConfigError, match="no fidelity 'best'"):
         neuralid.invert([photo], fidelity="best")
     missing = tmp_path / "no" / "such.safetensors"
-    fails(run("invert", photo, "--fidelity", "high", "--save-weights", missing), 1, "no")
+    result = run("invert", photo, "--fidelity", "high", "--save-weights", missing)
+    fails(result, 1, f"cannot write {missing}", "the folder does not exist")

@@ -304,7 +304,18 @@ def test_a_sheet_of_a_large_result_is_no_larger_and_shows_the_detail() -> None:
     ],
 )
 def test_a_sheet_of_any_picture(picture: np.ndarray) -> None:
-    assert compare.sheet(picture, 3).dtype == np.uint8
+    page, method = compare.sheet(picture, 3), list(METHODS).index("nearest")
+    assert page.dtype == np.uint8 and page.shape[2] == 3
+    row, column = divmod(method, compare.COLUMNS)
+    top = row * (compare.LABEL + 2 * (compare.SIDE + compare.GAP)) + compare.GAP + compare.LABEL
+    left = column * (compare.SIDE + compare.GAP) + compare.GAP
+    height, width = 3 * picture.shape[0], 3 * picture.shape[1]
+    shown = page[top : top + height, left : left + width]
+    # Laid on white; a grey of 77 with an alpha of 77 is (77 * 77 / 255) + 255 - 77.
+    wanted = {0: 0, 2: 201, 4: 255 - (30_000 - 30_000**2 / 65_535) / 257}
+    flat = wanted[picture.shape[2] if picture.ndim == 3 else 0]
+    marked = (shown == compare.MARK).all(2)
+    assert marked.any() and np.abs(shown[~marked].astype(float) - flat).max(initial=0) <= 1
 
 
 def test_a_sheet_takes_no_method() -> None:
