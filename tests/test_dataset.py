@@ -248,7 +248,7 @@ def test_a_reading_process_that_dies_is_one_line(
 def test_reading_ahead_waits_for_the_consumer(
     face_folder: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(reading, "CHUNK", 2)
+    monkeypatch.setattr(ahead, "CHUNK", 2)
     read: list[str] = []
 
     def listen(self: reading.Reader, entry: Entry) -> str:
@@ -257,19 +257,20 @@ def test_reading_ahead_waits_for_the_consumer(
 
     monkeypatch.setattr(reading.Reader, "read", listen)
     listed = list_pictures(face_folder)
-    faces = reading.read_all(face_folder, listed, Cutter(28, CropConfig(), None), workers)
+    faces = ahead.read_all(face_folder, listed, Cutter(28, CropConfig(), None), workers)
     first = next(faces)
     before = -1
     while before != len(read):  # until nothing more is read
         before = len(read)
         time.sleep(0.05)
-    assert 2 <= len(read) <= 2 * (4 * workers + 1) < len(listed)
+    assert 2 <= len(read) <= 2 * (ahead.AHEAD * workers + 1) < len(listed)
     assert [first, *faces] == [entry.name for entry in listed]
 
 
 @pytest.mark.skipif(not hasattr(os, "getsid"), reason="a system without sessions")
 def test_a_stop_by_the_keyboard_does_not_reach_the_processes_that_read(face_folder: Path) -> None:
-    process = reading._Process(reading.Reader(face_folder, Cutter(28, CropConfig(), None)))
+    reader = reading.Reader(face_folder, Cutter(28, CropConfig(), None))
+    process = processes.ReadingProcess(reader)
     try:
         assert os.getsid(process._process.pid) == process._process.pid != os.getsid(0)
     finally:
