@@ -52,9 +52,10 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search in a run's last snapshot ends early; little is measured."""
+    """A run's metrics are rough, and little is measured."""
     monkeypatch.setattr("neuralid.training.metrics.inversion.STEPS", 2)
-    monkeypatch.setattr("neuralid.training.session.snapshots.MEASURED", 12)
+    monkeypatch.setattr("neuralid.training.metrics.wasserstein.DIRECTIONS", 16)
+    monkeypatch.setattr("neuralid.training.session.snapshots.MEASURED", 4)
     monkeypatch.setattr("neuralid.training.session.estimate.SECONDS", 0.1)
 
 

@@ -67,7 +67,21 @@ def test_pixels_get_the_papers_scale_and_come_back() -> None:
     assert np.array_equal(to_uint8(scaled), pixels)
 
 
-@pytest.mark.parametrize("crop", [CropConfig(20, delta_i=90), CropConfig(20, delta_j=-70)])
+@pytest.mark.parametrize(
+    "crop",
+    [
+        CropConfig(20, delta_i=90),
+        CropConfig(20, delta_j=-70),
+        CropConfig(20, delta_i=70),  # it touches the picture's edge from without
+        CropConfig(20, delta_j=-60),
+    ],
+)
 def test_a_square_outside_the_picture_is_refused(crop: CropConfig) -> None:
     with pytest.raises(ImageError, match="outside the picture of 100x120"):
         crop_face(np.zeros((120, 100, 3), np.uint8), 28, crop)
+
+
+@pytest.mark.parametrize("crop", [CropConfig(20, delta_i=69), CropConfig(20, delta_j=-59)])
+def test_a_square_with_a_row_of_the_picture_is_cut_out(crop: CropConfig) -> None:
+    face = crop_face(np.full((120, 100, 3), 200, np.uint8), 20, crop)
+    assert (face == 200).all(2).sum() == 20 and (face == 0).all(2).sum() == 380

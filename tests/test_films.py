@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import av
 import icc
 import numpy as np
 import pytest
@@ -71,6 +72,53 @@ def test_the_size_of_the_largest_frame_counts(monkeypatch: pytest.MonkeyPatch) -
     widening(Path("in.gif"))
     monkeypatch.setattr("neuralid.upscaling.enlarge.MOST_PIXELS", 700)  # 320 fit twice as large
     fails(run("upscale", "in.gif", *TWICE), 1, "in.gif enlarged would have")
+
+
+# --- What others see ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [20.0, 8.0])
+def test_an_mp4_as_ffmpeg_decodes_it(rate: float) -> None:
+    """The square is red and moves, the ground is blue; each frame lasts its time."""
+    save_film(Path("film.mp4"), np.stack(frames(6)).repeat(2, 1).repeat(2, 2), rate)
+    with av.open("film.mp4") as film:
+        seen = [(float(f.time), f.to_ndarray(format="rgb24")) for f in film.decode(video=0)]
+    assert [time for time, _ in seen] == pytest.approx([i / rate for i in range(6)], abs=1e-3)
+    for index, (_, picture) in enumerate(seen):
+        assert picture.shape == (32, 40, 3)
+        if index < 4:  # then it has left
+            square = picture[12:20, 8 * index + 8 : 8 * index + 12].reshape(-1, 3).mean(0)
+            assert np.abs(square - (240, 30, 20)).max() < 40
+        assert np.abs(picture[28:].reshape(-1, 3).mean(0) - (60, 90, 120)).max() < 15
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+@pytest.mark.parametrize("rate", [20.0, 8.0])
+def test_a_film_as_pillow_decodes_it(suffix: str, rate: float) -> None:
+    save_film(Path("film" + suffix), np.stack(frames(4)), rate)
+    with Image.open("film" + suffix) as film:
+        assert film.n_frames == 4 and film.info["loop"] == 0  # type: ignore[attr-defined]
+        for index in range(4):
+            film.seek(index)
+            picture = np.asarray(film.convert("RGB")).astype(int)
+            assert film.info["duration"] == pytest.approx(1000 / rate, abs=5)
+            square = picture[6:10, 4 * index + 4 : 4 * index + 6].reshape(-1, 3).mean(0)
+            assert np.abs(square - (240, 30, 20)).max() < 30
+            assert np.abs(picture[14:].reshape(-1, 3).mean(0) - (60, 90, 120)).max() < 10
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_moves_over_clear_ground_leaves_no_trail(suffix: str) -> None:
+    made = frames(3, 4)
+    for frame in made:
+        frame[..., 3] = 255 * (frame[..., 0] == 240)
+    write_film(Path("film" + suffix), Film(made, [100.0, 200.0, 300.0], 0))
+    with Image.open("film" + suffix) as film:
+        for index in range(3):
+            film.seek(index)
+            alpha = np.asarray(film.convert("RGBA"))[..., 3]
+            assert film.info["duration"] == 100 * (index + 1)
+            assert np.array_equal(alpha, made[index][..., 3])
 
 
 # --- What is written is looked at -----------------------------------------------------------------

@@ -9,6 +9,12 @@ import pytest
 from conftest import draw_face
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import (  # type: ignore[import-untyped]
+    gaussian_filter,
+    maximum_filter,
+    minimum_filter,
+    uniform_filter,
+)
 
 from neuralid.core.errors import ConfigError
 from neuralid.upscaling.auto import pick_filters, resolve
@@ -18,6 +24,8 @@ from neuralid.upscaling.enlarge import upscale_array, upscale_planes
 from neuralid.upscaling.filters import (
     Filter,
     apply_filters,
+    bilateral,
+    edge,
     parse,
     unsharp,
 )
@@ -112,6 +120,51 @@ def test_unsharp_steepens_edges_without_halos() -> None:
     sharp = unsharp(soft, 0.8, 4)
     assert np.abs(np.diff(sharp, axis=1)).max() > np.abs(np.diff(soft, axis=1)).max()
     assert sharp.min() >= soft.min() and sharp.max() <= soft.max()
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_unsharp_is_the_formula_with_a_blur_of_two_fifths_of_a_small_pixel(scale: int) -> None:
+    x = noisy(0.05)[20:60, 20:60]
+    blurred = gaussian_filter(x, (0.4 * scale, 0.4 * scale, 0), truncate=5)
+    reach = (2 * scale + 1, 2 * scale + 1, 1)
+    wanted = np.clip(x + 0.7 * (x - blurred), minimum_filter(x, reach), maximum_filter(x, reach))
+    inner = np.s_[8:-8, 8:-8]
+    np.testing.assert_allclose(unsharp(x, 0.7, scale)[inner], wanted[inner], atol=2e-4)
+
+
+@pytest.mark.parametrize(("scale", "sigma"), [(1, 1.0), (2, 2.0), (4, 4.0), (6, 4.0)])
+def test_bilateral_is_the_formula_as_wide_as_a_small_pixel(scale: int, sigma: float) -> None:
+    """Tomasi and Manduchi 1998, in a disc of one and a half sigma; never wider than 4 pixels."""
+    x = noisy(0.04)[20:60, 20:60].astype(float)
+    reach = round(1.5 * sigma)
+    total, weights = np.zeros_like(x), np.zeros((*x.shape[:2], 1))
+    for down in range(-reach, reach + 1):
+        for right in range(-reach, reach + 1):
+            if np.hypot(down, right) <= reach:
+                there = np.roll(x, (-down, -right), (0, 1))
+                apart = np.abs(there - x).sum(2, keepdims=True) / (3 * 0.08)
+                weight = np.exp(-(apart**2 + (down**2 + right**2) / sigma**2) / 2)
+                total, weights = total + weight * there, weights + weight
+    inner = np.s_[8:-8, 8:-8]
+    wanted = x + 0.5 * (total / weights - x)
+    found = bilateral(x.astype(np.float32), 0.5, scale)
+    np.testing.assert_allclose(found[inner], wanted[inner], atol=2e-3)
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_edge_is_the_guided_filter_over_five_small_pixels(scale: int) -> None:
+    """He et al. 2010, equations 5, 6 and 8, with an epsilon of 0.03^2."""
+    x = noisy(0.04)[20:60, 20:60].astype(float)
+    guide = (x @ [0.299, 0.587, 0.114])[..., None]
+
+    def mean(of: np.ndarray) -> np.ndarray:
+        return np.asarray(uniform_filter(of, (4 * scale + 1, 4 * scale + 1, 1)))
+
+    variance = mean(guide * guide) - mean(guide) ** 2
+    a = (mean(guide * x) - mean(guide) * mean(x)) / (variance + 0.0009)
+    wanted = mean(a) * guide + mean(mean(x) - a * mean(guide))
+    found = edge(x.astype(np.float32), 0.5, scale)
+    np.testing.assert_allclose(found, (x + wanted) / 2, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["bilateral", "denoise", "edge"])

@@ -15,6 +15,7 @@ from neuralid.latents.coordinates import Coordinates, latent_metric
 from neuralid.latents.inversion import invert
 from neuralid.models import dcgan
 from neuralid.models.drawing import Drawer
+from neuralid.models.encoder import Encoder
 from neuralid.pictures.quality import psnr
 
 
@@ -93,3 +94,21 @@ def test_every_round_is_heard_of(generator: Drawer) -> None:
         on_step=lambda done, total: heard.append((done, total)),
     )
     assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_search_starts_where_the_encoder_says(
+    generator: Drawer, trained: weights.Weights
+) -> None:
+    """In coordinates in which no direction counts as another does."""
+    targets = faces(generator, range(3))
+    encoder = trained.encoder
+    assert isinstance(encoder, Encoder) and isinstance(trained.coordinates, Coordinates)
+    assert float((trained.coordinates.to_even - torch.eye(16)).abs().max()) > 0.1
+    found = invert(
+        generator,
+        targets,
+        InvertConfig(steps=1),
+        coordinates=trained.coordinates,
+        encoder=encoder,
+    )
+    torch.testing.assert_close(found.latents, encoder(targets), rtol=1e-4, atol=1e-4)

@@ -14,6 +14,7 @@ from neuralid.latents.latent import (
     check_belongs,
     draw_noise,
     draw_noise_batch,
+    draw_noise_from,
     from_text,
     load_latent,
     parse_seeds,
@@ -32,11 +33,20 @@ def test_a_seeds_latent_does_not_depend_on_the_others(seeds: list[int]) -> None:
         assert row.equal(draw_noise([seed], SMALL)[0])
 
 
-def test_latents_are_drawn_from_the_papers_normal() -> None:
-    z = draw_noise(range(500), ModelConfig())
-    assert float(z.mean()) == pytest.approx(0, abs=0.01)
-    assert float(z.std()) == pytest.approx(0.5, abs=0.01)
-    assert z.dtype == torch.float32
+@pytest.mark.parametrize(("architecture", "spread"), [("dcgan", 0.5), ("style", 1.0)])
+def test_noise_is_drawn_from_the_papers_normal_wherever_it_is_drawn(
+    architecture: str, spread: float
+) -> None:
+    """Karras 2020 has N(0, 1), and the program's paper N(0, 0.5^2)."""
+    model = ModelConfig(architecture=architecture)
+    for z in (
+        draw_noise(range(500), model),
+        draw_noise_batch(500, model, 0, 0),
+        draw_noise_from(torch.Generator().manual_seed(0), 500, model),
+    ):
+        assert z.shape == (500, 400) and z.dtype == torch.float32
+        assert float(z.mean()) == pytest.approx(0, abs=0.01)
+        assert float(z.std()) == pytest.approx(spread, rel=0.01)
 
 
 def test_seed_zero_is_the_same_face_for_ever() -> None:

@@ -94,3 +94,23 @@ def test_the_loss_never_rises_and_every_round_is_heard_of() -> None:
 def test_a_start_at_the_minimum_is_kept() -> None:
     found = minimize(with_gradient(lambda x: x.square().sum(1)), torch.zeros(1, 4), 10)
     assert found.x.equal(torch.zeros(1, 4))
+
+
+def test_unknowns_of_unlike_scale_take_as_few_evaluations_as_scipys_need() -> None:
+    """The initial matrix is scaled by the newest step (equation 7.20)."""
+    scales = torch.logspace(0, 3, 20, dtype=torch.float64)
+    centre = torch.linspace(-1, 1, 20, dtype=torch.float64)
+    objective = with_gradient(lambda x: (scales * (x - centre) ** 2).sum(1))
+    heard: list[float] = []
+    start = torch.zeros(1, 20, dtype=torch.float64)
+    minimize(objective, start, 200, on_round=lambda done, loss: heard.append(float(loss)))
+
+    def single(x: np.ndarray) -> tuple[float, np.ndarray]:
+        loss, gradient = objective(torch.tensor(x)[None])
+        theirs.append(float(loss))
+        return float(loss), gradient[0].numpy()
+
+    theirs: list[float] = []
+    scipy_minimize(single, start[0].numpy(), jac=True, method="L-BFGS-B", options={"ftol": 0})
+    ours, needed = ([loss < 1e-3 for loss in each].index(True) for each in (heard, theirs))
+    assert 50 < ours <= 1.1 * needed

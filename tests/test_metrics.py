@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm  # type: ignore[import-untyped]
+from scipy.ndimage import correlate1d  # type: ignore[import-untyped]
+from scipy.spatial.distance import cdist  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,6 +25,12 @@ from neuralid.training.metrics.manifolds import Distances
 from neuralid.training.metrics.sets import RealFaces, shuffle_indices
 from neuralid.training.metrics.table import METRICS, groups
 from neuralid.training.metrics.wasserstein import pyramid, sliced_wasserstein
+
+
+@pytest.fixture(autouse=True)
+def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of conftest's: here only searches end early, and all else is measured in full."""
+    monkeypatch.setattr("neuralid.training.metrics.inversion.STEPS", 2)
 
 
 def gaussians(n: int, shift: float = 0, scale: float = 1, seed: int = 0) -> Tensor:
@@ -114,6 +122,27 @@ def test_counting_neighbours_by_hand() -> None:
     assert manifolds.nearest_neighbour_accuracy(d) == pytest.approx(1 / 6)
 
 
+def test_neighbours_are_the_third_and_the_fifth_as_in_the_papers() -> None:
+    real, fake = gaussians(60), gaussians(50, shift=0.4, seed=1)
+    own, others = (np.sort(cdist(x, x), axis=1) for x in (real, fake))  # itself first
+    apart = cdist(real, fake)
+    wanted = {
+        "precision": (apart <= own[:, 3:4]).any(0).mean(),
+        "recall": (apart <= others[:, 3]).any(1).mean(),
+        "density": (apart <= own[:, 5:6]).sum(0).mean() / 5,
+        "coverage": (apart.min(1) <= own[:, 5]).mean(),
+    }
+    found = counted(real, fake)
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted)
+
+
+def test_whitening_adds_a_tenth_of_the_mean_variance() -> None:
+    x = gaussians(200).double() @ torch.diag(torch.logspace(0, 2, 8, dtype=torch.float64))
+    values, vectors = np.linalg.eigh(np.cov(x.numpy().T))
+    wanted = vectors / np.sqrt(values + values.mean() / 10) @ vectors.T
+    np.testing.assert_allclose(whitening(x), wanted, rtol=1e-6, atol=1e-9)
+
+
 def test_equal_sets() -> None:
     a = gaussians(300)
     wanted = {"precision": 1, "recall": 1, "density": 6 / 5, "coverage": 1, "one_nn": 0}
@@ -177,6 +206,24 @@ def test_sliced_wasserstein_sees_what_is_lost_at_each_size() -> None:
     assert sliced_wasserstein(faces, faces / 2 + 0.1) == pytest.approx((0, 0), abs=0.05)
 
 
+def test_sliced_wasserstein_is_the_formula_times_1000() -> None:
+    """At 14 pixels the half size has 7, as many as a patch: there is no choice of places."""
+    one, other = pictures(40, size=14), pictures(40, seed=1, size=14) ** 3
+    sets = []
+    for faces in (one, other):
+        half = faces.numpy().astype(float)
+        for axis in (2, 3):
+            half = correlate1d(half, np.array([1, 4, 6, 4, 1]) / 16, axis, mode="mirror")
+        half = half[:, :, ::2, ::2]
+        half = (half - half.mean((0, 2, 3), keepdims=True)) / half.std((0, 2, 3), keepdims=True)
+        sets.append(half.reshape(40, -1))
+    directions = np.random.default_rng(0).normal(size=(4000, 147))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    x, y = (np.sort(directions @ each.T, axis=1) for each in sets)
+    wanted = 1000 * np.abs(x - y).mean()
+    assert sliced_wasserstein(one, other)[1] == pytest.approx(wanted, rel=0.1)
+
+
 def test_diversity_is_1_for_a_collapsed_set_and_low_for_unlike_faces() -> None:
     faces = pictures(300)
     assert diversity(faces[:1].expand(300, -1, -1, -1)) == pytest.approx(1)
@@ -189,6 +236,8 @@ def test_the_floor_of_inversion_is_the_nearest_other_face() -> None:
     faces = pictures(5)
     others = torch.cat([pictures(20, seed=1), faces + 0.1])
     assert memory_psnr(faces, others) == pytest.approx(20, abs=0.01)
+    others[-5:] -= 0.09 * torch.tensor([1.0, 1, 1, 0, 0]).view(5, 1, 1, 1)  # 40 dB for three of 5
+    assert memory_psnr(faces, others) == pytest.approx(32, abs=0.01)
     assert memory_psnr(faces, pictures(20, seed=1)) < 15
 
 
@@ -200,6 +249,9 @@ def test_a_generators_own_faces_are_found_again(
     other = draw_faces(generator, torch.zeros(1, generator.config.latent_size))
     assert inversion_psnr(generator, own, "fp32") > memory_psnr(own, other) + 3
     assert inversion_psnr(generator, pictures(4), "fp32") < 25
+    each = [inversion_psnr(generator, face[None], "fp32") for face in (*own[:2], *pictures(1))]
+    together = inversion_psnr(generator, torch.cat([own[:2], pictures(1)]), "fp32")
+    assert together == pytest.approx(sum(each) / 3, abs=0.5) and max(each) > together + 3
 
 
 @pytest.mark.parametrize(("held_out", "training", "each"), [(3, 61, 32), (0, 4, 2), (40, 900, 25)])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-import cv2
+import av
 import numpy as np
 import pytest
 import torch
 from conftest import fails, run
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageSequence
+from torch import Tensor
 
 import neuralid
 from neuralid import weights
@@ -52,13 +54,60 @@ def with_direction(tiny: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_strip_goes_evenly_from_a_to_b(tiny: Path, drawn: list[Path]) -> None:
-    result = neuralid.mix(drawn[:2], strip=5, scale=1, model=tiny)
-    cells = np.split(result.image, 5, axis=1)
-    ends = [load_rgb(path) for path in drawn[:2]]
-    middle = neuralid.mix(drawn[:2], scale=1, model=tiny).image
-    for cell, face in zip(cells[::2], (ends[0], middle, ends[1]), strict=True):
-        assert np.abs(cell.astype(int) - face).max() <= 1
+@pytest.fixture(scope="module")
+def studio(tiny: Path) -> neuralid.Studio:
+    return neuralid.open(tiny, device="cpu")
+
+
+def latents(people: int) -> Tensor:
+    return torch.randn(people, 16, generator=torch.Generator().manual_seed(3)) / 2
+
+
+def same(studio: neuralid.Studio, found: np.ndarray, shares: list[list[float]]) -> bool:
+    """Whether faces ``(N, S, S, 3)`` are those of the people mixed in these shares, by hand."""
+    wanted = studio.draw(torch.tensor(shares) @ latents(len(shares[0])))
+    return bool(np.abs(found.astype(int) - wanted).max() <= 1)
+
+
+@pytest.mark.parametrize("people", [2, 3])
+def test_every_cell_of_a_strip_is_the_mix_at_its_place(
+    studio: neuralid.Studio, people: int
+) -> None:
+    result = studio.mix(latents(people), strip=5, scale=1, blend="mean")
+    cells = np.stack(np.split(result.image, 5, axis=1))
+    two = [[1, 0], [0.75, 0.25], [0.5, 0.5], [0.25, 0.75], [0, 1]]
+    three = [[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]]
+    assert same(studio, cells, [[float(x) for x in row] for row in (two, three)[people - 2]])
+
+
+@pytest.mark.parametrize("people", [2, 3])
+def test_every_frame_of_a_film_is_the_mix_at_its_time(studio: neuralid.Studio, people: int) -> None:
+    film = studio.mix(latents(people), frames=3 * people, scale=1, blend="mean").frames
+    wanted = np.zeros((3 * people, people))
+    for person in range(people):  # a cosine: a quarter of the way after a third of the time
+        for step, share in enumerate((0, 0.25, 0.75)):
+            wanted[3 * person + step, [person, (person + 1) % people]] = 1 - share, share
+    assert film is not None and same(studio, film, wanted.astype(np.float32).tolist())
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_every_child_of_a_matrix_is_the_mix_of_its_two_parents(
+    studio: neuralid.Studio, rows: int, columns: int
+) -> None:
+    people = rows + columns
+    options: dict[str, Any] = {"matrix": rows, "weights": 0.3, "scale": 1, "blend": "mean"}
+    sheet = studio.mix(latents(people), **options).image
+    assert sheet.shape == ((1 + rows) * SIDE, (1 + columns) * SIDE, 3)
+    cells = sheet.reshape(1 + rows, SIDE, 1 + columns, SIDE, 3).swapaxes(1, 2)
+    assert (cells[0, 0] == 255).all()
+    one = np.eye(people, dtype=np.float32)
+    assert same(studio, cells[0, 1:], one[rows:].tolist())
+    assert same(studio, cells[1:, 0], one[:rows].tolist())
+    children = 0.7 * one[:rows, None] + 0.3 * one[None, rows:]
+    assert same(
+        studio, cells[1:, 1:].reshape(-1, SIDE, SIDE, 3), children.reshape(-1, people).tolist()
+    )
 
 
 def test_a_matrix_crosses_two_groups(tiny: Path, drawn: list[Path]) -> None:
@@ -81,16 +130,24 @@ def test_a_film_goes_there_and_back(tiny: Path, drawn: list[Path], suffix: str) 
     result.save(path)
     assert result.frames is not None and result.frames.shape == (8, 2 * SIDE, 2 * SIDE, 3)
     assert np.array_equal(result.frames[1], result.frames[7])
-    if suffix == ".mp4":
-        film = cv2.VideoCapture(str(path))
-        assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 8
-        found, frame = film.read()
-        assert found and frame.shape == (2 * SIDE, 2 * SIDE, 3)
-        return
-    with Image.open(path) as film_:
-        assert film_.n_frames == 8 and film_.info["loop"] == 0  # type: ignore[attr-defined]
-        first = np.asarray(film_.convert("RGB")).astype(int)
-    assert np.abs(first - result.frames[0]).mean() < 12
+    seen = decoded(path)
+    assert [time for time, _ in seen] == pytest.approx([i / 20 for i in range(8)], abs=1e-3)
+    for (_, picture), frame in zip(seen, result.frames, strict=True):
+        assert np.abs(picture.astype(int) - frame).mean() < 12
+
+
+def decoded(path: Path) -> list[tuple[float, np.ndarray]]:
+    """When each frame is shown, seconds, and its colours: by FFmpeg, or by Pillow."""
+    if path.suffix == ".mp4":
+        with av.open(path) as film:
+            return [(float(f.time), f.to_ndarray(format="rgb24")) for f in film.decode(video=0)]
+    seen, now = [], 0.0
+    with Image.open(path) as picture:
+        assert picture.info["loop"] == 0  # for ever
+        for frame in ImageSequence.Iterator(picture):
+            seen.append((now, np.asarray(frame.convert("RGB"))))
+            now += frame.info["duration"] / 1000
+    return seen
 
 
 def test_what_is_no_photo_to_keep_is_refused_before_anything_is_inverted(
@@ -156,6 +213,14 @@ def test_sample_draws_latents_again_alone_and_in_a_grid(tiny: Path, photo: Path)
     fails(run("sample", "--latent", photo, "--weights", tiny), 2, "is a photo, and has no latent")
 
 
+@pytest.mark.parametrize("amount", ["nan", "inf", "-101"])
+def test_an_attribute_is_moved_by_a_number_that_makes_sense(
+    with_direction: Path, drawn: list[Path], amount: str
+) -> None:
+    words = ("--attribute", f"age={amount}", "--weights", with_direction)
+    fails(run("mix", *drawn[:2], *words), 2, "the attribute age must be from -100 to 100")
+
+
 def test_attributes_move_the_mix(with_direction: Path) -> None:
     a = neuralid.sample(seeds=4, model=with_direction).save("a.png")
     moved = neuralid.mix(a, attributes={"age": 1.5}, model=with_direction)
@@ -209,6 +274,38 @@ def test_the_same_face_put_back_changes_next_to_nothing(crop: CropConfig) -> Non
     face = crop_face(photo, crop.face_size, crop, extend=True)
     error = np.abs(put_back(photo, face, crop).astype(int) - photo)
     assert error.max() <= 12 and error.mean() < 1
+
+
+@pytest.mark.parametrize(
+    "crop", [CropConfig(100, 20, -30), CropConfig(80, -25, 40), CropConfig(120)]
+)
+def test_what_is_put_back_is_an_oval_in_the_middle_of_the_square(crop: CropConfig) -> None:
+    """From brows to chin, inside the cheeks, as wide as `paste` says in sides of the square."""
+    photo, side = np.full((200, 260, 3), 120, np.uint8), crop.face_size or 0
+    face = np.random.default_rng(0).integers(0, 256, (56, 56, 3), dtype=np.uint8)
+    result = put_back(photo, face, crop)
+    changed = (result != photo).any(2)
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    middle = (rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2
+    wanted = 100 + crop.delta_i + 0.03 * side, 130 + crop.delta_j
+    assert middle == pytest.approx(wanted, abs=2.5)
+    size = len(rows), len(columns)
+    assert size == pytest.approx((0.82 * side, 0.68 * side), abs=5)
+    # Round the oval the photo's light may change, but there is nothing of the face.
+    detail = np.abs(np.diff(result.astype(int), axis=1)).max(2)[rows[0] :, columns[0] :]
+    tall, wide = size[0] // 9, size[1] // 9
+    for top in (0, size[0] - tall):
+        for left in (0, size[1] - wide):
+            assert detail[top : top + tall, left : left + wide].max() <= 4
+    assert (detail > 12).sum() > 0.8 * np.pi * 0.41 * 0.34 * side**2
+
+
+def test_what_lies_beyond_the_photo_is_not_put_back() -> None:
+    """A dark stripe of the face falls there; its shadow must not fall into the photo."""
+    photo, crop = np.full((100, 120, 3), 120, np.uint8), CropConfig(80, 0, -60)
+    face = np.full((80, 80, 3), 200, np.uint8)
+    face[:, :30] = 0
+    assert np.abs(put_back(photo, face, crop).astype(int) - photo).max() <= 1
 
 
 @given(st.integers(0, 2**31), st.integers(2, 4), st.integers(2, 12))

@@ -1,6 +1,8 @@
-"""Averaging latents: the laws every blend keeps."""
+"""Averaging latents: the laws every blend keeps, and examples by hand."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 from neuralid.core.errors import ConfigError
 from neuralid.latents.mixing import (
     BLENDS,
+    along,
+    loop,
     mix_latents,
     normalised,
     slerp,
@@ -58,9 +62,59 @@ def test_a_face_mixed_with_itself_is_itself(seed: int, blend: str) -> None:
     torch.testing.assert_close(mix_latents(z, None, blend), z[0])
 
 
-@pytest.mark.parametrize("b", [[0.0, 0.0], [-1.0, 0.0], [1.0, 1e-7]])
-def test_slerp_is_finite_where_there_is_no_arc(b: list[float]) -> None:
-    assert slerp(torch.tensor([1.0, 0.0]), torch.tensor(b), 0.4).isfinite().all()
+@pytest.mark.parametrize(
+    ("b", "wanted"), [([0.0, 0.0], 0.6), ([-1.0, 0.0], 0.2), ([1.0, 1e-7], 1.0), ([3.0, 0.0], 1.8)]
+)
+def test_where_there_is_no_arc_slerp_goes_straight(b: list[float], wanted: float) -> None:
+    found = slerp(torch.tensor([1.0, 0.0]), torch.tensor(b), 0.4)
+    torch.testing.assert_close(found, torch.tensor([wanted, 0.4 * b[1]]))
+
+
+def test_an_arc_of_a_quarter_turn_by_hand() -> None:
+    a, b = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 4.0])
+    for t in (0.0, 0.25, 0.9, 1.0):
+        turn, length = t * math.pi / 2, 2 + 2 * t
+        wanted = torch.tensor([length * math.cos(turn), length * math.sin(turn)])
+        torch.testing.assert_close(slerp(a, b, t), wanted)
+
+
+def test_three_at_right_angles_by_hand() -> None:
+    """The second turns the first by its share of those two, the third both by its share of all."""
+    z, shares = torch.eye(3), [0.5, 0.3, 0.2]
+    turn, rise = 0.3 / 0.8 * math.pi / 2, 0.2 * math.pi / 2
+    flat = [math.cos(turn) * math.cos(rise), math.sin(turn) * math.cos(rise)]
+    wanted = torch.tensor([*flat, math.sin(rise)])
+    torch.testing.assert_close(mix_latents(z, shares, "slerp"), wanted)
+    mean = torch.tensor(shares)
+    torch.testing.assert_close(mix_latents(z, shares), mean)
+    torch.testing.assert_close(mix_latents(z, shares, "rescaled"), mean / math.sqrt(0.38))
+
+
+def test_a_mean_is_made_as_long_as_the_inputs_are_by_their_shares() -> None:
+    z = torch.tensor([[3.0, 0.0], [0.0, 5.0]])
+    found = mix_latents(z, [0.75, 0.25], "rescaled")
+    mean = torch.tensor([2.25, 1.25])
+    torch.testing.assert_close(found, mean * (0.75 * 3 + 0.25 * 5) / math.hypot(2.25, 1.25))
+    assert mix_latents(torch.tensor([[1.0], [-1.0]]), None, "rescaled").tolist() == [0.0]
+
+
+def test_a_strip_of_three_people_by_hand() -> None:
+    z = torch.eye(3)
+    halves = torch.tensor([[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]])
+    torch.testing.assert_close(along(z, 5), halves)
+    thirds = torch.tensor([[1, 0, 0], [1 / 3, 2 / 3, 0], [0, 2 / 3, 1 / 3], [0, 0, 1]])
+    torch.testing.assert_close(along(z, 4), thirds)
+
+
+@pytest.mark.parametrize("people", [2, 3])
+def test_a_film_is_slow_near_each_person_and_comes_back(people: int) -> None:
+    z, film = torch.eye(people), loop(torch.eye(people), 4 * people)
+    quarter = (1 - math.cos(math.pi / 4)) / 2  # of the way, after a quarter of the time
+    for person in range(people):
+        coming = z[(person + 1) % people]
+        for step, share in enumerate((0, quarter, 0.5, 1 - quarter)):
+            wanted = (1 - share) * z[person] + share * coming
+            torch.testing.assert_close(film[4 * person + step], wanted)
 
 
 def test_one_weight_for_two_is_the_seconds_share() -> None:

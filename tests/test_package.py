@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -78,6 +79,17 @@ def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert target.startswith(PROJECT["urls"]["Source"]) or (ROOT / target).exists(), target
+
+
+def test_the_rooms_whose_code_is_changed_to_try_the_tests_and_those_tests_exist() -> None:
+    script = ROOT / "tools" / "mutate.py"
+    rooms = runpy.run_path(str(script))["ROOMS"]
+    assert rooms.keys() == {"latents", "models", "step", "faces", "upscaling"}
+    for room in rooms.values():
+        assert (ROOT / "src" / "neuralid" / room.code).exists()
+        assert all((ROOT / "tests" / f"test_{name}.py").is_file() for name in room.tests)
+    shown = subprocess.run([sys.executable, script, "--help"], check=True, capture_output=True)
+    assert b"--minutes" in shown.stdout  # without Cosmic Ray
 
 
 def test_verbs_named_in_contributing_exist() -> None:

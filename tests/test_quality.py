@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 from torch import Tensor
+from torch.nn import functional as F
 
 from neuralid.pictures.quality import ms_ssim, psnr, ssim
 
@@ -63,14 +64,18 @@ def test_ms_ssim_of_equal_and_unlike_pictures() -> None:
     )
 
 
-def test_ms_ssim_is_the_formula_of_the_paper_at_two_scales() -> None:
-    clean, noisy = pictures()
-    weights = np.array([0.299, 0.587, 0.114])
-    x, y = (np.einsum("chw,c->hw", t[0].double().numpy() + 0.5, weights) for t in (clean, noisy))
-    total = 0.0448 + 0.2856
-    _, fine = light_and_structure(x, y)
-    light, coarse = light_and_structure(
-        *(each.reshape(14, 2, 14, 2).mean((1, 3)) for each in (x, y))
-    )
-    wanted = fine.mean() ** (0.0448 / total) * (light * coarse).mean() ** (0.2856 / total)
+@pytest.mark.parametrize(("size", "scales"), [(28, 2), (56, 3), (112, 4), (176, 5)])
+def test_ms_ssim_is_the_formula_of_the_paper(size: int, scales: int) -> None:
+    clean, noisy = (F.interpolate(each[:1], size=size) for each in pictures())
+    noisy = noisy + 0.1 * torch.randn(noisy.shape, generator=torch.Generator().manual_seed(1))
+    luma = np.array([0.299, 0.587, 0.114])
+    x, y = (np.einsum("chw,c->hw", t[0].double().numpy() + 0.5, luma) for t in (clean, noisy))
+    weights = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[:scales]
+    wanted = 1.0
+    for scale, weight in enumerate(weights / weights.sum(), start=1):
+        light, structure = light_and_structure(x, y)
+        wanted *= (light * structure if scale == scales else structure).mean() ** weight
+        half = len(x) // 2
+        even = np.s_[: 2 * half, : 2 * half]
+        x, y = (each[even].reshape(half, 2, half, 2).mean((1, 3)) for each in (x, y))
     assert float(ms_ssim(clean, noisy)[0]) == pytest.approx(wanted, abs=1e-6)

@@ -251,7 +251,8 @@ def test_a_step_is_what_the_papers_say(
     state.augmentation.probability.fill_(1.0)
     adams = [Adam(rate, betas) for rate, betas in zip(case.rates, case.betas, strict=True)]
     batches = Batches(IMAGES, np.arange(24), seed, mirror=True)
-    for state.step, state.images in ((16, 80), (17, 88)):  # R1 is due every 16th step
+    steps = ((16, 80), (17, 88))  # R1 is due every 16th step
+    for state.step, state.images in steps if seed == 0 else steps[:1]:
         bytes_drawn.clear()
         dice.clear()
         check_step(case, state, config, batches, adams, bytes_drawn, dice)

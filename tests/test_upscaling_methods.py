@@ -202,6 +202,14 @@ def test_dcci_does_not_shift() -> None:
     np.testing.assert_allclose(large[6:-6, 8:-8, 0], wanted[6:-6, 8:-8], atol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [2, 4])
+def test_beyond_its_border_dcci_sees_the_border_go_on(scale: int) -> None:
+    x = noise(9, 11, 3)
+    more = np.pad(x, ((8, 8), (8, 8), (0, 0)), mode="edge")
+    inner = dcci(more, 25 * scale, 27 * scale)[8 * scale : -8 * scale, 8 * scale : -8 * scale]
+    np.testing.assert_allclose(dcci(x, 9 * scale, 11 * scale), inner, atol=1e-4)
+
+
 # --- Scale2x and Scale3x ----------------------------------------------------------------------
 
 neighbourhoods = st.lists(st.integers(0, 2), min_size=9, max_size=9)
