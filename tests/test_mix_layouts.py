@@ -75,9 +75,9 @@ def test_every_cell_of_a_strip_is_the_mix_at_its_place(
 ) -> None:
     result = studio.mix(latents(people), strip=5, scale=1, blend="mean")
     cells = np.stack(np.split(result.image, 5, axis=1))
-    two = [[1, 0], [0.75, 0.25], [0.5, 0.5], [0.25, 0.75], [0, 1]]
-    three = [[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]]
-    assert same(studio, cells, [[float(x) for x in row] for row in (two, three)[people - 2]])
+    two = [[1.0, 0.0], [0.75, 0.25], [0.5, 0.5], [0.25, 0.75], [0.0, 1.0]]
+    three = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
+    assert same(studio, cells, two if people == 2 else three)
 
 
 @pytest.mark.parametrize("people", [2, 3])
