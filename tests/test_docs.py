@@ -21,12 +21,17 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+RAW = "https://raw.githubusercontent.com/neuralid/neuralid/main/"
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 
 
 def links_of(page: Path) -> list[str]:
-    """Where a page's links and images lead, without the part after ``#``."""
-    targets = re.findall(r"\]\(([^)]+)\)", page.read_text())
+    """Where a page's links and images lead, without the part after ``#``.
+
+    The README's images have whole addresses, so that a package's page shows them.
+    """
+    text = page.read_text().replace(RAW, f"{ROOT}/")
+    targets = re.findall(r"\]\(([^)]+)\)", text)
     return [target.split("#")[0] for target in targets if not target.startswith("#")]
 
 
@@ -155,3 +160,8 @@ def test_the_verbs_are_functions_with_docstrings() -> None:
         assert callable(getattr(neuralid, verb)) and getattr(neuralid, verb).__doc__
     with pytest.raises(AttributeError):
         neuralid.nothing  # noqa: B018
+
+
+def test_the_readmes_images_are_shown_where_the_package_is_listed() -> None:
+    images = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert images and all(image.startswith(RAW) for image in images)
