@@ -38,7 +38,15 @@ def test_faces_in_one_place_are_framed_alike_and_scattered_ones_are_not() -> Non
     assert (noise.frame, noise.are_alike, noise.found) == (None, False, 0.0)
 
 
-def test_a_dry_run_tells_time_disk_and_framing_and_leaves_nothing(face_folder: Path) -> None:
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough faces are looked at to tell how they are framed."""
+    monkeypatch.setattr("neuralid.training.session.snapshots.MEASURED", 12)
+
+
+def test_a_dry_run_tells_time_disk_and_framing_and_leaves_nothing(
+    face_folder: Path, measured: None
+) -> None:
     result = run("train", "--data", face_folder, *QUICK, "--kimg", 300, "--dry-run")
     assert result.exit_code == 0 and result.stdout == ""
     for part in (
@@ -81,7 +89,9 @@ def test_too_little_room_is_told(face_folder: Path, monkeypatch: pytest.MonkeyPa
     assert "only 1 MB are free there: raise --snapshot, or choose another --out" in said
 
 
-def test_a_real_run_warns_too_but_not_one_that_frames(face_folder: Path, tmp_path: Path) -> None:
+def test_a_real_run_warns_too_but_not_one_that_frames(
+    face_folder: Path, tmp_path: Path, measured: None
+) -> None:
     words = ("--data", face_folder, *QUICK, "--kimg", 0.01)
     assert "the faces are not framed alike" in run("train", *words).stderr
     folder = tmp_path / "ada"
