@@ -52,10 +52,10 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run's metrics are rough, and little is measured."""
+    """A run's metrics are rough, and its frame is measured on few faces."""
     monkeypatch.setattr("neuralid.training.metrics.inversion.STEPS", 2)
     monkeypatch.setattr("neuralid.training.metrics.wasserstein.DIRECTIONS", 16)
-    monkeypatch.setattr("neuralid.training.session.snapshots.MEASURED", 4)
+    monkeypatch.setattr("neuralid.training.session.snapshots.MEASURED", 12)
     monkeypatch.setattr("neuralid.training.session.estimate.SECONDS", 0.1)
 
 

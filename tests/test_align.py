@@ -24,6 +24,7 @@ from neuralid.pictures.images import load_rgb
 EXAMPLES = Path(neuralid.__file__).parent / "assets" / "examples"
 FRAME = Frame()
 PLACES = np.array([FRAME.left_eye, FRAME.right_eye])
+QUICK = ("--fidelity", "fast", "--steps", 1)  # where what is found does not matter
 
 
 def placed(
@@ -129,8 +130,8 @@ def test_people_are_counted_from_the_left_and_the_largest_is_taken(group: Path) 
     assert [face.number for face in faces] == [1, 2]
     assert faces[0].left_eye[0] < faces[1].left_eye[0]
     messages: list[str] = []
-    (largest,) = neuralid.invert([group], steps=1, on_message=messages.append)
-    (first,) = neuralid.invert([group], steps=1, face=1)
+    (largest,) = neuralid.invert([group], fidelity="fast", steps=1, on_message=messages.append)
+    (first,) = neuralid.invert([group], fidelity="fast", steps=1, face=1)
     assert largest.crop == faces[1].crop
     assert first.crop == faces[0].crop
     assert any("face 2 of 2" in message for message in messages)
@@ -142,7 +143,7 @@ def test_the_list_of_faces_has_options_that_frame_them(group: Path) -> None:
     lines = result.stdout.splitlines()
     assert len(lines) == 2 and "face 1" in lines[0] and "face 2" in lines[1]
     options = lines[1][lines[1].index("--face-size") :].split()
-    shown = run("invert", group, *options, "--steps", 1, "-o", "byhand.png")
+    shown = run("invert", group, *options, *QUICK, "-o", "byhand.png")
     assert shown.exit_code == 0, shown.stderr
     assert run("mix", group, group, "--faces").stdout == result.stdout * 2
 
@@ -158,14 +159,13 @@ def test_a_photo_without_a_face(tmp_path: Path) -> None:
     backdrop().save(sky)
     fails(run("invert", sky), 1, "no face found", "--face-size", "--no-align")
     fails(run("mix", sky, sky, "-o", "x.png"), 1, "no face found", "--no-align")
-    assert run("invert", sky, "--no-align", "--steps", 1).exit_code == 0
-    assert run("invert", sky, "--face-size", 200, "--steps", 1).exit_code == 0
+    assert run("invert", sky, "--no-align", *QUICK).exit_code == 0
+    assert run("invert", sky, "--face-size", 200, *QUICK).exit_code == 0
 
 
 def test_the_frame_is_shown_on_the_photo(group: Path) -> None:
-    result = run(
-        "mix", group, EXAMPLES / "ada.png", group, "-o", "m.png", "--show-crop", "crop.png"
-    )
+    options = ("-o", "m.png", "--show-crop", "crop.png", "--fidelity", "fast")
+    result = run("mix", group, EXAMPLES / "ada.png", group, *options)
     assert result.exit_code == 0, result.stderr
     shown = load_rgb(Path("crop.png"))  # the one photo; ada carries her latent
     height, width = 448, round(500 * 448 / 380)

@@ -89,7 +89,10 @@ def test_a_direction_does_what_it_says(tiny: Path, monkeypatch: pytest.MonkeyPat
     assert find_directions(*parts, should_stop=lambda: next(asked)) is None
 
 
-def test_train_keeps_directions_with_the_weights(face_folder: Path, tmp_path: Path) -> None:
+def test_train_keeps_directions_with_the_weights(
+    face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuralid.training.finish.directions.INVERTED", 40)
     files = sorted(path.name for path in face_folder.rglob("*.png"))
     values = np.random.default_rng(0).choice([-1, 1], (len(files), 3))
     source = celeba_list(tmp_path / "list.txt", files, values)

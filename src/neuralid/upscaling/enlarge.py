@@ -15,7 +15,7 @@ from .auto import resolve
 from .blocks import VALUES, can_be_in_blocks, in_blocks
 from .config import DEFAULT_METHOD, FILTERS, LARGEST_SCALE, METHODS
 from .consistent import make_consistent
-from .filters import apply_filters, parse
+from .filters import apply_filters, drop_idle, parse
 from .loading import check_installed, load_function
 from .picture import add_alpha, from_planes, is_opaque, to_planes
 
@@ -84,6 +84,7 @@ def needed_memory(
 ) -> float:
     """About how many bytes enlarging a picture of this shape takes at its peak."""
     info, channels = METHODS[method], shape[2] if len(shape) == 3 else 1
+    filters = drop_idle(filters)
     if not filters and not consistent and can_be_in_blocks(shape, scale, method):
         return 2.0 * shape[0] * shape[1] * scale**2 * channels + info.memory * VALUES
     # A network's own maps are 4 times as large as the picture, however large the result.
@@ -117,6 +118,7 @@ def upscale_array(
         colours = np.ascontiguousarray(image[..., :-1])
         return add_alpha(upscale_array(colours, scale, method, filters, **how))
     check(scale, method, filters)
+    filters = drop_idle(filters)  # the form for bytes, which they rule out, rounds otherwise
     if not filters and not consistent:
         size = target_size(image.shape[0], image.shape[1], scale)
         if has_byte_form(image, method):

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from ..core.errors import ConfigError
-from .config import FILTERS
+from .config import AUTO, FILTERS
 from .loading import load_function
 from .measure import light_range
 from .picture import join, luma, split
@@ -65,6 +65,15 @@ def parse(text: str) -> Filter:
     if not 0 <= amount <= info.most:  # NaN neither
         raise ConfigError(f"the amount of {name} must be from 0 to {info.most:g}, not {amount:g}")
     return Filter(name, amount)
+
+
+def drop_idle(filters: Sequence[str]) -> list[str]:
+    """The filters that may change something: an amount of 0 does not. Raises `ConfigError`.
+
+    >>> drop_idle(["unsharp=0", "edge", "auto"])
+    ['edge', 'auto']
+    """
+    return [text for text in filters if parse(text).amount or parse(text).name == AUTO]
 
 
 def apply_filters(planes: np.ndarray, filters: Sequence[Filter], scale: float) -> np.ndarray:
