@@ -52,7 +52,7 @@ class Room:
 ROOMS = {
     "latents": Room(
         "latents",
-        ("mixing", "latent", "lbfgs", "inversion", "layers", "tuning", "attributes"),
+        ("mixing", "latent", "lbfgs", "inversion", "mix_style", "layers", "tuning", "attributes"),
     ),
     "models": Room(
         "models",
