@@ -9,6 +9,7 @@ import re
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["NEURALID_TRIALS"] = "off"  # what is fastest here must not decide a test
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,13 @@ def fails(result: Result, code: int, *parts: str) -> None:
     assert not re.search(r"`\w+(=\S+)?`", result.stderr), result.stderr
     for part in parts:
         assert part in result.stderr
+
+
+def peak_of(work: Any) -> int:
+    """Bytes that Python and NumPy hold at most meanwhile."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -25,7 +25,7 @@ from neuralid.latents.inversion import invert
 from neuralid.latents.tuning import tune
 from neuralid.models.building import build_drawer
 from neuralid.models.config import ModelConfig
-from neuralid.models.dcgan import Dropout, random_bytes
+from neuralid.models.dropout import Dropout, random_bytes
 from neuralid.models.encoder import Encoder
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.models.share import Share

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_face
+from conftest import draw_face, peak_of
 from PIL import Image
 
 from neuralid.pictures import photo, png
@@ -31,15 +30,6 @@ def drawing(width: int, height: int, channels: int, dtype: type = np.uint8) -> n
     image: np.ndarray = values[..., chosen].clip(0, 255).astype(dtype)
     image = image if dtype == np.uint8 else image * dtype(257)
     return image[..., 0] if channels == 1 else image
-
-
-def peak_of(work: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("method", NEAR)

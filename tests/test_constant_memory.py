@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import tracemalloc
 import weakref
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from conftest import draw_face, fails, run
+from conftest import draw_face, fails, peak_of, run
 
 import neuralid
 from neuralid import console
 from neuralid.api import _invert
 from neuralid.cli._writing import Writer
 from neuralid.core.errors import OutputError
-
-
-def peak_of(work: Any) -> int:
-    """Bytes that Python and NumPy hold at most meanwhile."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_drawing_to_a_folder_takes_the_same_memory_for_any_number(tiny: Path) -> None:

@@ -12,11 +12,11 @@ from neuralid.models.config import ModelConfig
 from neuralid.models.dcgan import (
     STRIP,
     Discriminator,
-    Dropout,
     FoldedGenerator,
     Generator,
     UpConv,
 )
+from neuralid.models.dropout import Dropout
 
 PAPER = ModelConfig()
 GENERATOR = {

@@ -104,6 +104,9 @@ def test_a_mix_brings_its_page_from_one_person_to_the_other(
     assert np.array_equal(mixed.page.faces[-1, 0], ends[:, side:])
     assert mixed.page.save(tmp_path / "out.html").read_text() == mixed.page.html()
     assert studio.mix([a, b]).page is None
+    strip, alone = (studio.mix([a, b], strip=n, html=True).page for n in (3, None))
+    assert strip is not None and alone is not None  # it goes with any picture
+    assert np.array_equal(strip.faces, alone.faces)
     with pytest.raises(ConfigError, match="number of people on a page"):
         studio.mix([a] * (PEOPLE + 1), html=True)
 

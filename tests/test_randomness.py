@@ -22,7 +22,7 @@ from neuralid import weights
 from neuralid.faces import eyes
 from neuralid.models.building import build_discriminator, build_generator
 from neuralid.models.config import ModelConfig
-from neuralid.models.dcgan import Dropout, random_bytes
+from neuralid.models.dropout import Dropout, random_bytes
 from neuralid.models.share import Share
 from neuralid.training.augment import diff_augment
 from neuralid.training.step import Pass

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuralid.models import dcgan
+from neuralid.models import dropout as dropouts
 from neuralid.models.config import ModelConfig
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.models.share import Share
@@ -217,13 +217,13 @@ NETWORKS = ("generator", "discriminator")
 def bytes_drawn(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """Of dropout, in the order they are drawn."""
     found: list[Tensor] = []
-    draw = dcgan.random_bytes
+    draw = dropouts.random_bytes
 
     def listen(*given: Any) -> Tensor:
         found.append(draw(*given))
         return found[-1]
 
-    monkeypatch.setattr(dcgan, "random_bytes", listen)
+    monkeypatch.setattr(dropouts, "random_bytes", listen)
     return found
 
 

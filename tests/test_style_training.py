@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import fails, run
 from test_resume import assert_same, last_state, train
+from test_training import places_in
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -198,16 +199,7 @@ def test_contrast_keeps_the_mean_and_saturation_the_grey() -> None:
 
 def test_shifts_are_up_to_an_eighth_with_mirrored_edges() -> None:
     x, found = faces(), diff_augment(faces(), "shift", seeded())
-    padded = F.pad(x, (2, 2, 2, 2), mode="reflect")
-    seen = set()
-    for index, face in enumerate(found):
-        (place,) = (
-            (down, right)
-            for down in range(5)
-            for right in range(5)
-            if face.equal(padded[index, :, down : down + 16, right : right + 16])
-        )
-        seen.add(place)
+    seen = places_in(F.pad(x, (2, 2, 2, 2), mode="reflect"), found)
     assert {down for down, _ in seen} == {right for _, right in seen} == set(range(5))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -44,7 +43,7 @@ def invert(
     each_photo(photos, frame, on_failure)
     if not together:
         each = _invert_each(model, framed, config, on_step, on_result or (lambda _: None))
-        return list(each) if keep else list(deque(each, maxlen=0))
+        return [item for item in each if keep]
     found, _ = invert_framed(model, framed, config, on_step)
     if on_result is not None:
         for item in found:

@@ -34,7 +34,6 @@ class Layout:
     matrix: int | None = None
     frames: int | None = None
     keep: Input | int | None = None
-    page: bool | None = None  # None, not False, so that all are alike
 
     def __post_init__(self) -> None:
         given = [name for name, value in vars(self).items() if value is not None]
@@ -47,7 +46,7 @@ class Layout:
 
     @property
     def is_face(self) -> bool:
-        return not any(v is not None for name, v in vars(self).items() if name != "page")
+        return not any(value is not None for value in vars(self).values())
 
     def count(self, people: int) -> int:
         """How many faces are drawn for the picture."""
@@ -68,8 +67,6 @@ class Layout:
 
     def check(self, count: int, weights: object) -> None:
         """Raise now the errors that would otherwise come after minutes of work."""
-        if self.page:
-            check_page(count)
         if weights and (self.strip is not None or self.frames is not None):
             raise ConfigError(
                 "`weights` has no effect with `strip` or `frames`",
@@ -102,7 +99,7 @@ class _Request:
 
 
 def check_request(
-    inputs: Sequence[Input], layout: Layout, blending: Blending, scale: float
+    inputs: Sequence[Input], layout: Layout, blending: Blending, scale: float, page: bool = False
 ) -> _Request:
     """Raise `ConfigError` now for what would be an error after work."""
     count, weights = len(inputs), blending.weights
@@ -113,6 +110,8 @@ def check_request(
     check_range("scale", scale, 1, 64)
     mix_latents(torch.zeros(2, 1), None, blending.blend or "mean")  # an unknown one fails at once
     layout.check(count, weights)
+    if page:
+        check_page(count)
     keep = find_input("keep", layout.keep, inputs)
     style = find_input("style", blending.style, inputs)
     shares: list[float] = normalised(weights, count if layout.matrix is None else 2).tolist()
@@ -128,12 +127,13 @@ def mix(
     framing: Framing,
     config: InvertConfig,
     on_step: Report | None,
+    page: bool,
 ) -> Mixed:
     """See `Studio.mix`."""
-    asked = check_request(inputs, layout, blending, scale)
+    asked = check_request(inputs, layout, blending, scale, page)
     own = scale if asked.keep is None else 1.0  # a kept photo says how large its face is
     model.check_room(layout.count(len(inputs)), own, copies=4)
-    if layout.page:
+    if page:
         known = len(model.weights.directions)
         model.check_room(count_faces(len(inputs), known), SCALE, copies=4)
     offset = _sum_directions(model, blending.attributes)
@@ -145,8 +145,8 @@ def mix(
     mixed, picture, film = _draw(layout, who, mixer, scale)
     recipe = _recipe(layout, who.people, asked, replace(blending, blend=blend))
     shares, is_face = asked.shares, layout.is_face
-    page = _draw_page(who, mixer) if layout.page else None
-    result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame, page=page)
+    drawn = _draw_page(who, mixer) if page else None
+    result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame, page=drawn)
     if who.kept is None:
         return result
     photo, person = who.kept

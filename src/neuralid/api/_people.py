@@ -214,6 +214,16 @@ def list_inputs(inputs: Any, shape: tuple[int, ...]) -> list[Input]:
     return [one for each in several for one in each]
 
 
+def list_shares(weights: Any) -> list[float] | None:
+    """A number, several, an array or a tensor. Raises `ConfigError` for none."""
+    if weights is None:
+        return None
+    shares = np.asarray(weights, dtype=float).ravel().tolist()
+    if not shares:
+        raise ConfigError("`weights` is empty", hint="leave it out for equal shares")
+    return shares
+
+
 def _look_for_latent(each: Source) -> tuple[LatentFile | None, Source]:
     """The latent file that an input is, if it is one, and the input.
 

@@ -42,6 +42,7 @@ def sample(
     check_range("scale", scale, 1, 64)
     if inputs is not None:
         check_latents_alone(n, seed, seeds, len(inputs))
+        _check_room(model, len(inputs), scale)
         trunc = 1.0 if trunc is None else trunc
         people = latents_of(inputs, model)
         given = torch.stack([person.latent for person in people])
@@ -49,11 +50,10 @@ def sample(
         chosen, names = [], [Path(person.name).name for person in people]
     else:
         chosen, names = choose_seeds(n, seed, seeds, model.say), []
+        _check_room(model, len(chosen), scale)
         if trunc is None:
             trunc = architecture(model.weights.description.model.architecture).truncation
-        _check_room(model, len(chosen), scale)
         latents = latent.draw_latents(model.generator, chosen, trunc)
-    _check_room(model, len(latents), scale)
     return Sampled(_draw(model, latents, scale, on_step), latents, chosen, trunc, model, names)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack, overload
-
-import numpy as np
+from typing import Unpack, overload
 
 from ..core.errors import ConfigError
 from ..faces.config import CropConfig
@@ -17,7 +15,7 @@ from ._framing import FRAME_FIRST, Framing, find_all
 from ._mix import Blending, Layout
 from ._model import Failure, Model, Report, Say, quiet
 from ._options import InvertOptions, UpscaleOptions
-from ._people import Input, Inputs, Shares, list_inputs
+from ._people import Input, Inputs, Shares, list_inputs, list_shares
 from ._sample import Seeds
 from ._upscale import Size
 from .results import Found, Inverted, Mixed, Sampled, Upscaled
@@ -220,17 +218,18 @@ class Studio(Model):
         Raises `ConfigError`, `ImageError` or `LatentError`.
         """
         several = list_inputs(inputs, self.latent_shape)
-        shares = _list_shares(weights)
+        shares = list_shares(weights)
         crop = CropConfig(face_size, delta_i, delta_j, rotation)
         return _mix.mix(
             self,
             several,
-            Layout(strip, matrix, frames, keep, html or None),
+            Layout(strip, matrix, frames, keep),
             Blending(shares, blend, attributes or {}, style),
             scale,
             Framing(crop, align, face, show_crop, FRAME_FIRST),
             InvertConfig(fidelity),
             on_step,
+            html,
         )
 
     @overload
@@ -291,13 +290,3 @@ class Studio(Model):
     def __repr__(self) -> str:
         kind = self.weights.description.model.architecture
         return f"<Studio {self.weights.path.stem}: {kind}, {self.size} pixels, {self.device}>"
-
-
-def _list_shares(weights: Any) -> list[float] | None:
-    """A number, several, an array or a tensor. Raises `ConfigError` for none."""
-    if weights is None:
-        return None
-    shares = np.asarray(weights, dtype=float).ravel().tolist()
-    if not shares:
-        raise ConfigError("`weights` is empty", hint="leave it out for equal shares")
-    return shares

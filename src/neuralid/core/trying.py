@@ -25,6 +25,7 @@ CLEAR = 1.5  # once tried, ways that take so much longer are not tried again
 OFF = "NEURALID_TRIALS"  # in the environment; "off": nothing is tried
 _MOST = 1 << 20  # bytes of the file of answers
 _ISA = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")  # they limit instructions
+_WIDE = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16", "sve")  # flags that decide much
 Seconds = dict[str, float]
 Work = Callable[[], object]
 _known: dict[str, Seconds] = {}  # what this process has tried or read
@@ -87,14 +88,19 @@ def _machine() -> str:
 
 
 def _processor() -> str:
-    """Model name and stepping where Linux tells them, else what Python knows."""
+    """Model name, stepping and wide instructions where Linux tells them, else what Python knows.
+
+    Two virtual machines on one processor may have different instructions.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     told = dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
     names = ("model name", "CPU part", "cpu family", "model", "stepping")
-    return " ".join(told[name].strip() for name in names if name in told) or platform.machine()
+    known = [told[name].strip() for name in names if name in told]
+    flags = (told.get("flags") or told.get("Features") or "").split()
+    return " ".join([*known, *(each for each in _WIDE if each in flags)]) or platform.machine()
 
 
 def _remembered(key: str, trial: Trial) -> Seconds | None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from importlib.resources import files as package_files
 from typing import Any
 
 
 def fill_page(template: str, **parts: str) -> str:
-    """The template with its ``{{names}}`` replaced, ``{{style}}`` by the pages' common style.
+    """The template with its ``{{names}}`` replaced, ``{{head}}`` by what all pages begin with.
 
-    What is put in has to be HTML already.
+    The head has the ``title`` and the common style, and lets scripts run if the page has a
+    ``script``. What is put in has to be HTML already.
     """
-    everything = {"style": read_asset("style.css"), **parts}
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: everything[match[1]], read_asset(template))
+    scripts = "'unsafe-inline'" if "script" in parts else "'none'"
+    everything = {"style": read_asset("style.css"), "scripts": scripts, **parts}
+    everything["head"] = _fill(read_asset("head.html"), everything)
+    return _fill(read_asset(template), everything)
+
+
+def _fill(text: str, parts: Mapping[str, str]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], text)
 
 
 def read_asset(name: str) -> str:

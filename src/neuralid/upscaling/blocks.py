@@ -32,23 +32,35 @@ def in_blocks(
     enlarge: Callable[[np.ndarray], np.ndarray],
     on_part: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """``enlarge`` a picture, each block with its surroundings, of which the result is cut off.
+    """``enlarge`` a picture block by block; shapes and ``on_part`` are those of `in_tiles`."""
+    reach, channels = METHODS[method].reach or 0, math.prod(image.shape[2:])
+    side = max(reach, round(math.sqrt(VALUES / channels) / scale))
+    return in_tiles(image, scale, side, reach, enlarge, on_part)
 
-    ``on_part(done, total)`` hears of each block.
+
+def in_tiles(
+    image: np.ndarray,
+    scale: int,
+    side: int,
+    reach: int,
+    enlarge: Callable[[np.ndarray], np.ndarray],
+    on_part: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """``enlarge`` squares of ``side`` pixels, each with the ``reach`` pixels around it.
+
+    What was made of the surroundings is cut off. ``on_part(done, total)`` hears of each square.
 
     Shape: ``(H, W)`` or ``(H, W, C)`` -> ``(scale * H, scale * W, ...)`` of the same type.
     """
     height, width, *channels = image.shape
-    reach = METHODS[method].reach or 0
-    side = max(reach, round(math.sqrt(VALUES / math.prod(channels)) / scale))
     large = np.empty((height * scale, width * scale, *channels), image.dtype)
-    blocks = list(product(_cut(height, side, reach), _cut(width, side, reach)))
-    for done, ((rows, seen_rows), (columns, seen_columns)) in enumerate(blocks, 1):
+    tiles = list(product(_cut(height, side, reach), _cut(width, side, reach)))
+    for done, ((rows, seen_rows), (columns, seen_columns)) in enumerate(tiles, start=1):
         part = enlarge(np.ascontiguousarray(image[seen_rows, seen_columns]))
         inner = _times(rows, scale, seen_rows.start), _times(columns, scale, seen_columns.start)
         large[_times(rows, scale), _times(columns, scale)] = part[inner]
         if on_part is not None:
-            on_part(done, len(blocks))
+            on_part(done, len(tiles))
     return large
 
 

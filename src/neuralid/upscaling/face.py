@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache, partial
 from importlib.resources import files as package_files
-from itertools import product
 from threading import Lock
 
 import cv2
@@ -24,6 +23,7 @@ from safetensors.torch import load
 from ..core.device import PrecisionTrial, pick_precision
 from ..models.building import empty, fill
 from ..models.upscaler import FACTORS, REACH, FaceUpscaler
+from .blocks import in_tiles
 from .opencv import cubic, nearest
 from .picture import join, luma, split
 from .resample import lanczos
@@ -79,18 +79,12 @@ def enlarge_light(
     that of the whole picture, in little memory. ``on_part(done, total)`` is called after each.
     """
     network = _network(str(device), sharp)
-    height, width = light.shape
-    large = np.empty((factor * height, factor * width), np.float32)
-    pieces = list(product(_tiles(height, tile), _tiles(width, tile)))
-    for done, ((rows, seen_rows), (columns, seen_columns)) in enumerate(pieces, start=1):
-        seen = np.ascontiguousarray(light[seen_rows, seen_columns])
+
+    def enlarge(seen: np.ndarray) -> np.ndarray:
         found = network(torch.from_numpy(seen).to(device)[None, None], factor)
-        part = _limit(found[0, 0].float().cpu().numpy(), seen)
-        inner = _scale(rows, factor, seen_rows), _scale(columns, factor, seen_columns)
-        large[_scale(rows, factor), _scale(columns, factor)] = part[inner]
-        if on_part is not None:
-            on_part(done, len(pieces))
-    return large
+        return _limit(found[0, 0].float().cpu().numpy(), seen)
+
+    return in_tiles(light, factor, tile, REACH, enlarge, on_part)
 
 
 def _network(device: str, sharp: bool = False) -> FaceUpscaler:
@@ -133,18 +127,6 @@ def _trial(network: FaceUpscaler) -> PrecisionTrial:
 
 def _tensors(name: str) -> dict[str, torch.Tensor]:
     return load(package_files("neuralid").joinpath("assets", f"{name}.safetensors").read_bytes())
-
-
-def _tiles(length: int, tile: int) -> Iterator[tuple[slice, slice]]:
-    """Pieces of a side, and the part of the side that each depends on."""
-    for start in range(0, length, tile):
-        stop = min(start + tile, length)
-        yield slice(start, stop), slice(max(0, start - REACH), min(length, stop + REACH))
-
-
-def _scale(piece: slice, factor: int, inside: slice = slice(0, 0)) -> slice:
-    """A piece of the small side as one of the large side, relative to the start of another."""
-    return slice(factor * (piece.start - inside.start), factor * (piece.stop - inside.start))
 
 
 def _limit(large: np.ndarray, light: np.ndarray) -> np.ndarray:

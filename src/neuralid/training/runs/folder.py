@@ -70,22 +70,27 @@ class Run:
                 )
             return cls(found[-1])
         path = Path(which)
-        for folder in (path, out / which, *([path.parent] if path.is_file() else [])):
-            if (folder / _OPTIONS).is_file():
-                return cls(folder)
-        for folder in cls.named(out, path.name.removesuffix(".safetensors")):
-            return cls(folder)
+        of_file = cls.at(out, path.parent) if path.is_file() else None
+        bears = cls.named(out, path.name.removesuffix(".safetensors"))
+        if run := cls.at(out, which) or of_file or bears:
+            return run
         near = nearest(which, [folder.name for _, folder in numbered(out)])
         raise TrainingError(
             f"{which} is not a training run", hint=f"{near}name its folder, or 'latest'"
         )
 
-    @staticmethod
-    def named(out: Path, name: str) -> list[Path]:
-        """The folders under ``out`` of runs called ``name``, the newest first."""
-        runs = [path for _, path in sorted(numbered(out), reverse=True)]
+    @classmethod
+    def at(cls, out: Path, folder: str | Path) -> Run | None:
+        """The run in a folder, which is named by itself or as one under ``out``."""
+        places = (Path(folder), out / folder)
+        return next((cls(place) for place in places if (place / _OPTIONS).is_file()), None)
+
+    @classmethod
+    def named(cls, out: Path, name: str) -> Run | None:
+        """The newest run under ``out`` that is called ``name``."""
+        runs = (path for _, path in sorted(numbered(out), reverse=True))
         alike = (path for path in runs if path.name.partition("-")[2] == name)
-        return [path for path in alike if (path / _OPTIONS).is_file()]
+        return next((cls(path) for path in alike if (path / _OPTIONS).is_file()), None)
 
     @classmethod
     def launched_by(

@@ -37,15 +37,15 @@ def find_named(name: str | Path | None = None, out: Path = OUT) -> Path:
     A run is named by its folder, that folder's name under ``out``, or its own name. Its weights are
     those it published; while it isn't finished, its best, else its newest. Raises `WeightsError`.
     """
-    if name is not None and (run := _find_run(name, out)) is not None:
+    if name is not None and (run := Run.at(out, name)) is not None:
         return weights_of(run)
     try:
         return find_weights(name)
     except WeightsError as error:
         if name is None or Path(name).exists():
             raise
-        for folder in Run.named(out, str(name)):
-            return weights_of(Run(folder))
+        if (run := Run.named(out, str(name))) is not None:
+            return weights_of(run)
         error.hint = f"{nearest(str(name), _names(out))}`neuralid --list-weights` shows all"
         raise
 
@@ -105,14 +105,6 @@ def _names(out: Path) -> list[str]:
     folders = [folder.name for _, folder in numbered(out)]
     published = [path.name.removesuffix(".safetensors") for path in _published_paths()]
     return [*SHIPPED, *published, *folders, *(re.sub(r"^\d+-", "", name) for name in folders)]
-
-
-def _find_run(name: str | Path, out: Path) -> Run | None:
-    """The run whose folder that is, here or under ``out``."""
-    for folder in (Path(name), out / name):
-        if (folder / "options.json").is_file():
-            return Run(folder)
-    return None
 
 
 def _published(run: Run) -> Path | None:

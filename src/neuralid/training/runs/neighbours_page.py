@@ -46,7 +46,8 @@ def write_neighbours(
         )
     )
     parts = {
-        "title": html.escape(folder.resolve().name),
+        "title": f"Nearest training faces · {html.escape(folder.resolve().name)}",
+        "name": html.escape(folder.resolve().name),
         "kimg": f"{kimg:g}",
         "summary": _summary(found),
         "table": _table(found),
