@@ -6,12 +6,13 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import draw_face, peak_of
 from PIL import Image
 
-from neuralid.pictures import photo, png
+from neuralid.pictures import jpeg_parts, photo, png
 from neuralid.pictures.photo import Photo, kind_of, save_exact
 from neuralid.upscaling import blocks
 from neuralid.upscaling.config import METHODS
@@ -94,14 +95,63 @@ def test_pillow_reads_the_png_files_that_it_did_not_write(
         assert read.info["icc_profile"] == b"a profile" and read.info["key"] == "words"
 
 
-def test_a_large_picture_is_written_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shape", [(100, 70, 3), (101, 71, 3), (33, 500, 3), (1, 1, 3), (257, 9)])
+def test_a_jpeg_in_strips_is_the_one_in_a_piece(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jpeg_parts, "STRIP", 7000)  # values: 16 or 32 rows, up to 17 strips
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    content = b"".join(jpeg_parts.encode_parts(image, quality=95, icc_profile=b"a profile"))
+    whole = io.BytesIO()
+    Image.fromarray(image).save(whole, "JPEG", quality=95)
+    with Image.open(io.BytesIO(content)) as read, Image.open(whole) as wanted:
+        assert np.array_equal(np.asarray(read), np.asarray(wanted))
+        assert read.info["icc_profile"] == b"a profile"
+    both = [np.frombuffer(each, np.uint8) for each in (content, whole.getvalue())]
+    ours, theirs = (np.asarray(cv2.imdecode(each, cv2.IMREAD_COLOR)) for each in both)
+    assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", [(1, 65_500, 3), (1, 65_500), (17, 65_500)])
+def test_strips_of_the_widest_jpeg_fit_between_restarts(shape: tuple[int, ...]) -> None:
+    content = b"".join(jpeg_parts.encode_parts(np.full(shape, 90, np.uint8), quality=95))
+    place = content.index(b"\xff\xdd")
+    assert content[place + 2 : place + 4] == b"\0\4"
+    units = int.from_bytes(content[place + 4 : place + 6], "big")
+    assert units > 0 and units % (4094 if len(shape) == 3 else 8188) == 0
+    with Image.open(io.BytesIO(content)) as read:
+        assert np.abs(np.asarray(read).astype(int) - 90).max() <= 1
+
+
+def test_a_picture_jpeg_cannot_hold_is_not_made_in_strips() -> None:
+    assert not jpeg_parts.can_encode(np.zeros((2, 65_501), np.uint8))
+    assert not jpeg_parts.can_encode(np.zeros((2, 2, 4), np.uint8))
+    assert not jpeg_parts.can_encode(np.zeros((2, 2), np.uint16))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_large_picture_is_written_in_little_memory(
+    suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(png, "STRIP", png.STRIP // 10)
+    monkeypatch.setattr(jpeg_parts, "STRIP", jpeg_parts.STRIP // 10)
     image = np.ascontiguousarray(np.tile(drawing(50, 50, 3), (20, 20, 1)))
     like = kind_of(Photo.read(image))
-    save_exact(Path("plain.png"), image, like)
+    plain, large = Path("plain").with_suffix(suffix), Path("large").with_suffix(suffix)
+    save_exact(plain, image, like)
     monkeypatch.setattr(photo, "LARGE", 1)
-    assert peak_of(lambda: save_exact(Path("large.png"), image, like)) < 0.5 * image.nbytes
-    assert np.array_equal(Photo.read("large.png").exact, Photo.read("plain.png").exact)
+    copied: list[int] = []  # by Pillow, whose memory Python doesn't know
+
+    def watched(array: np.ndarray) -> Image.Image:
+        copied.append(array.nbytes)
+        return from_array(array)
+
+    from_array = Image.fromarray
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "fromarray", watched)
+        assert peak_of(lambda: save_exact(large, image, like)) < 0.5 * image.nbytes
+    assert max(copied, default=0) < 0.2 * image.nbytes
+    assert np.array_equal(Photo.read(large).exact, Photo.read(plain).exact)
 
 
 def test_a_file_that_fails_halfway_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,7 @@ def test_few_files_use_pillow_and_one_scales_pixels() -> None:
         "photo.py",
         "canvas.py",
         "jpeg.py",
+        "jpeg_parts.py",
         "plain_jpeg.py",
         "colour.py",
         "depth.py",

@@ -35,6 +35,7 @@ MOST_BYTES = 600_000_000
 ORIENTATION = 0x0112  # the EXIF tag
 LATENT_KEY = "neuralid-latent"  # PNG text: the latent a picture was made from
 RECIPE_KEY = "neuralid-recipe"  # PNG text: how a picture was made
+JPEG_QUALITY = 95
 FINE_KEY = "neuralid-fine"  # in a picture's info: as JPEG, written so that it stays as it is
 
 
@@ -259,7 +260,7 @@ def _save_options(picture: Image.Image, format_: str, text: dict[str, str]) -> d
     if profile := picture.info.get("icc_profile"):
         options["icc_profile"] = profile
     if format_ == "JPEG":
-        options["quality"] = 95
+        options["quality"] = JPEG_QUALITY
     if format_ == "PNG" and text:
         chunk = PngImagePlugin.PngInfo()
         for key, value in text.items():

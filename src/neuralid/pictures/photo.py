@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,12 @@ from PIL import Image, ImageOps
 
 from ..core.errors import ImageError
 from ..core.files import write_atomically
-from . import depth, png
+from . import depth, jpeg_parts, png
 from .examples import find_example
 from .formats import check_format
 from .images import (
+    FINE_KEY,
+    JPEG_QUALITY,
     MOST_BYTES,
     ORIENTATION,
     check_bytes,
@@ -31,7 +33,7 @@ from .images import (
     upright,
 )
 
-LARGE = 25_000_000  # pixels from which on a PNG is written without Pillow, which copies them
+LARGE = 25_000_000  # pixels from which on a file is written in parts, as Pillow copies them all
 ANIMATED = ("GIF", "WEBP", "PNG")  # formats whose animations are read
 
 
@@ -146,16 +148,25 @@ def save_exact(
     """
     is_deep = array.dtype == np.uint16 and array.ndim == 3
     is_large = array.shape[0] * array.shape[1] >= LARGE
-    if is_deep or is_large:
-        format_ = check_format(path)
-        if format_ == "PNG":
-            profile = None if like.mode in ("CMYK", "LAB") else like.info.get("icc_profile")
-            _write_parts(path, png.encode_parts(array, profile, text))
-            return []
+    if (is_deep or is_large) and (parts := _in_parts(check_format(path), array, like, text)):
+        _write_parts(path, parts)
+        return []
     if is_deep:
-        lost = [f"{path}: {format_} holds only 8 bits a colour here"]
+        lost = [f"{path}: {check_format(path)} holds only 8 bits a colour here"]
         return lost + save_picture(path, from_array(depth.to_8_bits(array), like))
     return save_picture(path, from_array(array, like), text)
+
+
+def _in_parts(
+    format_: str, array: np.ndarray, like: Image.Image, text: dict[str, str] | None
+) -> Iterator[bytes] | None:
+    """The parts of a file made without Pillow's copy of the whole; None where there is no way."""
+    profile = None if like.mode in ("CMYK", "LAB") else like.info.get("icc_profile")
+    if format_ == "PNG":
+        return png.encode_parts(array, profile, text)
+    if format_ == "JPEG" and jpeg_parts.can_encode(array) and not like.info.get(FINE_KEY):
+        return jpeg_parts.encode_parts(array, quality=JPEG_QUALITY, icc_profile=profile)
+    return None
 
 
 def _write_parts(path: Path, parts: Iterable[bytes]) -> None:
