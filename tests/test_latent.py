@@ -8,8 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from neuralid.core.errors import ConfigError, LatentError
+from neuralid.core.tensors import save_tensors
+from neuralid.latents import latent
 from neuralid.latents.latent import (
     check_belongs,
     draw_noise,
@@ -17,6 +20,7 @@ from neuralid.latents.latent import (
     draw_noise_from,
     from_text,
     load_latent,
+    looks_like_tensors,
     parse_seeds,
     save_latent,
     to_text,
@@ -68,6 +72,13 @@ def test_seed_lists(text: str, seeds: list[int]) -> None:
     assert parse_seeds(text) == seeds
 
 
+def test_a_range_has_at_most_100_000_seeds() -> None:
+    assert parse_seeds("1-100000") == [*range(1, 100_001)]
+    assert parse_seeds("7-7") == [7]
+    with pytest.raises(ConfigError, match="'0-100000' is not a range"):
+        parse_seeds("0-100000")
+
+
 @pytest.mark.parametrize("text", ["", "a", "1-", "-1", "3-1", "1,,2", "0-999999999"])
 def test_seed_lists_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(ConfigError):
@@ -106,7 +117,74 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         load_latent(path)
 
 
-def test_a_latent_of_other_weights_is_refused() -> None:
-    check_belongs("abc", "abc", "x")
-    with pytest.raises(LatentError, match="belongs to other weights"):
-        check_belongs("abc", "def", "x")
+@pytest.mark.parametrize("number", [1.01e6, -1.01e6, float("inf")])
+def test_numbers_no_face_has_are_refused(number: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_latent(path, torch.tensor([1.0, number]), "abc", {})
+    with pytest.raises(LatentError, match="sound numbers"):
+        load_latent(path)
+    save_latent(path, torch.tensor([1e6, -1e6]), "abc", {})
+    assert load_latent(path).latent.tolist() == [1e6, -1e6]
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"latent": torch.zeros(3), "another": torch.zeros(3)},
+        {"vector": torch.zeros(3)},
+        {"latent": torch.tensor(1.0)},
+        {},
+    ],
+)
+def test_a_file_must_hold_one_vector(tensors: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, tensors, {"neuralid-latent": '{"weights_id": "abc"}'})
+    with pytest.raises(LatentError, match="one vector, called 'latent'"):
+        load_latent(path)
+
+
+def test_integers_are_no_latent(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"latent": torch.zeros(3).int()}, {"neuralid-latent": '{"weights_id": ""}'})
+    with pytest.raises(LatentError, match="sound numbers"):
+        load_latent(path)
+
+
+def test_the_largest_latent_has_four_million_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert latent.MOST_NUMBERS == 4 * 1024**2
+    monkeypatch.setattr(latent, "MOST_NUMBERS", 12)
+    path = tmp_path / "a.safetensors"
+    save_latent(path, torch.zeros(3, 4), "abc", {})
+    assert load_latent(path).latent.shape == (3, 4)
+    save_latent(path, torch.zeros(13), "abc", {})
+    with pytest.raises(LatentError, match="more than 12 numbers"):
+        load_latent(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_one"),
+    [
+        (b"\x02" + bytes(7) + b"{}", True),
+        (b"\x02" + bytes(7) + b"{", False),  # cut off
+        (b"\x02" + bytes(7) + b"[]", False),
+        (b"\x00\x01" + bytes(6) + b"{}", False),  # 256 of JSON
+        (b"", False),
+    ],
+)
+def test_what_begins_as_tensors_do(content: bytes, is_one: bool) -> None:
+    assert looks_like_tensors(content) is is_one
+
+
+@pytest.mark.parametrize(("mine", "wanted"), [("abc", "def"), ("abc", "abd"), ("abd", "abc")])
+def test_a_latent_of_other_weights_is_refused(mine: str, wanted: str) -> None:
+    check_belongs(mine, mine, "x")
+    with pytest.raises(LatentError, match=rf"x belongs to other weights \({mine}, not {wanted}\)"):
+        check_belongs(mine, wanted, "x")
+
+
+def test_a_seed_below_zero_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 0, not -1"):
+        draw_noise([-1], SMALL)
+    assert draw_noise([0], SMALL).shape == (1, SMALL.latent_size)

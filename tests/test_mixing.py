@@ -98,6 +98,19 @@ def test_a_mean_is_made_as_long_as_the_inputs_are_by_their_shares() -> None:
     assert mix_latents(torch.tensor([[1.0], [-1.0]]), None, "rescaled").tolist() == [0.0]
 
 
+@pytest.mark.parametrize("length", [1e-3, 1.0, 1e3])
+def test_a_mean_of_about_zero_keeps_its_length(length: float) -> None:
+    """What is left of opposite latents is rounding, which must not become a face."""
+    tiny = 1e-7 * length
+    nearly = torch.tensor([[length, tiny], [-length, tiny]])
+    torch.testing.assert_close(mix_latents(nearly, None, "rescaled"), torch.tensor([0.0, tiny]))
+    small = 1e-4 * length
+    enough = torch.tensor([[length, small], [-length, small]])
+    torch.testing.assert_close(
+        mix_latents(enough, None, "rescaled"), torch.tensor([0.0, length]), atol=1e-4, rtol=1e-4
+    )
+
+
 def test_a_strip_of_three_people_by_hand() -> None:
     z = torch.eye(3)
     halves = torch.tensor([[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]])
@@ -119,12 +132,17 @@ def test_a_film_is_slow_near_each_person_and_comes_back(people: int) -> None:
 
 def test_one_weight_for_two_is_the_seconds_share() -> None:
     assert normalised([0.3], 2).tolist() == pytest.approx([0.7, 0.3])
+    assert normalised([0.0], 2).tolist() == [1.0, 0.0]
+    assert normalised([1.0], 2).tolist() == [0.0, 1.0]
+    assert normalised([7.0], 1).tolist() == [1.0]
 
 
 @pytest.mark.parametrize(
     ("weights", "count", "words"),
     [
         ([1.5], 2, "from 0 to 1"),
+        ([-0.1], 2, "from 0 to 1"),
+        ([0.5], 3, "1 weights for 3 inputs"),
         ([1.0, 2.0], 3, "2 weights for 3 inputs"),
         ([0.0, 0.0], 2, "not all 0"),
         ([-1.0, 2.0], 2, "at least 0"),
