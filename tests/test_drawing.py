@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from conftest import fails, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
+import neuralid
+from neuralid.api import _sample
+from neuralid.core.errors import ConfigError
+from neuralid.latents.latent import draw_noise
 from neuralid.models.building import build_drawer, build_generator
 from neuralid.models.config import ModelConfig
-from neuralid.models.drawing import draw_faces
+from neuralid.models.drawing import draw_faces, map_noise
 from neuralid.models.network import GeneratorNetwork
 
 
@@ -60,3 +69,48 @@ def test_a_face_does_not_depend_on_the_others_drawn(
     folded = build_drawer(generator)
     z = torch.randn(13, 6)
     assert draw_faces(folded, z)[place].equal(draw_faces(folded, z[place : place + 1])[0])
+
+
+@pytest.mark.parametrize("config", [ModelConfig(size=28), ModelConfig(28, architecture="style")])
+def test_faces_in_bfloat16_are_the_same_to_about_a_level(config: ModelConfig) -> None:
+    drawer = build_drawer(build_generator(config, torch.Generator().manual_seed(0)).eval())
+    latents = map_noise(drawer, draw_noise(range(20), config))
+    exact, rough = draw_faces(drawer, latents), draw_faces(drawer, latents, "bf16")
+    assert rough.dtype == torch.float32
+    assert not rough.equal(exact)
+    assert (rough - exact).abs().mean() < 1 / 255
+    assert rough[17].equal(draw_faces(drawer, latents[17:18], "bf16")[0])
+
+
+def test_sample_draws_in_the_precision_asked_for(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(*words: object) -> bytes:
+        words = ("sample", "-n", 2, "--seed", 1, "-o", "-", "--weights", tiny, "--scale", 1, *words)
+        result = run(*words)
+        assert result.exit_code == 0, result.stderr
+        return result.stdout_bytes
+
+    exact, rough = draw("--precision", "fp32"), draw("--precision", "bf16")
+    assert draw() == exact != rough
+    for name, wanted in {"bf16": rough, "fp32": exact}.items():
+        monkeypatch.setattr(_sample, "pick_precision", lambda *_, name=name: name)
+        assert draw("--precision", "auto") == wanted
+
+
+def test_single_files_are_drawn_in_the_precision_asked_for(tiny: Path) -> None:
+    for name in ("fp32", "bf16"):
+        words = ("--outdir", name, "--weights", tiny, "--scale", 1, "--precision", name)
+        assert run("sample", "--seeds", "0-19", *words).exit_code == 0
+    exact, rough = (
+        np.stack([np.asarray(Image.open(path)) for path in sorted(Path(name).iterdir())])
+        for name in ("fp32", "bf16")
+    )
+    assert 0 < np.abs(exact.astype(int) - rough).mean() < 1
+
+
+def test_a_precision_there_is_not_is_refused(tiny: Path) -> None:
+    result = run("sample", "--weights", tiny, "--precision", "fp16")
+    fails(result, 2, "--precision must be auto, fp32 or bf16, not 'fp16'")
+    with pytest.raises(ConfigError, match="`precision` must be auto, fp32 or bf16"):
+        neuralid.sample(1, model=tiny, precision="half")

@@ -138,9 +138,9 @@ class Model:
         what = f"{count} faces of {side:.0f} pixels"
         check_memory(needed, what, "fewer faces, or a smaller `scale`")
 
-    def draw(self, latents: Tensor, scale: float = 1.0) -> np.ndarray:
+    def draw(self, latents: Tensor, scale: float = 1.0, precision: str = "fp32") -> np.ndarray:
         """Draw latents ``(N, *L)`` as uint8 ``(N, H, W, 3)``, enlarged by the default method."""
-        faces = draw_faces(self.generator, latents)
+        faces = draw_faces(self.generator, latents, precision)
         check_finite(faces)
         return self.enlarge(images.to_uint8(faces), scale)
 

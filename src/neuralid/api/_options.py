@@ -20,6 +20,7 @@ class SampleOptions(TypedDict, total=False):
     latents: Inputs | None
     trunc: float | None
     scale: float
+    precision: str
     on_step: Report | None
 
 

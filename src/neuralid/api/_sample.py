@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.checks import check_range
+from ..core.checks import check_precision, check_range
+from ..core.device import pick_precision
 from ..core.errors import ConfigError
 from ..latents import latent
 from ..models.architecture import architecture
+from ..models.drawing import drawing_trial
 from ._model import Model, Report, Say
 from ._people import Input, latents_of
 from .results import MOST_GRID, Sampled
@@ -35,9 +37,11 @@ def sample(
     inputs: Sequence[Input] | None,
     trunc: float | None,
     scale: float,
+    precision: str,
     on_step: Report | None,
 ) -> Sampled:
     """See `Studio.sample`."""
+    check_precision(precision)
     check_range("trunc", 1 if trunc is None else trunc, 0, 10)
     check_range("scale", scale, 1, 64)
     if inputs is not None:
@@ -54,7 +58,9 @@ def sample(
         if trunc is None:
             trunc = architecture(model.weights.description.model.architecture).truncation
         latents = latent.draw_latents(model.generator, chosen, trunc)
-    return Sampled(_draw(model, latents, scale, on_step), latents, chosen, trunc, model, names)
+    exact = pick_precision(precision, model.device, drawing_trial(model.generator))
+    faces = _draw(model, latents, scale, exact, on_step)
+    return Sampled(faces, latents, chosen, trunc, model, names)
 
 
 def _check_room(model: Model, count: int, scale: float) -> None:
@@ -64,10 +70,12 @@ def _check_room(model: Model, count: int, scale: float) -> None:
     model.check_room(count, scale)
 
 
-def _draw(model: Model, latents: Tensor, scale: float, on_step: Report | None) -> np.ndarray:
+def _draw(
+    model: Model, latents: Tensor, scale: float, precision: str, on_step: Report | None
+) -> np.ndarray:
     parts = []
     for part in latents.split(CHUNK):
-        parts.append(model.draw(part, scale))
+        parts.append(model.draw(part, scale, precision))
         if on_step is not None:
             on_step(sum(map(len, parts)), len(latents))
     return np.concatenate(parts)

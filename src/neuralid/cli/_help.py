@@ -35,7 +35,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "Messages": _TALK,
     },
     "sample": {
-        "Faces": ("n", "seed", "seeds", "latents", "trunc", "scale"),
+        "Faces": ("n", "seed", "seeds", "latents", "trunc", "scale", "precision"),
         "Files": _PLACES,
         "Weights and device": _MODEL,
         "Messages": _TALK,

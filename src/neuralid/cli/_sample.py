@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import console
-from ..core.checks import check_range
+from ..core.checks import check_precision, check_range
 from ..core.files import check_folder, free_name, make_folder
 from . import _progress as progress
 from ._common import command, open_weights
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..api.results import Face, Sampled
     from ..api.studio import Studio
 
-FEW, FEW_PIXELS = 8, 50e6  # the most faces of single files drawn at a time, and their pixels
+FEW, FEW_PIXELS = 16, 50e6  # the most faces of single files drawn at a time, and their pixels
 MOST_WAITING = 64  # to be written
 
 
@@ -74,6 +74,14 @@ def sample(
     scale: Annotated[
         float, typer.Option("--scale", metavar="X", help="Enlarge the faces X times, 1 to 64.")
     ] = 4.0,
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            metavar="NAME",
+            help="auto, fp32 or bf16, in which many machines draw several times as fast.",
+        ),
+    ] = "fp32",
     json_: AsJson = False,
     model: Weights = None,
     device: Device = "auto",
@@ -96,19 +104,20 @@ def sample(
 
     check_range("scale", scale, 1, 64)
     check_range("trunc", 1 if trunc is None else trunc, 0, 10)
+    check_precision(precision)
     if latents:
         check_latents_alone(n, seed, seeds, len(latents))
     chosen = [] if latents else choose_seeds(n, seed, seeds, console.say)
     given = with_stdin(latents or [])
     studio = open_weights(model, device, console.say)
     with progress.counting("drawing", "faces") as on_step:
+        how: dict[str, Any] = {"trunc": trunc, "scale": scale, "precision": precision}
         if output is None:
-            drawing = _Drawing(studio, trunc, scale, outdir or Path(), json_)
+            drawing = _Drawing(studio, how, outdir or Path(), json_)
             drawing.draw_each(chosen, given, on_step)
             return
         check_grid(len(chosen or given), studio.size, scale)
-        wanted = _wanted(chosen, given)
-        drawn = studio.sample(**wanted, trunc=trunc, scale=scale, on_step=on_step)
+        drawn = studio.sample(**_wanted(chosen, given), **how, on_step=on_step)
     if output == DASH:
         save_to_stdout(drawn)
     else:
@@ -120,8 +129,7 @@ class _Drawing:
     """Draws single files: a few faces at a time, which are written while the next are drawn."""
 
     studio: Studio
-    trunc: float | None
-    scale: float
+    how: dict[str, Any]  # trunc, scale and precision, as `Studio.sample` is told them
     outdir: Path
     as_json: bool
 
@@ -129,13 +137,13 @@ class _Drawing:
         self, seeds: Sequence[int], given: Sequence[Any], on_step: Callable[[int, int], None]
     ) -> None:
         failures, total = console.Failures(), len(seeds or given)
-        fit = max(1, round(FEW_PIXELS / (self.studio.size * self.scale) ** 2))
+        fit = max(1, round(FEW_PIXELS / (self.studio.size * self.how["scale"]) ** 2))
         few = min(FEW, fit)
         with Writer(failures, min(MOST_WAITING, fit)) as writer:
             for start in range(0, total, few):
                 part = slice(start, start + few)
                 wanted = _wanted(seeds[part], given[part])
-                drawn = self.studio.sample(**wanted, trunc=self.trunc, scale=self.scale)
+                drawn = self.studio.sample(**wanted, **self.how)
                 for face in drawn:
                     show = partial(self._show, face, drawn)
                     writer.save(face, self.outdir / _file_name(face), show)

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 
 from .errors import ConfigError
 
+PRECISIONS = ("auto", "fp32", "bf16")
+
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
     """Raise `ConfigError` unless ``low <= value <= high`` (NaN never passes).
@@ -17,6 +19,12 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
         bound = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
         shown = f"`{name}`" if name.isidentifier() else name
         raise ConfigError(f"{shown} must be {bound}, not {value:g}")
+
+
+def check_precision(name: str) -> None:
+    """Raise `ConfigError` unless ``name`` is one that `device.pick_precision` takes."""
+    if name not in PRECISIONS:
+        raise ConfigError(f"`precision` must be auto, fp32 or bf16, not '{name}'")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

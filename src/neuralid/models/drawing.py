@@ -6,6 +6,7 @@ Letters in shapes: N batch, Z latent size, L the latent's own shape, S side of a
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from ..core.device import PrecisionTrial, autocast, device_of
 from .network import GeneratorNetwork
 
-CHUNK = 8  # faces drawn at a time; fixed, as rounding may depend on the batch size
+# Faces drawn at a time; fixed, as rounding may depend on the batch size.
+CHUNKS = {"fp32": 8, "bf16": 16}
 
 
 class Drawer(nn.Module):
@@ -44,12 +46,25 @@ class Drawer(nn.Module):
         return latents * t
 
 
-def draw_faces(drawer: Drawer, latents: Tensor) -> Tensor:
+def draw_faces(drawer: Drawer, latents: Tensor, precision: str = "fp32") -> Tensor:
     """Draw faces in chunks padded to one fixed size, so that no face depends on the others.
 
-    Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, on the CPU.
+    Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, float32 on the CPU.
     """
-    return _in_chunks(drawer, latents, drawer).clamp_(-0.5, 0.5)
+    with autocast(device_of(drawer), precision):
+        faces = _in_chunks(drawer, latents, drawer, CHUNKS[precision])
+    return faces.float().clamp_(-0.5, 0.5)
+
+
+def drawing_trial(drawer: Drawer) -> PrecisionTrial:
+    """As many faces as are drawn at a time."""
+    own = drawer.config
+    latents = torch.zeros(CHUNKS["bf16"], *drawer.latent_shape)
+
+    def ready(precision: str) -> Callable[[], object]:
+        return partial(draw_faces, drawer, latents, precision)
+
+    return PrecisionTrial(f"draw {own.architecture} {own.size} {own.latent_size}", ready)
 
 
 def search_trial(drawer: Drawer) -> PrecisionTrial:
@@ -72,13 +87,15 @@ def search_trial(drawer: Drawer) -> PrecisionTrial:
 
 def map_noise(drawer: Drawer, noise: Tensor) -> Tensor:
     """`Drawer.latents` in chunks padded to one fixed size: ``(N, Z) -> (N, *L)``, on the CPU."""
-    return _in_chunks(drawer.latents, noise, drawer)
+    return _in_chunks(drawer.latents, noise, drawer, CHUNKS["fp32"])
 
 
 @torch.no_grad()
-def _in_chunks(compute: Callable[[Tensor], Tensor], rows: Tensor, drawer: Drawer) -> Tensor:
+def _in_chunks(
+    compute: Callable[[Tensor], Tensor], rows: Tensor, drawer: Drawer, size: int
+) -> Tensor:
     device, parts = device_of(drawer), []
-    for part in rows.split(CHUNK):
-        padded = torch.cat([part, part.new_zeros(CHUNK - len(part), *part.shape[1:])])
+    for part in rows.split(size):
+        padded = torch.cat([part, part.new_zeros(size - len(part), *part.shape[1:])])
         parts.append(compute(padded.to(device))[: len(part)].cpu())
     return torch.cat(parts)

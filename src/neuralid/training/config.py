@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..core.checks import check_range
+from ..core.checks import check_precision, check_range
 from ..core.errors import ConfigError
 from ..core.jsontext import build, take
 from ..models.recipe import RECIPES, Recipe
@@ -32,8 +32,7 @@ class TrainConfig:
                 raise ConfigError(
                     f"`batch` {self.batch} is not a multiple of `micro_batch` {self.micro_batch}"
                 )
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ConfigError(f"`precision` must be auto, fp32 or bf16, not '{self.precision}'")
+        check_precision(self.precision)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
