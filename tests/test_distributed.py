@@ -20,12 +20,16 @@ from conftest import TINY
 
 from neuralid.cli import app
 from neuralid.core.errors import ConfigError, DataError
+from neuralid.latents.coordinates import Coordinates
+from neuralid.latents.whitening import Whitening
+from neuralid.models.building import build_drawer, build_perceptual
 from neuralid.models.config import ModelConfig
 from neuralid.models.recipe import RECIPES, Recipe
 from neuralid.models.share import Share
 from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World, check_shares, join_world
+from neuralid.training.finish.encoding import train_encoder
 from neuralid.training.loop import train_loop
 from neuralid.training.runs.checkpoint import checkpoints
 from neuralid.training.runs.folder import Run
@@ -67,6 +71,28 @@ def train(
     return {**state.pack(), "told": torch.tensor(told)}
 
 
+def learn(world: World, model: ModelConfig, stop_at: int = 99) -> dict[str, torch.Tensor]:
+    """An encoder of a new generator after a step on drawn faces and one on real ones."""
+    images = np.random.default_rng(0).integers(0, 256, (16, 28, 28, 3), np.uint8)
+    config = TrainConfig(kimg=0.064, batch=8)
+    state = TrainState.fresh(model, config, torch.device("cpu"))
+    drawer, perceptual = build_drawer(state.average), build_perceptual(state.discriminator)
+    way = Coordinates.plain(16) if perceptual is None else Whitening.of(state.average)
+    heard: list[int] = []
+    encoder = train_encoder(
+        drawer,
+        way,
+        Batches(images, np.arange(16), 0, mirror=False),
+        config,
+        "fp32",
+        perceptual=perceptual,
+        world=world,
+        on_step=lambda done, total: heard.append(done),
+        should_stop=lambda: world.rank == 0 and len(heard) >= stop_at,
+    )
+    return {"steps": torch.tensor(heard)} if encoder is None else encoder.state_dict()
+
+
 def work(world: World) -> dict[str, Any]:
     """What each of two processes does."""
     found: dict[str, Any] = {"one step": train(ONE_STEP, world)}
@@ -75,6 +101,9 @@ def work(world: World) -> dict[str, Any]:
     found["bf16"] = train(ONE_STEP, world, "bf16")
     found["style"] = train(STYLE_STEP, world, model=STYLE)
     found["style steps"] = train(STYLE_STEPS, world, model=STYLE)
+    found["encoder"] = learn(world, MODEL)
+    found["encoder of layers"] = learn(world, STYLE)
+    found["encoder stopped"] = learn(world, MODEL, stop_at=1)
     found["first"] = world.first(lambda: f"made by {world.rank}")
     found["alone"] = world.alone(lambda: world.rank)
     found["any"] = [world.any(world.rank == 1), world.any(False)]
@@ -216,6 +245,21 @@ def test_both_processes_hold_the_same_networks_and_go_where_one_goes(
             assert value.equal(second[part][key]), key
     alone = train(config, World(), precision)
     torch.testing.assert_close(first["told"], alone["told"], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("name", "model"), [("encoder", MODEL), ("encoder of layers", STYLE)])
+def test_both_processes_train_the_encoder_that_one_would(
+    pair: Pair, name: str, model: ModelConfig
+) -> None:
+    alone = learn(World(), model)
+    first, second = (found[name] for found in pair.found)
+    for key, value in alone.items():
+        assert first[key].equal(second[key]), key
+        torch.testing.assert_close(first[key], value, rtol=1e-3, atol=1e-5)
+
+
+def test_the_encoder_stops_on_both_where_one_is_told_to(pair: Pair) -> None:
+    assert [found["encoder stopped"]["steps"].tolist() for found in pair.found] == [[1], [1]]
 
 
 def test_augmentation_adapts_to_the_faces_of_all_processes(pair: Pair) -> None:

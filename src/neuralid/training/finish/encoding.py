@@ -26,6 +26,7 @@ from ...models.encoder import Encoder, LayerEncoder
 from ...models.network import PerceptualNetwork
 from ..batches import Batches
 from ..config import TrainConfig
+from ..distributed.world import World
 
 SHARE = 0.25  # of the number of pictures the generator was trained on
 DRAWN = 0.5  # share of the steps on drawn faces; the rest are on real ones
@@ -41,6 +42,7 @@ def train_encoder(
     precision: str,
     *,
     perceptual: PerceptualNetwork | None = None,
+    world: World | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Encoder | LayerEncoder | None:
@@ -49,27 +51,34 @@ def train_encoder(
     First it learns to find the latents of drawn faces; every direction counts by how much it moves
     the pixels (the ``coordinates``). Then it learns from real faces, which the drawer should draw
     again from the encoder's guess; the objective is inversion's. It is shown `SHARE` times as many
-    pictures as the generator was. The result is a function of the seed.
+    pictures as the generator was. The result is a function of the seed. The processes of a
+    ``world`` train it together: each takes its rows of every batch.
 
     With `Whitening` as ``coordinates`` it is a `LayerEncoder`, which needs a ``perceptual`` network
     on the drawer's device. Directions then count by how far drawn latents spread along them.
     """
     steps = max(1, round(config.kimg * 1000 * SHARE / config.batch))
     lessons = _make_lessons(drawer, coordinates, config.seed, precision, perceptual)
-    device, encoder = device_of(drawer), lessons.encoder
+    world, device, encoder = world or World(), device_of(drawer), lessons.encoder
+    mine = config.batch // world.size
+    rows = slice(world.rank * mine, (world.rank + 1) * mine)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=RATE, betas=(0.9, 0.99))
 
     for step in range(steps):
-        if should_stop():
+        if world.any(should_stop()):
             return None
         for group in optimizer.param_groups:
             group["lr"] = _rate(step, steps)
         if step < DRAWN * steps:
-            loss = lessons.on_drawn(_draw(drawer, config, step))
+            loss = lessons.on_drawn(_draw(drawer, config, step, rows))
         else:
-            loss = lessons.on_real(batches.after(step * config.batch, config.batch).to(device))
+            real = batches.after(step * config.batch + rows.start, mine)
+            loss = lessons.on_real(real.to(device))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        for parameter in encoder.parameters():
+            assert parameter.grad is not None
+            world.mean_in_place(parameter.grad)
         optimizer.step()
         on_step(step + 1, steps)
 
@@ -181,10 +190,10 @@ def _make_lessons(
 
 
 @torch.no_grad()
-def _draw(drawer: Drawer, config: TrainConfig, step: int) -> Tensor:
-    """Draw latents; the generator was trained on other ones."""
+def _draw(drawer: Drawer, config: TrainConfig, step: int, rows: slice) -> Tensor:
+    """Draw latents, some rows of a batch; the generator was trained on other ones."""
     noise = draw_noise_batch(config.batch, drawer.config, config.seed, (1 << 40) + step)
-    return drawer.latents(noise.to(device_of(drawer)))
+    return drawer.latents(noise[rows].to(device_of(drawer)))
 
 
 def _rate(step: int, steps: int) -> float:

@@ -27,24 +27,85 @@ from .snapshots import Snapshots
 
 
 def finish_and_publish(
-    job: Job, state: TrainState, batches: Batches, snapshots: Snapshots
+    job: Job, state: TrainState, batches: Batches, snapshots: Snapshots | None
 ) -> Path | None:
     """Measure latent space, train the encoder, find the directions, and publish the weights.
 
     Returns their path in the cache, or None if it was stopped; a resumed run then starts here
-    again. Only the first process does this.
+    again. All processes train the encoder; the first, which has the snapshots, does the rest.
     """
-    if job.world.size > 1:
-        job.callbacks.on_alone()
-    snapshots.quality.finish(state.images)
-    found = _finish(job, state, batches)
+    found = _train_encoder(job, state, batches)
     if found is None:
         return None
+
+    def publish() -> Path | None:
+        assert snapshots is not None
+        if job.world.size > 1:
+            job.callbacks.on_alone()
+        snapshots.quality.finish(state.images)
+        directions = _find_directions(job, found)
+        return None if directions is None else _publish(job, state, found, directions, snapshots)
+
+    return job.world.first(publish)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What belongs to a finished generator."""
+
+    drawer: Drawer
+    perceptual: PerceptualNetwork | None
+    metric: Tensor | None
+    coordinates: Coordinates | Whitening
+    encoder: Encoder | LayerEncoder
+
+
+def _train_encoder(job: Job, state: TrainState, batches: Batches) -> _Found | None:
+    """The encoder and what it needs, on all processes; None if it was stopped."""
+    drawer, metric = build_drawer(state.average), None
+    perceptual = build_perceptual(state.discriminator)
+    job.say("measuring the directions of latent space")
+    coordinates: Coordinates | Whitening
+    if architecture(job.plan.model.architecture).inverting.by_layer:
+        coordinates = Whitening.of(state.average)
+    else:
+        metric = _measure(job, drawer)
+        coordinates = Coordinates.of(metric)
+    job.say("training the encoder")
+    encoder = train_encoder(
+        drawer,
+        coordinates,
+        batches,
+        job.plan.train,
+        job.precision,
+        perceptual=perceptual,
+        world=job.world,
+        on_step=job.callbacks.on_encoder,
+        should_stop=job.callbacks.should_stop,
+    )
+    return None if encoder is None else _Found(drawer, perceptual, metric, coordinates, encoder)
+
+
+def _measure(job: Job, drawer: Drawer) -> Tensor:
+    """The metric of latent space; the first process measures it, so that all have the same."""
+    known = {"metric": latent_metric(drawer)} if job.world.is_first else {}
+    metric: Tensor = job.world.broadcast(known)["metric"]
+    return metric.to(job.device)
+
+
+def _publish(
+    job: Job,
+    state: TrainState,
+    found: _Found,
+    directions: dict[str, Direction],
+    snapshots: Snapshots,
+) -> Path:
+    """Write the weights, and say in the run where they are."""
     name = job.plan.name
     if weights_cache.is_published(name):
         job.say(f"replacing the weights '{name}' in the cache")
     described = replace(snapshots.describe(state), scores=snapshots.quality.scores)
-    parts = (found.metric, found.encoder, found.directions, found.perceptual)
+    parts = (found.metric, found.encoder, directions, found.perceptual)
 
     def save(path: Path) -> None:
         weights.save_weights(path, state.average, described, *parts)
@@ -59,50 +120,7 @@ def finish_and_publish(
     return path
 
 
-@dataclass(frozen=True)
-class _Finish:
-    """What goes into weights beside the generator."""
-
-    metric: Tensor | None
-    encoder: Encoder | LayerEncoder
-    directions: dict[str, Direction]
-    perceptual: PerceptualNetwork | None
-
-
-def _finish(job: Job, state: TrainState, batches: Batches) -> _Finish | None:
-    """All of it; None if it was stopped."""
-    drawer, metric = build_drawer(state.average), None
-    perceptual = build_perceptual(state.discriminator)
-    job.say("measuring the directions of latent space")
-    coordinates: Coordinates | Whitening
-    if architecture(job.plan.model.architecture).inverting.by_layer:
-        coordinates = Whitening.of(state.average)
-    else:
-        metric = latent_metric(drawer)
-        coordinates = Coordinates.of(metric)
-    job.say("training the encoder")
-    encoder = train_encoder(
-        drawer,
-        coordinates,
-        batches,
-        job.plan.train,
-        job.precision,
-        perceptual=perceptual,
-        on_step=job.callbacks.on_encoder,
-        should_stop=job.callbacks.should_stop,
-    )
-    if encoder is None:
-        return None
-    directions = _find_directions(job, drawer, coordinates, encoder)
-    return None if directions is None else _Finish(metric, encoder, directions, perceptual)
-
-
-def _find_directions(
-    job: Job,
-    drawer: Drawer,
-    coordinates: Coordinates | Whitening,
-    encoder: Encoder | LayerEncoder,
-) -> dict[str, Direction] | None:
+def _find_directions(job: Job, found: _Found) -> dict[str, Direction] | None:
     """The directions of the attributes asked for; None if it was stopped."""
     if job.attributes is None:
         return {}
@@ -110,9 +128,9 @@ def _find_directions(
     chosen = job.faces.training()
     known = Attributes(job.attributes.names, job.attributes.values[chosen])
     return find_directions(
-        drawer,
-        coordinates,
-        encoder,
+        found.drawer,
+        found.coordinates,
+        found.encoder,
         job.faces.images[chosen],
         known,
         seed=job.plan.train.seed,

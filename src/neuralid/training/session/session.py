@@ -71,7 +71,7 @@ class Session:
         images = self.state.images
         if images < job.plan.train.kimg * 1000:
             return Trained(job.run.folder, None, images, False, job.faces.skipped)
-        path = job.world.first(lambda: self._publish(batches, snapshots))
+        path = finish_and_publish(job, self.state, batches, snapshots)
         return Trained(job.run.folder, path, images, path is not None, job.faces.skipped)
 
     def _resume(self) -> bool:
@@ -111,10 +111,6 @@ class Session:
     def _go_back(self) -> None:
         self.ticks.clear()
         self.recovery.go_back()
-
-    def _publish(self, batches: Batches, snapshots: Snapshots | None) -> Path | None:
-        assert snapshots is not None  # only the first process comes here
-        return finish_and_publish(self.job, self.state, batches, snapshots)
 
 
 class Ticks:
