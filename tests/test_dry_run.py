@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from conftest import EXAMPLES, TINY, fails, run
 from PIL import Image
 
 import neuralid
+from neuralid.data.dataset import Dataset
 from neuralid.faces.align import measure_eyes
+from neuralid.models.config import ModelConfig
+from neuralid.training.config import TrainConfig
+from neuralid.training.distributed.world import World
+from neuralid.training.session import estimate
+from neuralid.training.state import TrainState
 
 QUICK = ("--size", 28, "--latent-size", 8, "--batch", 8)
 
@@ -53,6 +61,7 @@ def test_a_dry_run_tells_time_disk_and_framing_and_leaves_nothing(
         "dry run: 300 kimg would be trained on",
         "time: about ",
         "images/s here)",
+        "for the encoder",
         "disk: about ",
         "the faces are not framed alike",
         "train with --align",
@@ -69,7 +78,22 @@ def test_the_estimate_in_json_grows_with_the_run(face_folder: Path) -> None:
     few, many = told
     assert many["seconds"] > 20 * few["seconds"] > 0
     assert few["seconds"] == pytest.approx(20_000 / few["images_per_second"])
+    assert many["encoder_seconds"] > 20 * few["encoder_seconds"] > 0
     assert many["bytes"] > few["bytes"] > 1_000_000
+
+
+@pytest.mark.parametrize("model", [ModelConfig(28, 16), ModelConfig(28, 16, architecture="style")])
+def test_the_encoders_first_steps_do_not_count(
+    model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig(kimg=20)
+    state = TrainState.fresh(model, config, torch.device("cpu"))
+    # Three steps on drawn faces and three on real ones: after the first of each, 1 and 3 s a step.
+    clock = iter([9.0, 10.0, 11.0, 50.0, 53.0, 56.0])
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    pixels = np.zeros((40, 28, 28, 3), np.uint8)
+    faces = Dataset(pixels, [f"{i}.png" for i in range(40)], {}, {"28": 40})
+    assert estimate._measure_encoder(state, config, faces, "fp32", World()) == 4 * 8 / 8
 
 
 def test_the_disk_is_about_what_a_run_leaves(face_folder: Path) -> None:

@@ -202,6 +202,25 @@ def test_fifos_are_read_once_by_every_command(tiny: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
+def test_a_fifo_named_twice_is_refused_but_in_mix(tiny: Path) -> None:
+    content = picture("a.jpg", side=40).read_bytes()
+    os.mkfifo("pipe")
+    twice = ("pipe", "pipe")
+    refusing: list[tuple[object, ...]] = [
+        ("upscale", *twice, "--outdir", "o"),
+        ("invert", *twice, "--weights", tiny),
+        ("invert", *twice, "--faces", "--weights", tiny),
+    ]
+    for words in refusing:
+        fails(run(*words), 2, "pipe is named twice, and a pipe can be read only once")
+    Path("pipe").unlink()
+    writer = feed(Path("pipe"), content)
+    options = ("--no-align", "--fidelity", "fast", "--weights", tiny)
+    assert run("mix", *twice, *options).exit_code == 0
+    writer.join(5)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
 def test_a_latent_comes_through_a_pipe(tiny: Path, photo: Path) -> None:
     run("invert", photo, *FEW_STEPS, "-o", "me.png", "--weights", tiny)
     content = Path("me.latent.safetensors").read_bytes()

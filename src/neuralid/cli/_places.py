@@ -72,8 +72,10 @@ def all_pictures(
     Raises `ConfigError` if -o, --outdir and --json do not go together, or not with so many.
     """
     from ..api._folders import expand
+    from ..pictures.photo import check_pipes
 
     pictures = expand(given)
+    check_pipes(pictures)
     check_one(output, outdir, len(pictures))
     check_stdout(output, as_json)
     return pictures

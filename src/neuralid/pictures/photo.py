@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..core.errors import ImageError
+from ..core.errors import ConfigError, ImageError
 from ..core.files import write_atomically
 from . import depth, jpeg_parts, png
 from .examples import find_example
@@ -126,8 +126,12 @@ def is_single(source: object) -> bool:
 
 
 def as_list(sources: Source | Sequence[Source]) -> list[Source]:
-    """One source as a list of one; a sequence as a list. Names of example faces are found."""
+    """One source as a list of one; a sequence as a list. Names of example faces are found.
+
+    Raises `ConfigError` for a pipe that is named twice.
+    """
     several = [sources] if is_single(sources) else list(sources)  # type: ignore[arg-type]
+    check_pipes(several)
     return [find_example(each) for each in several]  # type: ignore[arg-type]
 
 
@@ -219,12 +223,19 @@ def _from_array(array: np.ndarray) -> Photo:
     return Photo(name_of(array), picture, array=array)
 
 
-def is_pipe(source: object) -> bool:
+def is_pipe(source: object) -> TypeGuard[str | os.PathLike[str]]:
     """Whether a source is a path that can be read only once."""
     if not isinstance(source, str | os.PathLike):
         return False
     path = Path(source)
     return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def check_pipes(sources: Sequence[object]) -> None:
+    """Raise `ConfigError` for a pipe that is named twice: reading it again would wait for ever."""
+    pipes = [os.fspath(each) for each in sources if is_pipe(each)]
+    if twice := next((each for each in pipes if pipes.count(each) > 1), None):
+        raise ConfigError(f"{twice} is named twice, and a pipe can be read only once")
 
 
 def read_bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:

@@ -15,9 +15,14 @@ from torch import Tensor
 
 from ...core.device import device_of
 from ...data.dataset import Dataset
+from ...latents.coordinates import Coordinates
+from ...latents.whitening import Whitening
+from ...models.architecture import architecture
+from ...models.building import build_drawer, build_perceptual
 from ..batches import Batches
 from ..config import TrainConfig
 from ..distributed.world import World
+from ..finish.encoding import SHARE, train_encoder
 from ..loop import Step, train_loop
 from ..runs.checkpoint import KEPT
 from ..runs.plan import Plan
@@ -29,6 +34,8 @@ SECONDS = 10.0  # of training, to measure its speed
 MOST_BATCH = 64  # pictures of a process in a step, on a CPU
 MOST_STEPS = 100  # there are at least so many to take
 SHOWN = 64  # faces in a snapshot's grid
+LESSONS = 3  # steps of the encoder on drawn faces, and as many on real ones; the first don't count
+FEW = 8  # pictures of a process in each
 
 
 @dataclass(frozen=True)
@@ -36,14 +43,15 @@ class Estimate:
     """What a run would take."""
 
     seconds: float  # of training alone
-    images_per_second: float
+    encoder_seconds: float  # of the encoder's
+    images_per_second: float  # in training
     bytes: int  # on disk, at most, while it runs
 
     def tell(self, say: Callable[[str], None]) -> None:
         speed = f"{self.images_per_second:.1f} images/s here"
         say(
             f"time: about {_shown(self.seconds)} of training ({speed}), up to a tenth more for "
-            "metrics, then the encoder, which sees a quarter as many pictures"
+            f"metrics, then {_shown(self.encoder_seconds)} for the encoder"
         )
         say(f"disk: about {self.bytes / 1e6:.0f} MB in the run's folder")
 
@@ -58,11 +66,13 @@ def estimate(
     state = TrainState.fresh(plan.model, plan.train, device)
     use_forms(state, choice)
     speed = _measure(state, plan.train, faces, choice.precision, world)
+    images = plan.train.kimg * 1000
+    lessons = SHARE * images / _measure_encoder(state, plan.train, faces, choice.precision, world)
     snapshots = math.ceil(plan.train.kimg / plan.train.snapshot)
     weights = _size(state.average.state_dict()) / 2  # in half precision
     grid = 0.7 * faces.images[:SHOWN].nbytes  # about what a PNG of faces takes
     needed = snapshots * (weights + grid) + (KEPT + 1) * _size(state.pack())
-    return Estimate(plan.train.kimg * 1000 / speed, speed, round(needed))
+    return Estimate(images / speed, lessons, speed, round(needed))
 
 
 def check_disk(found: Estimate, out: Path, say: Callable[[str], None]) -> None:
@@ -106,6 +116,36 @@ def _measure(
     )
     (began, before), (ended, after) = marks[min(FIRST, len(marks) - 2)], marks[-1]
     return (after - before) / max(ended - began, 1e-9)
+
+
+def _measure_encoder(
+    state: TrainState, asked: TrainConfig, faces: Dataset, precision: str, world: World
+) -> float:
+    """Pictures a second, of all processes together, that an encoder of these networks is shown."""
+    device, few = device_of(state.generator), FEW * world.size
+    config = replace(asked, kimg=2 * LESSONS * few / SHARE / 1000, batch=few)
+    drawer, perceptual = build_drawer(state.average), build_perceptual(state.discriminator)
+    size = math.prod(drawer.latent_shape)
+    by_layer = architecture(drawer.config.architecture).inverting.by_layer
+    marks: list[float] = []
+
+    def on_step(done: int, total: int) -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        marks.append(time.perf_counter())
+
+    train_encoder(
+        drawer,
+        Whitening.of(state.average) if by_layer else Coordinates.plain(size),
+        Batches(faces.images, faces.training(), config.seed, config.mirror),
+        config,
+        precision,
+        perceptual=perceptual,
+        world=world,
+        on_step=on_step,
+    )
+    taken = marks[LESSONS - 1] - marks[0] + marks[-1] - marks[LESSONS]
+    return 2 * (LESSONS - 1) * few / max(taken, 1e-9)
 
 
 def _size(values: Any) -> int:
