@@ -30,6 +30,7 @@ BENCHMARKS = {
     "search": "a loss and gradient of the search for latents, and a whole search",
     "reading": "reading 10,000 JPEG files",
     "starting": "`neuralid sample -n 1`, from beginning to end",
+    "sharing": "`neuralid mix` beside another one on the same cores",
     "enlarging": "`cubic` and `lanczos` on a photograph of 12 megapixels",
     "gpu": "training on a CUDA GPU; left out where there is none",
 }

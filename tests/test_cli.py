@@ -50,6 +50,28 @@ assert gc.get_freeze_count() <= frozen
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, "10000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
+        ({"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "7"}, "7"),
+    ],
+)
+def test_threads_that_wait_leave_the_processor_to_others_unless_told(
+    given: dict[str, str], wanted: str, tmp_path: Path
+) -> None:
+    (tmp_path / "torch.py").write_text("import os\nprint(os.environ.get('GOMP_SPINCOUNT'))")
+    code = "from neuralid.cli._torch import import_torch as f; f(); f()"
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    env = {key: value for key, value in os.environ.items() if key not in names}
+    env |= {"PYTHONPATH": str(tmp_path), **given}
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+    assert told.stdout == f"{wanted}\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_commands_help_fits_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")

@@ -387,7 +387,7 @@ def test_balanced_tunes_too(file: Path, picture: Path, monkeypatch: pytest.Monke
         for fidelity in ("fast", "balanced")
     )
     assert tuned.psnr > plain.psnr + 1
-    assert heard[-1] == (4 + 2 * 24, 4 + 2 * 24) and heard[8] == (9, 9)
+    assert heard[-1] == (4 + 2 * 24, 4 + 2 * 24) and heard[11] == (12, 12)
     assert not tuned.model.is_tuned and tuned.model.weights.id == weights.load_weights(file).id
 
 

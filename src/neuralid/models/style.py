@@ -255,7 +255,7 @@ register(
         shape_layers=SHAPE_LAYERS,
         has_dropout=False,
         inverting=Inverting(
-            fast=Effort(9),
+            fast=Effort(12),
             balanced=Effort(12, tuning=18, mixed=72),
             high=Effort(32, tuning=48, mixed=96),
             by_layer=True,
