@@ -67,7 +67,7 @@ ROOMS = {
             "toy_architecture",
         ),
     ),
-    "step": Room("training/step.py", ("step", "style_training", "training", "recovery")),
+    "step": Room("training/step.py", ("step", "style_training", "distributed", "recovery")),
     "faces": Room("faces", ("crop", "align", "choose", "mix_layouts")),
     "upscaling": Room(
         "upscaling",

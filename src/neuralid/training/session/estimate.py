@@ -123,7 +123,8 @@ def _measure_encoder(
 ) -> float:
     """Pictures a second, of all processes together, that an encoder of these networks is shown."""
     device, few = device_of(state.generator), FEW * world.size
-    config = replace(asked, kimg=2 * LESSONS * few / SHARE / 1000, batch=few)
+    kimg = 2 * LESSONS * few / SHARE / 1000
+    config = replace(asked, kimg=kimg, batch=few, micro_batch=None)
     drawer, perceptual = build_drawer(state.average), build_perceptual(state.discriminator)
     size = math.prod(drawer.latent_shape)
     by_layer = architecture(drawer.config.architecture).inverting.by_layer
