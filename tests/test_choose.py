@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from test_align import EXAMPLES, PLACES, backdrop, placed
 
 import neuralid
 from neuralid.core.errors import ConfigError
+from neuralid.faces import detect
 from neuralid.faces.choose import beyond_edge, choose_face, prominence
 from neuralid.faces.detect import find_faces
 from neuralid.faces.eyes import Face, build_pyramid, check_faces
@@ -140,6 +142,40 @@ def test_flowers_clouds_and_walls_are_no_faces(
 
 def face_at(x: float, y: float, apart: float) -> Face:
     return Face(np.array([[x - apart / 2, y], [x + apart / 2, y]]), 15.0, 12.0)
+
+
+@pytest.mark.parametrize(("away", "kept"), [(0, 1), (29, 1), (31, 2), (100, 2)])
+def test_faces_nearer_than_half_of_a_pair_of_eyes_are_one(away: int, kept: int) -> None:
+    better, worse = face_at(100, 100, 40), replace(face_at(100, 100 + away, 60), score=14.0)
+    faces = detect._drop_duplicates([worse, better], apart=0.5)
+    assert len(faces) == kept and faces[0] is better
+
+
+@pytest.mark.parametrize(
+    ("score", "sees_face", "wanted"),
+    [
+        (7.0, True, 10.0),  # and half of the checker's 3
+        (7.0, False, 8.5),
+        (4.6, True, 7.6),  # just within reach of being believed
+        (4.4, True, 5.9),  # out of reach: the cascade isn't asked
+    ],
+)
+def test_both_judges_add_to_a_score(
+    score: float, sees_face: bool, wanted: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detect, "_cascade_confirms", lambda pyramid, face: sees_face)
+    face = Face(np.array([[10.0, 20.0], [30.0, 20.0]]), score, 3.0)
+    assert detect._judge([], face).score == pytest.approx(wanted)
+
+
+def test_the_cascade_sees_a_face_only_where_one_is() -> None:
+    face = load_rgb(EXAMPLES / "ada.png")
+    pyramid = build_pyramid(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY))
+    eyes, mouth = (
+        Face(SIDE * np.array(pair), 9.0) for pair in (PLACES, MISTAKES["corners of the mouth"])
+    )
+    assert detect._cascade_confirms(pyramid, eyes)
+    assert not detect._cascade_confirms(pyramid, mouth)
 
 
 def test_whole_faces_near_the_middle_are_preferred() -> None:
