@@ -26,7 +26,7 @@ from neuralid.training.batches import Batches
 from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World
 from neuralid.training.state import TrainState
-from neuralid.training.step import Engine, passes, train_step
+from neuralid.training.step import USES, Engine, passes, train_step
 
 BATCH = 8
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 28, 28, 3), np.uint8)
@@ -360,3 +360,24 @@ def check_average(case: Case, state: TrainState, before: Tensors) -> None:
         new = state.generator.state_dict()[name]
         wanted = stays * before[name] + (1 - stays) * new if new.is_floating_point() else new
         torch.testing.assert_close(value, wanted)
+
+
+# --- Where random numbers come from ---------------------------------------------------------------
+
+
+def test_every_pass_of_every_run_draws_from_seeds_of_its_own() -> None:
+    """Of each use in each pass of each step; a seed is a sum of odd multiples, to 63 bits."""
+    odd = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+    found = set()
+    for seed in (0, 1, 7):
+        config = TrainConfig(kimg=1, batch=BATCH, micro_batch=4, seed=seed)
+        state = TrainState.fresh(ModelConfig(28, 16), config, torch.device("cpu"))
+        batches = Batches(IMAGES, np.arange(24), seed, mirror=False)
+        for state.step in (0, 1, 5):
+            for number, part in enumerate(passes(state, batches, config, World())):
+                start = sum(x * y for x, y in zip(odd, (seed, state.step, 4 * number), strict=True))
+                for use in USES:
+                    wanted = (start + use) % 2**63
+                    assert part.rng_seed(use) == wanted == part.rng(use).initial_seed()
+                    found.add(wanted)
+    assert len(found) == 3 * 3 * 2 * 3

@@ -68,7 +68,7 @@ ROOMS = {
         ),
     ),
     "step": Room("training/step.py", ("step", "style_training", "distributed", "recovery")),
-    "faces": Room("faces", ("crop", "align", "choose", "mix_layouts")),
+    "faces": Room("faces", ("patches", "crop", "align", "choose", "profiles", "mix_layouts")),
     "upscaling": Room(
         "upscaling",
         (
