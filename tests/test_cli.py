@@ -80,6 +80,12 @@ def test_every_commands_help_fits_80_columns(command: str, monkeypatch: pytest.M
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+def test_without_a_command_the_help_is_shown() -> None:
+    result = run()
+    assert result.exit_code == 0
+    assert result.stdout == run("--help").stdout and "mix" in result.stdout
+
+
 def test_the_version_is_printed() -> None:
     assert run("--version").stdout.strip() == neuralid.__version__
 

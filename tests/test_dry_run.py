@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,12 +15,16 @@ from conftest import EXAMPLES, TINY, fails, run
 from PIL import Image
 
 import neuralid
+from neuralid import weights
 from neuralid.data.dataset import Dataset
-from neuralid.faces.align import measure_eyes
+from neuralid.faces.align import Eyes, measure_eyes
+from neuralid.faces.config import CropConfig, Frame
 from neuralid.models.config import ModelConfig
 from neuralid.training.config import TrainConfig
 from neuralid.training.distributed.world import World
+from neuralid.training.runs.plan import Plan
 from neuralid.training.session import estimate
+from neuralid.training.session.framing import tell_framing
 from neuralid.training.state import TrainState
 
 QUICK = ("--size", 28, "--latent-size", 8, "--batch", 8)
@@ -111,6 +116,32 @@ def test_too_little_room_is_told(face_folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("shutil.disk_usage", lambda path: room)
     said = run("train", "--data", face_folder, *QUICK, "--dry-run").stderr
     assert "only 1 MB are free there: raise --snapshot, or choose another --out" in said
+
+
+def test_faces_framed_otherwise_than_those_of_the_weights_are_told_of(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    loaded = weights.load_weights(tiny)
+    theirs = replace(loaded.description, frame=Frame((0.3, 0.3), (0.7, 0.3)))
+    found = replace(loaded, description=theirs)
+    monkeypatch.setattr(weights, "load_weights", lambda path: found)
+    plan = Plan(
+        tiny.parent, ModelConfig(28, 16), CropConfig(), TrainConfig(), "run", from_weights=str(tiny)
+    )
+    for place in (0.34, 0.41):
+        tell_framing(plan, Eyes(Frame((place, 0.3), (0.7, 0.3)), 1.0, 0.01), said.append)
+    assert said == [
+        f"the faces are framed otherwise than those of {tiny.stem}: their eyes are at (0.41, 0.30) "
+        "and (0.70, 0.30) of a side, not (0.30, 0.30) and (0.70, 0.30); train with `align`"
+    ]
+
+
+def test_data_that_are_not_there_are_told_of_before_anything_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("neuralid.training.session.start._pick_device", None)
+    fails(run("train", "--data", "nowhere", "--dry-run"), 1, "nowhere does not exist")
 
 
 def test_a_real_run_warns_too_but_not_one_that_frames(

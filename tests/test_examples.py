@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES, ROOT, run
+from conftest import EXAMPLES, ROOT, fails, run
 
 import neuralid
 from neuralid.pictures.examples import EXAMPLES as NAMES
@@ -52,3 +52,7 @@ def test_the_family_script_is_a_shell_script_that_says_how_it_is_used() -> None:
     subprocess.run(["sh", "-n", script], check=True)
     wrong = subprocess.run(["sh", script], capture_output=True, text=True)
     assert wrong.returncode == 2 and "usage" in wrong.stderr
+
+
+def test_a_mistyped_example_is_guessed() -> None:
+    fails(run("mix", "ada", "brunno"), 1, "brunno does not exist", "did you mean 'bruno'?")

@@ -70,9 +70,23 @@ def test_training_says_a_line_at_the_start_and_then_each_minute(
     ]
 
 
+def test_nothing_is_told_from_the_first_steps_nor_at_the_end(
+    said: list[str], now: list[float]
+) -> None:
+    lines = progress.Lines("inverting", "steps")
+    for done in range(1, 91):
+        now[0] += 70  # the first as slow as the others, which nobody knows yet
+        lines(done, 90)
+    told = [line.partition("%")[2] for line in said]
+    assert told[:3] == ["", "", ""] and told[3] == ", about 1.7 hours left"
+    assert told[-2:] == [", about a minute left", ""]
+    assert progress._minutes(0.7) == ", less than a minute left"
+
+
 def test_long_waits_are_told_in_hours(said: list[str], now: list[float]) -> None:
     lines = progress.Lines("training", "kimg")
-    lines(0, 300)
+    for done in range(3):
+        lines(done, 300)
     now[0] = 600
     lines(3, 300)
     assert said == ["training: 3 of 300 kimg, 1%, about 16.5 hours left"]

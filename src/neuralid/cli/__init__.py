@@ -19,7 +19,6 @@ from ._upscale import upscale
 
 app = typer.Typer(
     cls=Group,
-    no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -56,7 +55,7 @@ def main(
     if json_:
         raise ConfigError("--json belongs behind the command", hint="or goes with --list-weights")
     if ctx.invoked_subcommand is None:
-        ctx.fail("Missing command.")
+        typer.echo(ctx.get_help())
 
 
 for command in (train, sample, invert, mix, upscale):

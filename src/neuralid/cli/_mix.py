@@ -55,7 +55,8 @@ def mix(
         list[Path],
         typer.Argument(
             metavar="INPUT",
-            help="Photos, latent files or drawn pictures, folders of pictures, or - for stdin.",
+            help="Photos, latent files or drawn pictures, folders of pictures, or - for stdin. "
+            "ada and bruno are faces that come with the program.",
             show_default=False,
             readable=False,
         ),
@@ -102,7 +103,7 @@ def mix(
             "--attribute",
             metavar="NAME=X",
             help="Change age, gender or smiling, or what your weights know, by X standard "
-            "deviations, as in age=+1.5; may be repeated.",
+            "deviations, as in age=+1.5 (older) or gender=+1 (female); may be repeated.",
         ),
     ] = None,
     strip: Annotated[

@@ -10,6 +10,7 @@ from typing import Any
 from .. import bars, console
 
 EVERY = 60.0  # seconds between two lines
+FEW = 3  # reports from which no speed is told yet: the first steps are the slowest
 clock = time.monotonic
 
 
@@ -18,14 +19,16 @@ class Lines:
 
     def __init__(self, label: str, unit: str, at_once: bool = False) -> None:
         self.label, self.unit = label, f" {unit}".rstrip()
-        self.started = clock()
-        self.said = self.started - EVERY * at_once
-        self.before: float | None = None  # what was done when it began
+        self.began = clock()
+        self.said = self.began - EVERY * at_once
+        self.before: float | None = None  # what was done at the first report, when it began
+        self.heard = 0
 
     def __call__(self, done: float, total: float, more: str = "") -> None:
         now = clock()
+        self.heard += 1
         if self.before is None:
-            self.before = done
+            self.before, self.began = done, now
         is_terminal = console.stderr.is_terminal and not console.stderr.is_dumb_terminal
         if is_terminal or now - self.said < EVERY or not total:
             return
@@ -35,16 +38,18 @@ class Lines:
         console.say(f"{self.label}: {share}{more}{left}")
 
     def _left(self, done: float, total: float, now: float) -> str:
-        """About how long the rest takes, by the speed so far."""
+        """About how long the rest takes, by the speed so far; nothing while that says little."""
         new = done - (self.before or 0)
-        if new <= 0 or now <= self.started:
+        if new <= 0 or now <= self.began or done >= total or self.heard <= FEW:
             return ""
-        minutes = (total - done) / new * (now - self.started) / 60
+        minutes = (total - done) / new * (now - self.began) / 60
         return f", about {minutes / 60:.1f} hours left" if minutes > 90 else _minutes(minutes)
 
 
 def _minutes(minutes: float) -> str:
-    return f", about {minutes:.0f} min left" if minutes >= 1.5 else ", about a minute left"
+    if minutes >= 1.5:
+        return f", about {minutes:.0f} min left"
+    return ", about a minute left" if minutes >= 0.75 else ", less than a minute left"
 
 
 @contextmanager

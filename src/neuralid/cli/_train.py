@@ -55,9 +55,8 @@ def _tell_end(result: Trained) -> None:
     """Say where to look, who was left out and why, and what to type next."""
     for name, why in result.skipped.items():
         detail(f"skipped {name}: {why}")
-    for line in result.explain_skipped():
-        where = "" if result.run is None else f"; {result.run}/log.jsonl has all"
-        console.say(f"skipped: {line}{where}")
+    for line in result.explain_skipped() if result.run is not None else []:
+        console.say(f"skipped: {line}; {result.run}/log.jsonl has all")
     if result.report is not None:
         console.say(f"report: {result.report}")
     if not result.finished:

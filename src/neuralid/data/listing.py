@@ -54,6 +54,12 @@ def list_pictures(source: Path) -> list[Entry]:
     return list_all(source).pictures
 
 
+def check_source(source: Path) -> None:
+    """Raise `DataError` unless there is a folder or zip; what is in it is not looked at."""
+    if not source.is_dir() and not (source.is_file() and zipfile.is_zipfile(source)):
+        list_all(source)
+
+
 def list_all(source: Path) -> Listing:
     """As `list_pictures`, with what could not be looked at. Raises `DataError`."""
     unreadable: dict[str, str] = {}

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from ..core.checks import nearest
 from ..core.errors import ImageError, NeuralidError
 from ..core.files import write_atomically
 from ..core.memory import is_out_of_memory
 from . import colour, depth, jpeg
+from .examples import EXAMPLES
 from .formats import UNWRITABLE, check_format, check_written, fit, header_lock
 from .phones import NotReadableError, prepare
 
@@ -95,7 +97,8 @@ def read_errors(name: str) -> Iterator[None]:
             f"{name} has too many pixels", hint=f"the limit is {limit} megapixels; shrink it"
         ) from error
     except FileNotFoundError as error:
-        raise ImageError(f"{name} does not exist", hint="check the name and the folder") from error
+        hint = f"{nearest(name, EXAMPLES)}check the name and the folder"
+        raise ImageError(f"{name} does not exist", hint=hint) from error
     except IsADirectoryError as error:
         raise ImageError(
             f"{name} is a folder", hint=f"name the pictures in it: {name}/*.jpg"

@@ -69,8 +69,9 @@ data.people.forEach((person, index) => {
   document.getElementById("people").append(button);
 });
 if (data.people.length > 1) way = addSlider("Between", data.faces.length - 1, data.start, show);
+const told = { age: "age (+ is older)", gender: "gender (+ is female)" };
 data.attributes.forEach((name) => {
-  const move = addSlider(name, data.values.length - 1, data.values.indexOf(0), () => {
+  const move = addSlider(told[name] || name, data.values.length - 1, data.values.indexOf(0), () => {
     putBack(move);
     show();
   });

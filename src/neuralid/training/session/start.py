@@ -13,6 +13,7 @@ from ...core.errors import TrainingError
 from ...core.home import cache_folder, check_cache
 from ...core.memory import check_memory
 from ...data.dataset import Dataset, load_dataset
+from ...data.listing import check_source
 from ...faces.align import measure_eyes
 from ...faces.config import Frame
 from ...latents.attributes import Attributes, read_attributes
@@ -60,6 +61,7 @@ def _start(options: TrainOptions, callbacks: Callbacks, world: World) -> Trained
     check_shares(plan.train, world.size, architecture(plan.model.architecture).group)
     if done := world.first(lambda: find_finished(resumed, plan, say) if resumed else None):
         return Trained(resumed.folder if resumed else out, done.weights, done.images)
+    world.alone(lambda: check_source(plan.data))
     device, choice = _pick_device(options.device, plan, resumed, world, say)
     world.each(lambda: _check_memory(plan, device, world))
     with ExitStack() as held:
