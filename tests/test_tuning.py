@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from PIL import Image
 import neuralid
 from neuralid import weights
 from neuralid.core.errors import ConfigError
-from neuralid.latents import latent
+from neuralid.latents import latent, tuning
 from neuralid.latents.tuning import tune
+from neuralid.models.architecture import architecture
 from neuralid.models.building import build_drawer
 from neuralid.pictures import images
 from neuralid.pictures.quality import psnr
@@ -36,6 +38,27 @@ def test_tuning_brings_the_faces_nearer_and_leaves_others(trained: weights.Weigh
     assert float(kept.min()) > 18
     assert all(t.equal(before[name]) for name, t in generator.state_dict().items())
     assert not any(p.requires_grad for p in tuned.parameters())
+
+
+def test_faces_between_are_held_where_they_were(
+    trained: weights.Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The more locality weighs, the less a face on the way to another one changes."""
+    generator, usual = trained.generator, architecture("dcgan")
+    z = latent.draw_noise(range(9), trained.description.model)
+    between = torch.lerp(z[:1], z[1:], 0.5)
+    with torch.no_grad():
+        wanted, held = (generator(z[:1]) + 0.08).clamp(-0.5, 0.5), generator(between)
+    kept = []
+    for locality in (0.0, usual.inverting.locality, 1.0):
+        inverting = replace(usual.inverting, locality=locality)
+        monkeypatch.setattr(
+            tuning, "architecture", lambda name: replace(usual, inverting=inverting)
+        )
+        tuned = tune(generator, z[:1], wanted, steps=20)
+        with torch.no_grad():
+            kept.append(float(psnr(tuned(between), held).mean()))
+    assert kept[0] + 0.2 < kept[1] < kept[2] - 0.2
 
 
 def test_tuning_is_the_same_every_time(trained: weights.Weights) -> None:
