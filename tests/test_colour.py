@@ -263,6 +263,16 @@ def test_fine_jpeg_is_within_one_level(kind: str) -> None:
     assert Photo.read(content).profile == icc.rgb()
 
 
+def test_squares_that_a_fine_jpeg_would_round_by_two_levels_are_given_noise() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(100, 104, (1024, 2048, 3), dtype=np.uint8)
+    plain = io.BytesIO()
+    Image.fromarray(image).save(plain, "JPEG", **jpeg.OPTIONS)
+    assert off(np.asarray(Image.open(plain)), image) == 2
+    found = np.asarray(Image.open(io.BytesIO(jpeg.encode(Image.fromarray(image)))))
+    assert off(found, image) == 1
+
+
 def test_the_face_is_painted_in_the_photos_colours() -> None:
     Image.fromarray(scene()).save("in.png", icc_profile=icc.rgb())
     canvas = Canvas.of(Photo.read("in.png"))

@@ -15,9 +15,9 @@ from PIL import Image
 import neuralid
 from neuralid import weights
 from neuralid.core.errors import ConfigError
-from neuralid.latents import latent, tuning
+from neuralid.latents import latent
 from neuralid.latents.tuning import tune
-from neuralid.models.architecture import architecture
+from neuralid.models.architecture import REGISTERED, architecture
 from neuralid.models.building import build_drawer
 from neuralid.pictures import images
 from neuralid.pictures.quality import psnr
@@ -52,9 +52,7 @@ def test_faces_between_are_held_where_they_were(
     kept = []
     for locality in (0.0, usual.inverting.locality, 1.0):
         inverting = replace(usual.inverting, locality=locality)
-        monkeypatch.setattr(
-            tuning, "architecture", lambda name: replace(usual, inverting=inverting)
-        )
+        monkeypatch.setitem(REGISTERED, "dcgan", replace(usual, inverting=inverting))
         tuned = tune(generator, z[:1], wanted, steps=20)
         with torch.no_grad():
             kept.append(float(psnr(tuned(between), held).mean()))
