@@ -31,7 +31,7 @@ BENCHMARKS = {
     "reading": "reading 10,000 JPEG files",
     "starting": "`neuralid sample -n 1`, from beginning to end",
     "sharing": "`neuralid mix` beside another one on the same cores",
-    "enlarging": "`cubic` and `lanczos` on a photograph of 12 megapixels",
+    "enlarging": "`cubic` and `lanczos` on a photograph of 3 megapixels",
     "gpu": "training on a CUDA GPU; left out where there is none",
 }
 

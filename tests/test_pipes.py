@@ -251,6 +251,13 @@ def folder(tiny: Path | None = None) -> Path:
     return place
 
 
+def test_a_mix_says_how_many_a_folder_adds(tiny: Path) -> None:
+    one = picture("a.jpg", side=40)
+    words = ("--no-align", "--fidelity", "fast", "--weights", tiny)
+    assert "mixing 4 pictures" in run("mix", one, folder(), *words).stderr
+    assert "mixing" not in run("mix", one, one, *words).stderr
+
+
 def test_a_folder_means_its_pictures() -> None:
     result = run("upscale", folder(), "--outdir", "big", *CUBIC)
     assert result.exit_code == 0, result.stderr

@@ -163,14 +163,13 @@ def mix(
     if faces:
         return list_faces(inputs, model, json_)
     import_torch()
-    from ..api._folders import expand
     from ..api._mix import Blending, Layout, check_request
 
     # All that can be known to be wrong before weights are read.
     moves, shares = _attributes(attributes or []), _shares(weights or [])
     InvertConfig(fidelity)
     check_framing((face_size, delta_i, delta_j, rotation), align, face)
-    inputs = expand(inputs)
+    inputs = _expand(inputs)
     *sources, kept, styling = with_stdin([*inputs, keep, style])
     layout, told = Layout(strip, matrix, frames, kept), Blending(shares, blend, moves, styling)
     check_request(sources, layout, told, scale, html is not None)
@@ -252,6 +251,16 @@ def _shares(given: list[str]) -> list[float] | None:
         except ValueError as error:
             raise ConfigError(f"'{text}' is not a share", hint="write it as 0.3 or 30%") from error
     return shares or None
+
+
+def _expand(inputs: list[Path]) -> list[Path]:
+    """The inputs, with the pictures of folders; says how many they are, if there are folders."""
+    from ..api._folders import expand
+
+    found = expand(inputs)
+    if len(found) != len(inputs):
+        say(f"mixing {len(found)} pictures, those of folders included")
+    return found
 
 
 def _attributes(given: list[str]) -> dict[str, float]:
