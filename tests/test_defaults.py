@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from neuralid.api.results import RATE
+from neuralid.core.errors import ConfigError
 from neuralid.faces.config import CropConfig, Frame
 from neuralid.latents.config import InvertConfig
 from neuralid.latents.tuning import OTHERS
@@ -182,3 +183,22 @@ def test_filters_and_methods_are_as_their_tables_say() -> None:
     assert {row[0].strip("`"): row[1] for row in rows} == {
         name: info.summary for name, info in METHODS.items()
     }
+
+
+SHARES = ("beta1", "beta2", "real_label", "ema", "dropout_g", "dropout_d")
+CHANCES = ("augment_p", "augment_target")
+AMOUNTS = ("learning_rate_g", "learning_rate_d", "r1", "ema_half_life")
+
+
+@pytest.mark.parametrize("name", [*SHARES, *CHANCES, *AMOUNTS, "r1_interval"])
+def test_numbers_of_a_recipe_have_ranges(name: str) -> None:
+    def made(value: float) -> Recipe:
+        return Recipe("mine", **{name: value})  # type: ignore[arg-type]
+
+    least, most = (1 if name == "r1_interval" else 0), (1 if name in SHARES + CHANCES else 1000)
+    for value in (float(least), float(most)):
+        assert getattr(made(value), name) == value
+    wrong = [least - 0.01, float("nan"), *([1.01] if most == 1 else [])]
+    for value in wrong:
+        with pytest.raises(ConfigError, match=f"`{name}` must be"):
+            made(value)
