@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import threading
@@ -404,3 +405,28 @@ def test_a_disk_that_fails_while_pictures_are_listed_is_one_line(
     monkeypatch.setattr("os.scandir", fail)
     with pytest.raises(DataError, match="cannot be listed"):
         list_pictures(face_folder)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"shape": [28, 28, 4]}, "no faces"),
+        ({"shape": [28, 14, 3]}, "no faces"),
+        ({"shape": [0, 0, 3]}, "no faces"),
+        ({"checksums": [1, 2]}, "one checksum for each block"),
+        ({"checksums": []}, "one checksum for each block"),
+        ({"names": "ab"}, "names"),
+        ({"shape": [28, 28]}, "shape"),
+    ],
+)
+def test_an_index_that_cannot_be_is_refused(
+    wrong: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    """Without a seal, as of earlier versions, which is not compared."""
+    right = {"names": ["a", "b"], "skipped": {}, "shape": [28, 28, 3], "face_sizes": {"28": 2}}
+    place = tmp_path / "index.json"
+    place.write_text(json.dumps({**right, "checksums": [7]}))
+    assert cache._read_index(place)["names"] == ["a", "b"]
+    place.write_text(json.dumps({**right, "checksums": [7], **wrong}))
+    with pytest.raises(ValueError, match=words):
+        cache._read_index(place)
