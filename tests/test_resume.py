@@ -19,11 +19,15 @@ from conftest import TINY
 import neuralid
 from neuralid import console, weights
 from neuralid.core.errors import ConfigError, TrainingError
+from neuralid.faces.config import CropConfig
 from neuralid.models.config import ModelConfig
 from neuralid.models.recipe import Recipe
 from neuralid.training.config import TrainConfig
 from neuralid.training.loop import Step
 from neuralid.training.runs.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from neuralid.training.runs.folder import Run
+from neuralid.training.runs.plan import Plan
+from neuralid.training.session import start
 from neuralid.training.session.session import Trained
 from neuralid.training.state import TrainState
 
@@ -250,3 +254,17 @@ def test_a_run_without_checkpoints_cannot_be_resumed(tmp_path: Path) -> None:
         neuralid.train(out=tmp_path, resume="nowhere")
     with pytest.raises(ConfigError, match="no data"):
         neuralid.train(out=tmp_path)
+
+
+def test_networks_that_never_fitted_into_the_runs_checkpoints_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options that were changed afterwards would ask for memory first, and then fail."""
+    monkeypatch.setattr(start, "SMALL", 0)
+    plan = Plan(tmp_path, ModelConfig(28, 16), CropConfig(), TrainConfig(), "run")
+    start._check_networks(plan, Run(tmp_path))  # it has no checkpoint yet
+    (tmp_path / "checkpoint-000000016.pt").write_bytes(bytes(1000))
+    with pytest.raises(TrainingError, match=r"take \d+ MB, and its checkpoints have 0 MB"):
+        start._check_networks(plan, Run(tmp_path))
+    monkeypatch.setattr(start, "size_of", lambda path: 10**12)
+    start._check_networks(plan, Run(tmp_path))
