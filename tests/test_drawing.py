@@ -91,11 +91,14 @@ def test_sample_draws_in_the_precision_asked_for(
         assert result.exit_code == 0, result.stderr
         return result.stdout_bytes
 
+    small = ("--weights", tiny, "--scale", 1)
     exact, rough = draw("--precision", "fp32"), draw("--precision", "bf16")
     assert draw() == exact != rough
     for name, wanted in {"bf16": rough, "fp32": exact}.items():
         monkeypatch.setattr(_sample, "pick_precision", lambda *_, name=name: name)
         assert draw("--precision", "auto") == wanted
+        told = run("sample", "--seeds", "0-40", "--outdir", name, "--precision", "auto", *small)
+        assert told.stderr.count(f"precision: {name}") == 1
 
 
 def test_single_files_are_drawn_in_the_precision_asked_for(tiny: Path) -> None:

@@ -58,9 +58,17 @@ def sample(
         if trunc is None:
             trunc = architecture(model.weights.description.model.architecture).truncation
         latents = latent.draw_latents(model.generator, chosen, trunc)
-    exact = pick_precision(precision, model.device, drawing_trial(model.generator))
+    exact = choose_precision(model, precision)
     faces = _draw(model, latents, scale, exact, on_step)
     return Sampled(faces, latents, chosen, trunc, model, names)
+
+
+def choose_precision(model: Model, name: str) -> str:
+    """The precision to draw in; says what "auto" is on this machine."""
+    chosen = pick_precision(name, model.device, drawing_trial(model.generator))
+    if name == "auto":
+        model.say(f"precision: {chosen}")
+    return chosen
 
 
 def _check_room(model: Model, count: int, scale: float) -> None:

@@ -99,7 +99,7 @@ def sample(
     if outdir is not None:
         check_folder(make_folder(outdir))
     import_torch()
-    from ..api._sample import check_latents_alone, choose_seeds
+    from ..api._sample import check_latents_alone, choose_precision, choose_seeds
     from ..api.results import check_grid
 
     check_range("scale", scale, 1, 64)
@@ -110,6 +110,7 @@ def sample(
     chosen = [] if latents else choose_seeds(n, seed, seeds, console.say)
     given = with_stdin(latents or [])
     studio = open_weights(model, device, console.say)
+    precision = choose_precision(studio, precision)  # once, however many files are drawn
     with progress.counting("drawing", "faces") as on_step:
         how: dict[str, Any] = {"trunc": trunc, "scale": scale, "precision": precision}
         if output is None:
