@@ -7,6 +7,7 @@ bytes and augmentation's dice, is taken down as the program draws it.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -240,22 +241,27 @@ def dice(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     return found
 
 
-@pytest.mark.parametrize("seed", [0, 5])
 @pytest.mark.parametrize("name", CASES)
 def test_a_step_is_what_the_papers_say(
-    name: str, seed: int, bytes_drawn: list[Tensor], dice: list[Tensor]
+    name: str, bytes_drawn: list[Tensor], dice: list[Tensor]
 ) -> None:
+    """Two steps of each of two seeds. R1 is due every 16th step."""
     case = CASES[name]
-    config = TrainConfig(batch=BATCH, recipe=case.recipe, seed=seed)
-    state = TrainState.fresh(case.model, config, torch.device("cpu"))
-    state.augmentation.probability.fill_(1.0)
-    adams = [Adam(rate, betas) for rate, betas in zip(case.rates, case.betas, strict=True)]
-    batches = Batches(IMAGES, np.arange(24), seed, mirror=True)
-    steps = ((16, 80), (17, 88))  # R1 is due every 16th step
-    for state.step, state.images in steps if seed == 0 else steps[:1]:
-        bytes_drawn.clear()
-        dice.clear()
-        check_step(case, state, config, batches, adams, bytes_drawn, dice)
+    apart = []
+    for seed in (0, 5):
+        config = TrainConfig(batch=BATCH, recipe=case.recipe, seed=seed)
+        state = TrainState.fresh(case.model, config, torch.device("cpu"))
+        state.augmentation.probability.fill_(1.0)
+        adams = [Adam(rate, betas) for rate, betas in zip(case.rates, case.betas, strict=True)]
+        batches = Batches(IMAGES, np.arange(24), seed, mirror=True)
+        for state.step, state.images in ((16, 80), (17, 88)):
+            bytes_drawn.clear()
+            dice.clear()
+            apart.append(check_step(case, state, config, batches, adams, bytes_drawn, dice))
+    # On some processors rounding puts an input of a leaky ReLU on the other side of zero than here,
+    # and all gradients before it move by up to a percent: in one step of four, not in two.
+    for own in zip(*apart, strict=True):
+        assert max(own) < 0.03 and statistics.median(own) < 1e-3
 
 
 def check_step(
@@ -266,7 +272,8 @@ def check_step(
     adams: list[Adam],
     bytes_drawn: list[Tensor],
     dice: list[Tensor],
-) -> None:
+) -> tuple[float, float]:
+    """Check one step; returns how far the generator's and the discriminator's gradients are off."""
     g, d = (parameters(getattr(state, which)) for which in NETWORKS)
     average, sign = copied(state.average), float(state.augmentation.sign)
     w_mean = copied(state.generator).get("w_mean")
@@ -288,12 +295,12 @@ def check_step(
         (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
         penalty = 16 * case.recipe.r1 / 2 * slope.square().sum((1, 2, 3)).mean()
         assert shares(penalty, loss_d, d) > 0.02  # else a wrong weight would not be seen
-    check_update(state.discriminator, d, loss_d + penalty, adams[1])
+    apart_d = check_update(state.discriminator, d, loss_d + penalty, adams[1])
 
     # The generator, against the discriminator as it is now.
     now = {name: x.detach() for name, x in state.discriminator.named_parameters()}
     loss_g = softplus(-case.discriminator(now, fake * next(drawn), own)).mean()
-    check_update(state.generator, g, loss_g, adams[0])
+    apart_g = check_update(state.generator, g, loss_g, adams[0])
     assert next(own, None) is None and next(drawn, None) is None
     assert len({float(each[0]) for each in dice}) == 3  # each time other ones
 
@@ -307,6 +314,7 @@ def check_step(
     if w_mean is not None:
         moved = w_mean + 0.005 * (style_of(g, z).detach().mean(0) - w_mean)
         torch.testing.assert_close(state.generator.get_buffer("w_mean"), moved)
+    return apart_g, apart_d
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -338,20 +346,20 @@ def shares(part: Tensor, rest: Tensor, of: Tensors) -> float:
     return lengths[0] / lengths[1]
 
 
-def check_update(network: nn.Module, before: Tensors, loss: Tensor, adam: Adam) -> None:
-    """The network's gradients are the loss's, and Adam moved it by them."""
+def check_update(network: nn.Module, before: Tensors, loss: Tensor, adam: Adam) -> float:
+    """Adam moved the network by its gradients; returns how far these are from the loss's."""
     wanted = torch.autograd.grad(loss, [*before.values()], retain_graph=True)
-    largest = max(float(x.norm()) for x in wanted)
     found = dict(network.named_parameters())
-    for name, gradient in zip(before, wanted, strict=True):
-        own = found[name].grad
-        assert own is not None
-        # Before a batch norm a bias has no effect, and its gradient is nothing but rounding.
-        assert float((own - gradient).norm()) <= 5e-3 * float(gradient.norm()) + 1e-6 * largest
     gradients = {name: x.grad for name, x in found.items() if x.grad is not None}
     moved = adam.step({name: x.detach() for name, x in before.items()}, gradients)
     for name, x in found.items():
         torch.testing.assert_close(x.detach(), moved[name], rtol=1e-5, atol=1e-6)
+    # Before a batch norm a bias has no effect, and its gradient is nothing but rounding.
+    least = 1e-3 * max(float(x.norm()) for x in wanted)
+    own = [gradients[name] for name in before]
+    return max(
+        float((a - b).norm() / b.norm().clamp_min(least)) for a, b in zip(own, wanted, strict=True)
+    )
 
 
 def check_average(case: Case, state: TrainState, before: Tensors) -> None:
