@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, fails, run
+from conftest import QUICK, fails, run
 from PIL import Image
 from test_cli import paths
 from test_images import bomb, truncated
@@ -150,7 +150,7 @@ def test_a_stopped_training_run_says_how_to_go_on(
     def at_once() -> Iterator[Callable[[], bool]]:
         yield lambda: (tmp_path / "else").exists()  # the run has begun
 
-    neuralid.train(face_folder, out=tmp_path / "first", name="a", **TINY, kimg=0.016)
+    neuralid.train(face_folder, out=tmp_path / "first", name="a", **QUICK, kimg=0.016)
     monkeypatch.setattr("neuralid.console.stop_signals", at_once)
     result = run("train", "--data", face_folder, "--out", tmp_path / "else", *TRAINING)
     assert result.exit_code == 130 and result.stdout == ""
@@ -159,7 +159,7 @@ def test_a_stopped_training_run_says_how_to_go_on(
 
 @pytest.mark.parametrize("junk", [b"hi", b"text file"])
 def test_checkpoints_that_are_none(face_folder: Path, tmp_path: Path, junk: bytes) -> None:
-    done = neuralid.train(face_folder, out=tmp_path, name="a", **TINY, kimg=0.016)
+    done = neuralid.train(face_folder, out=tmp_path, name="a", **QUICK, kimg=0.016)
     assert done.run is not None
     for path in done.run.glob("checkpoint-*"):
         path.write_bytes(junk)

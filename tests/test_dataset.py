@@ -111,6 +111,34 @@ def test_every_block_of_an_entry_has_a_checksum_of_its_own(
     assert cache.open_entry(entry) is None
 
 
+def test_of_a_large_entry_some_blocks_are_checked(
+    face_folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of five here: damage to all is always noticed, to a fifth in one opening of five."""
+    monkeypatch.setattr(cache, "BLOCK", 50_000)
+    monkeypatch.setattr(cache, "CHECKED", 1)
+    load_dataset(face_folder, 28, CropConfig(), cache_folder)
+    (entry,) = entries(cache_folder)
+    content = (entry / "images.u8").read_bytes()
+    assert all(cache.open_entry(entry) for _ in range(20))
+    (entry / "images.u8").write_bytes(bytes(len(content)))
+    assert not any(cache.open_entry(entry) for _ in range(20))
+    (entry / "images.u8").write_bytes(bytes(50_000) + content[50_000:])
+    noticed = sum(cache.open_entry(entry) is None for _ in range(200))
+    assert 10 < noticed < 80
+
+
+def test_files_of_others_in_the_cache_stay(
+    face_folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache_folder.mkdir()
+    strange = cache_folder / ("a" * 24)
+    strange.write_text("a file with an entry's name")
+    monkeypatch.setenv("NEURALID_CACHE_LIMIT", "1")
+    assert len(load_dataset(face_folder, 28, CropConfig(), cache_folder).images) == 96
+    assert strange.read_text() == "a file with an entry's name"
+
+
 def test_a_damaged_zip_is_one_line(archive: Path) -> None:
     content = bytearray(archive.read_bytes())
     place = content.rindex(b"PK\x01\x02")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from conftest import QUICK
 
 from neuralid.cli import app
 from neuralid.core.errors import ConfigError, DataError
@@ -128,7 +128,7 @@ def main(folder: Path, faces: str) -> None:
             torch.save(work(world), folder / f"{world.rank}.pt")
             if world.rank == 1:
                 threading.Thread(target=die_after_a_checkpoint, args=(out,), daemon=True).start()
-    options = {**TINY, "kimg": 0.048, "snapshot": 0.016, "name": "pair"}
+    options = {**QUICK, "kimg": 0.048, "snapshot": 0.016, "name": "pair"}
     words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
     try:
         app(["train", f"--data={faces}", f"--out={out}", *words])

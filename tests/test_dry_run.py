@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import EXAMPLES, TINY, fails, run
+from conftest import EXAMPLES, QUICK, fails, run
 from PIL import Image
 
 import neuralid
@@ -27,7 +27,7 @@ from neuralid.training.session import estimate
 from neuralid.training.session.framing import tell_framing
 from neuralid.training.state import TrainState
 
-QUICK = ("--size", 28, "--latent-size", 8, "--batch", 8)
+FLAGS = ("--size", 28, "--latent-size", 8, "--batch", 8)
 
 
 def faces_at(places: np.ndarray, side: int) -> np.ndarray:
@@ -60,7 +60,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_dry_run_tells_time_disk_and_framing_and_leaves_nothing(
     face_folder: Path, measured: None
 ) -> None:
-    result = run("train", "--data", face_folder, *QUICK, "--kimg", 300, "--dry-run")
+    result = run("train", "--data", face_folder, *FLAGS, "--kimg", 300, "--dry-run")
     assert result.exit_code == 0 and result.stdout == ""
     for part in (
         "dry run: 300 kimg would be trained on",
@@ -78,7 +78,7 @@ def test_a_dry_run_tells_time_disk_and_framing_and_leaves_nothing(
 def test_the_estimate_in_json_grows_with_the_run(face_folder: Path) -> None:
     told = []
     for kimg in (20, 2000):
-        words = ("--data", face_folder, *QUICK, "--kimg", kimg, "--dry-run", "--json")
+        words = ("--data", face_folder, *FLAGS, "--kimg", kimg, "--dry-run", "--json")
         told.append(json.loads(run("train", *words).stdout)["estimate"])
     few, many = told
     assert many["seconds"] > 20 * few["seconds"] > 0
@@ -102,8 +102,8 @@ def test_the_encoders_first_steps_do_not_count(
 
 
 def test_the_disk_is_about_what_a_run_leaves(face_folder: Path) -> None:
-    made = neuralid.train(face_folder, kimg=0.1, snapshot=0.05, **TINY)
-    dry = neuralid.train(face_folder, kimg=0.1, snapshot=0.05, dry_run=True, **TINY)
+    made = neuralid.train(face_folder, kimg=0.1, snapshot=0.05, **QUICK)
+    dry = neuralid.train(face_folder, kimg=0.1, snapshot=0.05, dry_run=True, **QUICK)
     assert made.run is not None and dry.estimate is not None
     checkpoints = sum(path.stat().st_size for path in made.run.glob("checkpoint-*"))
     left = sum(path.stat().st_size for path in made.run.iterdir() if path.suffix != ".html")
@@ -114,7 +114,7 @@ def test_the_disk_is_about_what_a_run_leaves(face_folder: Path) -> None:
 def test_too_little_room_is_told(face_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = shutil.disk_usage("/")._replace(free=1_000_000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: room)
-    said = run("train", "--data", face_folder, *QUICK, "--dry-run").stderr
+    said = run("train", "--data", face_folder, *FLAGS, "--dry-run").stderr
     assert "only 1 MB are free there: raise --snapshot, or choose another --out" in said
 
 
@@ -147,14 +147,14 @@ def test_data_that_are_not_there_are_told_of_before_anything_is_tried(
 def test_a_real_run_warns_too_but_not_one_that_frames(
     face_folder: Path, tmp_path: Path, measured: None
 ) -> None:
-    words = ("--data", face_folder, *QUICK, "--kimg", 0.01)
+    words = ("--data", face_folder, *FLAGS, "--kimg", 0.01)
     assert "the faces are not framed alike" in run("train", *words).stderr
     folder = tmp_path / "ada"
     folder.mkdir()
     picture = Image.open(EXAMPLES / "ada.png").convert("RGB")
     for index in range(70):
         picture.resize((112, 112)).save(folder / f"{index}.png")
-    framed = run("train", "--data", folder, *QUICK, "--kimg", 0.01, "--align", "--dry-run")
+    framed = run("train", "--data", folder, *FLAGS, "--kimg", 0.01, "--align", "--dry-run")
     assert framed.exit_code == 0, framed.stderr
     assert "framed alike" not in framed.stderr
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY, fails, run
+from conftest import QUICK, fails, run
 from PIL import Image
 from test_resume import Killed, small_snapshots, train
 
@@ -26,6 +26,7 @@ from neuralid.core import locks
 from neuralid.core.errors import OutputError, TrainingError
 from neuralid.core.files import write_atomically
 from neuralid.training.loop import Step
+from neuralid.training.runs import checkpoint
 from neuralid.training.runs.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from neuralid.training.runs.folder import Run
 from neuralid.training.runs.history import History
@@ -75,6 +76,30 @@ def test_the_last_three_checkpoints_are_kept_and_none_of_a_stretch_that_was_left
 
 def tick(kimg: float) -> Tick:
     return Tick(kimg, loss_d=1.0, loss_g=1.0, images_per_second=10.0)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_the_one_that_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to nothing, a folder, a disk that fails: what is whole stays; nothing is raised."""
+    for images in (8, 16):
+        save_checkpoint(tmp_path, images, {"images": images})
+    older, whole = checkpoints(tmp_path)
+    link, folder = (tmp_path / whole.name.replace("16", n) for n in ("24", "32"))
+    link.symlink_to(tmp_path / "gone")
+    folder.mkdir()
+    assert [checkpoint.is_whole(path) for path in checkpoints(tmp_path)] == [1, 1, 0, 0]
+    assert checkpoint.size_of(link) == 0 < checkpoint.size_of(whole)
+
+    def fail(path: Path) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_is_sealed", fail)
+        checkpoint.keep_newest(tmp_path)
+    assert older.exists() and whole.exists()
+    checkpoint.keep_newest(tmp_path)
+    assert whole.exists() and not older.exists() and not link.is_symlink()
 
 
 def test_a_torn_line_of_the_log_costs_no_other(tmp_path: Path) -> None:
@@ -161,6 +186,22 @@ def test_a_lock_whose_file_goes_just_before_it_is_held_is_taken_on_the_new_file(
         assert path.read_text() == f"process {os.getpid()}"
         with pytest.raises(locks.Held), locks.locked(path):
             pass
+
+
+def test_a_lock_that_nobody_can_read_is_held_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(handle: int, count: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = tmp_path / "lock"
+    with locks.locked(path), monkeypatch.context() as patch:
+        patch.setattr("neuralid.core.locks.os.read", broken)
+        with pytest.raises(locks.Held, match="process unknown"), locks.locked(path):
+            pass
+    path.write_text("my diary")
+    with locks.locked(path):
+        assert path.read_text() == "my diary"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no open files")
@@ -352,7 +393,7 @@ def test_all_that_lies_in_the_folder_of_a_killed_run_can_be_read(
     (folder,) = (path for path in tmp_path.iterdir() if path.name.startswith("0"))
     assert loaded(folder)[0][0]["images"] == 32
     for path in folder.glob("*.safetensors"):
-        assert weights.load_weights(path).description.model.size == TINY["size"]
+        assert weights.load_weights(path).description.model.size == QUICK["size"]
     for path in folder.glob("*.png"):
         Image.open(path).load()
 

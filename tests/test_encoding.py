@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from conftest import QUICK
 
 import neuralid
 from neuralid import weights
@@ -134,7 +134,7 @@ def test_coordinates_of_even_effect(generator: Drawer) -> None:
 
 def test_a_run_stopped_at_its_encoder_goes_on(face_folder: Path, tmp_path: Path) -> None:
     at_encoder: list[int] = []
-    options = {"out": tmp_path, "kimg": 0.1, "name": "late", **TINY}
+    options = {"out": tmp_path, "kimg": 0.1, "name": "late", **QUICK}
     stopped = neuralid.train(
         face_folder,
         **options,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import icc
 import numpy as np
 import pytest
 from conftest import fails, run
@@ -313,3 +314,38 @@ def test_depth_comes_and_goes() -> None:
     values = np.arange(256, dtype=np.uint8)
     deep = depth.to_depth(values, np.dtype(np.uint16))
     assert deep[-1] == 65535 and np.array_equal(depth.to_8_bits(deep), values)
+
+
+@pytest.mark.parametrize("clear", [None, 0])
+@pytest.mark.parametrize("mode", ["P", "1", "L", "RGB"])
+def test_palettes_become_colours_and_a_clear_colour_alpha(mode: str, clear: int | None) -> None:
+    values = np.arange(64, dtype=np.uint8).reshape(8, 8) % 2
+    picture = Image.fromarray(values if mode == "P" else 255 * values)
+    picture = picture if mode == "P" else picture.convert(mode)
+    if mode == "P":
+        picture.putpalette([10, 20, 30, 200, 100, 50])
+    if clear is not None:
+        picture.info["transparency"] = (0, 0, 0) if mode == "RGB" else clear
+    picture.info["comment"] = "kept"
+    fitted, lost = formats.fit(picture, "PNG")
+    colours = {"P": ((10, 20, 30), (200, 100, 50))}.get(mode, ((0, 0, 0), (255, 255, 255)))
+    alpha = 255 if clear is None else 0
+    wanted = np.where(values[..., None] == 0, (*colours[0], alpha), (*colours[1], 255))
+    assert np.array_equal(np.asarray(fitted.convert("RGBA")), wanted) and lost == []
+    assert fitted.mode in ("1", "L", "LA", "RGB", "RGBA") and fitted.info["comment"] == "kept"
+
+
+def test_a_format_that_fails_with_a_profile_gets_srgb(monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_back(format_: str, mode: str, profile: bytes | None = None) -> Image.Image:
+        if profile:
+            raise OSError("encoder error")
+        return Image.new(mode, (48, 48))
+
+    monkeypatch.setattr(formats, "_give_back", give_back)
+    formats._holds_profiles.cache_clear()
+    wide = Image.new("RGB", (4, 4), (0, 255, 0))
+    wide.info["icc_profile"] = icc.rgb()
+    fitted, lost = formats.fit(wide, "PNG")
+    formats._holds_profiles.cache_clear()
+    assert "icc_profile" not in fitted.info
+    assert lost == ["PNG holds no colour profile; colours were converted to sRGB"]

@@ -242,6 +242,10 @@ def test_pipes_and_devices_are_neither_waited_for_nor_read_for_ever(tmp_path: Pa
     for name in ("log.jsonl", "options.json"):
         with pytest.raises(ValueError, match="plain file"):
             read_at_most(tmp_path / name, 100)
+    (tmp_path / "whole").write_bytes(bytes(100))
+    assert read_at_most(tmp_path / "whole", 100) == bytes(100)
+    with pytest.raises(ValueError, match=r"larger than 9\.9e-05 MB"):
+        read_at_most(tmp_path / "whole", 99)
     assert History.read(tmp_path / "log.jsonl").ticks == []
     for name in ("weights.safetensors", "checkpoint-000000001.pt", "fakes000001.png"):
         os.mkfifo(tmp_path / name)

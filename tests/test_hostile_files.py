@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_face, fails, run
+from conftest import QUICK, draw_face, fails, run
 from PIL import Image
 from safetensors.torch import save_file
 from test_hostile import LONG, SMALL, STRANGE
@@ -232,7 +232,7 @@ def test_a_folder_per_person_and_one_name_for_all(tmp_path: Path) -> None:
 
 
 def test_a_run_keeps_the_split_it_began_with(face_folder: Path, tmp_path: Path) -> None:
-    done = neuralid.train(face_folder, out=tmp_path, name="t", **TINY, kimg=0.016)
+    done = neuralid.train(face_folder, out=tmp_path, name="t", **QUICK, kimg=0.016)
     assert done.run is not None
     path = done.run / "options.json"
     written = json.loads(path.read_text())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY, fails, run
+from conftest import QUICK, fails, run
 
 from neuralid.core.errors import DataError
 from neuralid.data.dataset import Dataset, load_dataset
@@ -169,7 +169,7 @@ def test_a_home_that_takes_nothing_and_folders_are_named_as_they_were_typed(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("NEURALID_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    tiny = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+    tiny = [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()]
     train = ("train", "--data", face_folder, *tiny)
     fails(run(*train), 1, f"cannot write {tmp_path}/file/cache", "set NEURALID_CACHE_DIR")
 

@@ -166,6 +166,24 @@ def test_free_memory_is_the_least_of_all_limits(
     assert 0 <= (memory.free_memory() or 0) <= 10**7
 
 
+@pytest.mark.parametrize("content", [None, "", "MemAvailable: no kB\nSwapFree: 0 kB\n", "1::\n"])
+def test_where_nothing_tells_the_free_memory_none_is_asked_for(
+    content: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not Linux, or a machine that shows its processes nothing."""
+    resource = pytest.importorskip("resource")
+
+    def read(path: Path) -> str:
+        if content is None:
+            raise PermissionError(path)
+        return content
+
+    monkeypatch.setattr(memory, "_read", read)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10**9, -1))
+    assert memory.free_memory() is None
+    memory.check_memory(1e18, "all the world's faces", "take fewer")
+
+
 def test_memory_that_runs_out_elsewhere_is_a_line_too(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import EXAMPLES, TINY, fails, run
+from conftest import EXAMPLES, QUICK, fails, run
 from PIL import Image
 from test_cli import paths
 
@@ -133,7 +133,7 @@ def test_a_name_that_is_taken_by_a_link_to_nothing_is_taken(own: Path, tiny: Pat
 @pytest.fixture
 def finished(face_folder: Path, tmp_path: Path) -> Path:
     out = tmp_path / "runs"
-    result = neuralid.train(face_folder, out=out, kimg=0.016, snapshot=0.008, name="f", **TINY)
+    result = neuralid.train(face_folder, out=out, kimg=0.016, snapshot=0.008, name="f", **QUICK)
     assert result.run is not None and result.finished
     return result.run
 

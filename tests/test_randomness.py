@@ -156,7 +156,7 @@ def test_a_loaded_generator_owns_its_numbers(tiny: Path, tmp_path: Path) -> None
 
 
 def test_runs_in_threads_are_what_each_is_by_itself(face_folder: Path, tmp_path: Path) -> None:
-    options: dict[str, Any] = {**TINY, "kimg": 0.032, "recipe": ROUGH}
+    options: dict[str, Any] = {**TINY, "kimg": 0.016, "recipe": ROUGH}
 
     def train(folder: str, seed: int) -> dict[str, Any]:
         out, name = tmp_path / folder, f"{folder}-{seed}"

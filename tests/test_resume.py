@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from conftest import QUICK
 
 import neuralid
 from neuralid import console, weights
@@ -42,7 +42,7 @@ def small_snapshots() -> Iterator[None]:
 
 
 def train(data: Path, out: Path, **options: Any) -> Trained:
-    return neuralid.train(data, out=out, **{"kimg": 0.064, "name": "t", **TINY, **options})
+    return neuralid.train(data, out=out, **{"kimg": 0.064, "name": "t", **QUICK, **options})
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,13 @@ class Killed(Exception):
 def test_a_run_stopped_and_resumed_is_bit_for_bit_the_run_in_one_go(
     face_folder: Path, tmp_path: Path
 ) -> None:
-    options: dict[str, Any] = {"kimg": 0.096, "snapshot": 0.04, "recipe": ROUGH, "max_images": 64}
+    options: dict[str, Any] = {
+        "kimg": 0.096,
+        "snapshot": 0.04,
+        "recipe": ROUGH,
+        "max_images": 64,
+        "architecture": "dcgan",
+    }
     whole = train(face_folder, tmp_path / "whole", name="whole", **options)
     out = tmp_path / "parts"
 

@@ -226,7 +226,9 @@ def test_unreadable_files_are_skipped_counted_and_named(face_folder: Path, tmp_p
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "broken.JPG").write_text("no picture")
     said: list[str] = []
-    result = train(folder, tmp_path / "runs", kimg=0.02, on_message=said.append)
+    result = train(
+        folder, tmp_path / "runs", kimg=0.02, architecture="dcgan", on_message=said.append
+    )
     assert any(line.startswith("data: 96 faces, ") for line in said)
     assert "skipped: 1 cannot be read: broken.JPG" in said
     assert "face size: 64 (96 pictures)" in said
@@ -261,7 +263,7 @@ def test_weights_of_the_same_name_are_replaced_aloud(face_folder: Path, tmp_path
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(face_folder: Path, tmp_path: Path) -> None:
-    wild = Recipe("wild", learning_rate_g=1e30, learning_rate_d=1e30)
+    wild = Recipe("wild", learning_rate_g=1e30, learning_rate_d=1e30, dropout_g=0, dropout_d=0)
     with pytest.raises(TrainingError, match="not finite"):
         train(face_folder, tmp_path, recipe=wild)
 
@@ -299,7 +301,7 @@ def test_r1_is_paid_before_every_so_many_steps_of_a_run(
         return r1_penalty(logits, real)
 
     monkeypatch.setattr("neuralid.training.step.r1_penalty", counted)
-    recipe = Recipe("r1", r1=0.1, r1_interval=3, augment="color")
+    recipe = Recipe("r1", r1=0.1, r1_interval=3, augment="color", dropout_g=0, dropout_d=0)
     train(face_folder, tmp_path, recipe=recipe, kimg=0.064, on_step=steps.append)
     assert paid == [0, 3, 6] and len(steps) == 8
 

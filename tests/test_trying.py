@@ -221,7 +221,7 @@ def test_a_run_keeps_what_was_chosen_and_is_the_same_after_a_resume(
     face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With other forms than the batch would have, whatever is fastest by then."""
-    options: dict[str, Any] = {"max_images": 64, "snapshot": 0.016}
+    options: dict[str, Any] = {"max_images": 64, "snapshot": 0.016, "architecture": "dcgan"}
     forms = {"generator.ups.0": "spectral", "discriminator.wide": "spectral"}
     monkeypatch.setattr(choices, "_forms", lambda plan, precision: forms)
     whole = train(face_folder, tmp_path / "whole", kimg=0.032, **options)
