@@ -40,6 +40,7 @@ settings.load_profile("neuralid")
 TINY: dict[str, Any] = {"size": 28, "latent_size": 16, "batch": 8}
 # Where the network doesn't matter: a step takes an eighth of the paper's, whose widths are fixed.
 QUICK: dict[str, Any] = {**TINY, "architecture": "style"}
+QUICK_FLAGS = [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()]
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, fails, run
+from conftest import QUICK, fails, run
 
 import neuralid
 from neuralid import weights
@@ -98,12 +98,12 @@ def test_train_keeps_directions_with_the_weights(
     values = np.random.default_rng(0).choice([-1, 1], (len(files), 3))
     source = celeba_list(tmp_path / "list.txt", files, values)
     result = neuralid.train(
-        face_folder, out=tmp_path, kimg=0.02, name="known", attributes=source, **TINY
+        face_folder, out=tmp_path, kimg=0.02, name="known", attributes=source, **QUICK
     )
     assert result.weights is not None
     loaded = weights.load_weights(result.weights)
     assert list(loaded.directions) == ["smiling", "male", "same"]
-    assert loaded.directions["male"].vector.shape == (16,)
+    assert loaded.directions["male"].vector.shape == (6, 16)  # of each layer
     missing = run("train", "--data", face_folder, "--attributes", tmp_path / "no.txt", "--size", 28)
     fails(missing, 1, "is not a list of attributes")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, fails, run
+from conftest import QUICK, QUICK_FLAGS, fails, run
 from PIL import Image
 from test_cli import paths
 from test_images import bomb, truncated
@@ -107,7 +107,7 @@ def outdirs(command: str, photo: Path, tiny: Path, target: Path) -> list[object]
     }[command]
 
 
-TRAINING = ("--size", 28, "--latent-size", 4, "--kimg", 0.016, "--batch", 8)
+TRAINING = (*QUICK_FLAGS, "--kimg", 0.016)
 
 
 @pytest.mark.parametrize("command", ["sample", "invert", "upscale", "train"])

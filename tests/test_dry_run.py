@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import EXAMPLES, QUICK, fails, run
+from conftest import EXAMPLES, QUICK, QUICK_FLAGS, fails, run
 from PIL import Image
 
 import neuralid
@@ -147,14 +147,14 @@ def test_data_that_are_not_there_are_told_of_before_anything_is_tried(
 def test_a_real_run_warns_too_but_not_one_that_frames(
     face_folder: Path, tmp_path: Path, measured: None
 ) -> None:
-    words = ("--data", face_folder, *FLAGS, "--kimg", 0.01)
+    words = ("--data", face_folder, *QUICK_FLAGS, "--kimg", 0.01)
     assert "the faces are not framed alike" in run("train", *words).stderr
     folder = tmp_path / "ada"
     folder.mkdir()
     picture = Image.open(EXAMPLES / "ada.png").convert("RGB")
     for index in range(70):
         picture.resize((112, 112)).save(folder / f"{index}.png")
-    framed = run("train", "--data", folder, *FLAGS, "--kimg", 0.01, "--align", "--dry-run")
+    framed = run("train", "--data", folder, *QUICK_FLAGS, "--kimg", 0.01, "--align", "--dry-run")
     assert framed.exit_code == 0, framed.stderr
     assert "framed alike" not in framed.stderr
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, fails, run
+from conftest import QUICK, QUICK_FLAGS, fails, run
 from PIL import Image
 from test_resume import Killed, small_snapshots, train
 
@@ -258,7 +258,7 @@ def test_a_write_that_fails_ends_the_run_in_a_line_and_the_run_goes_on_later(
     code: int,
     words: str,
 ) -> None:
-    options = ("--size", 28, "--latent-size", 4, "--batch", 8, "--snapshot", 0.016)
+    options = (*QUICK_FLAGS, "--snapshot", 0.016)
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", write_fails(name, code, after=1))
         result = run("train", "--data", face_folder, "--out", tmp_path, "--kimg", 0.04, *options)

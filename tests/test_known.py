@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import fails, run
+from conftest import QUICK_FLAGS, fails, run
 
 import neuralid
 from neuralid import weights_cache
@@ -15,7 +15,7 @@ from neuralid.core.errors import TrainingError, WeightsError
 from neuralid.training.runs.folder import Run
 from neuralid.training.runs.known import find_named, weights_of
 
-QUICK = ("--size", 28, "--latent-size", 8, "--kimg", 0.01, "--batch", 8)
+FLAGS = (*QUICK_FLAGS, "--kimg", 0.01)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_training_ends_with_the_report_who_was_left_out_and_what_is_next(
 ) -> None:
     faces = shutil.copytree(face_folder, tmp_path / "data")
     (faces / "bad.png").write_text("junk")
-    result = run("train", "--data", faces, *QUICK, "--name", "my faces", "-v")
+    result = run("train", "--data", faces, *FLAGS, "--name", "my faces", "-v")
     assert result.exit_code == 0, result.stderr
     assert "skipped bad.png: bad.png is not a picture" in result.stderr
     *_, skipped, report, following, _ = result.stderr.splitlines()
@@ -129,7 +129,7 @@ def test_training_ends_with_the_report_who_was_left_out_and_what_is_next(
     assert skipped == f"skipped: 1 cannot be read: bad.png; {folder}/log.jsonl has all"
     assert report == f"report: {folder}/report.html" and (folder / "report.html").is_file()
     assert following == "next: neuralid sample --weights 'my faces'"
-    told = json.loads(run("train", "--data", faces, *QUICK, "--json").stdout)
+    told = json.loads(run("train", "--data", faces, *FLAGS, "--json").stdout)
     assert told["skipped"].keys() == {"bad.png"} and Path(told["report"]).is_file()
 
 
@@ -143,6 +143,6 @@ def test_a_run_that_is_stopped_says_how_it_goes_on(
         yield lambda: Path("runs/00000-mine").exists()
 
     monkeypatch.setattr("neuralid.console.stop_signals", stopped)
-    result = run("train", "--data", face_folder, *QUICK, "--name", "mine")
+    result = run("train", "--data", face_folder, *FLAGS, "--name", "mine")
     assert result.exit_code == 130 and result.stdout == ""
     assert "stopped; go on with: neuralid train --resume runs/00000-mine" in result.stderr

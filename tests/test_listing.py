@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, fails, run
+from conftest import QUICK_FLAGS, fails, run
 
 from neuralid.core.errors import DataError
 from neuralid.data.dataset import Dataset, load_dataset
@@ -105,7 +105,7 @@ def test_two_reasons_are_two_counts_with_the_first_names(
     for index in range(4):
         (data / f"bad{index}.png").write_text("no picture")
     (data / "itself.png").symlink_to("itself.png")
-    result = run("train", "--data", data, "--size", 28, "-N")
+    result = run("train", "--data", data, *QUICK_FLAGS, "-N")
     assert result.exit_code == 0, result.output
     assert "data: 96 faces, " in result.stderr
     assert "skipped: 5 cannot be read: itself.png, bad0.png, bad1.png, ..." in result.stderr
@@ -141,7 +141,7 @@ def test_a_name_nobody_gave_is_no_error(face_folder: Path, tmp_path: Path) -> No
     data.symlink_to(face_folder)
     shown = tmp_path / "faces (2)"
     shutil.copytree(face_folder, shown)
-    result = run("train", "--data", shown, "--size", 28, "-N")
+    result = run("train", "--data", shown, *QUICK_FLAGS, "-N")
     assert result.exit_code == 0, result.output
     fails(run("train", "--data", shown, "--name", "a (1)", "-N"), 2, "'a (1)' is not a name")
 
@@ -169,8 +169,7 @@ def test_a_home_that_takes_nothing_and_folders_are_named_as_they_were_typed(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("NEURALID_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    tiny = [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()]
-    train = ("train", "--data", face_folder, *tiny)
+    train = ("train", "--data", face_folder, *QUICK_FLAGS)
     fails(run(*train), 1, f"cannot write {tmp_path}/file/cache", "set NEURALID_CACHE_DIR")
 
     real = tempfile.TemporaryFile

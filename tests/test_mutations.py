@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_face, run
+from conftest import QUICK_FLAGS, draw_face, run
 from PIL import Image
 from typer.testing import Result
 
@@ -173,14 +173,14 @@ def test_mutated_data_sets(tmp_path: Path) -> None:
             (folder / f"bad{number}.{format_}").write_bytes(content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of damaged files
-        assert is_clean(run("train", "--data", folder, "--size", 28, "--dry-run"))
+        assert is_clean(run("train", "--data", folder, *QUICK_FLAGS, "--dry-run"))
         for packing in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             with zipfile.ZipFile(archive, "w", packing) as target:
                 for number in range(64):
                     target.writestr(f"{number}.png", good)
             for content in mutations(archive.read_bytes(), packing):
                 archive.write_bytes(content)
-                is_clean(run("train", "--data", archive, "--size", 28, "--dry-run"))
+                is_clean(run("train", "--data", archive, *QUICK_FLAGS, "--dry-run"))
 
 
 def test_mutated_indexes_of_the_cache(tmp_path: Path) -> None:

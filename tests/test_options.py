@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 import torch
 import typer
-from conftest import TINY, fails, run
+from conftest import QUICK_FLAGS, TINY, fails, run
 from typer.main import get_command
 
 import neuralid
@@ -307,7 +307,7 @@ def test_a_batch_that_would_not_fit_into_memory_is_refused_at_once(
     face_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neuralid.core.memory.free_memory", lambda: 10**8)
-    asked = ("train", "--data", face_folder, "--size", 28, "--batch", 512, "--dry-run")
+    asked = ("train", "--data", face_folder, *QUICK_FLAGS, "--batch", 512, "--dry-run")
     said = "a pass of 512 pictures of 28 pixels would take about 301 MB of memory"
     fails(run(*asked), 2, said, "hint: choose a smaller --micro-batch, or a smaller --batch")
     assert run(*asked, "--micro-batch", 64).exit_code == 0
