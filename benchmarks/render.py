@@ -18,7 +18,7 @@ NOTE = (
     "<!-- Written by `python -m benchmarks.render` from benchmarks/performance.md and "
     "benchmarks/results. Change those. -->\n\n"
 )
-MARK = re.compile(r"<!-- (\w+)(?:: (\w+))? -->")
+MARK = re.compile(r"<!-- (\w+)(?:: ([\w-]+))? -->")
 INSTRUCTIONS = {
     "avx2": "AVX2",
     "avx512f": "AVX512",
@@ -36,6 +36,8 @@ def page(results: Path = RESULTS) -> str:
 
     def fill(mark: re.Match[str]) -> str:
         kind, name = mark[1], mark[2] or "gpu"
+        if kind == "ratios":
+            return ratios(results / name)
         found = results / f"{name}.json"
         if not found.exists():
             told = f"Not measured yet: `python -m benchmarks --only {name}`."
@@ -58,6 +60,22 @@ def table(found: dict[str, Any]) -> str:
         lines.append(_line([*cells, *[_shares(row)] * has_share]))
         before = row["name"]
     return "\n\n".join(["\n".join(lines), _about(found), *_remarks(found)])
+
+
+def ratios(folder: Path) -> str:
+    """The rows of all benchmarks of another machine, without speeds, and that machine."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    if not found:
+        return "Not measured yet."
+    titles = ["", "neuralid", "against", "times as fast", "of the possible"]
+    lines = [_line(titles), "|---" * len(titles) + "|"]
+    for row in (row for each in found for row in each["rows"]):
+        names = [row[side]["name"].removeprefix("neuralid, ") for side in ("of", "against")]
+        lines.append(_line([row["name"], *names, f"**{_digits(row['ratio'])}**", _shares(row)]))
+    limits = {name: rate for each in found for name, rate in _rates(each).items()}
+    rates = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in limits.items())
+    about = f"{_about(found[-1])} The machine's rates, GFLOP/s: {rates}."
+    return "\n".join(lines) + f"\n\n{about}"
 
 
 def profile(found: dict[str, Any]) -> str:
@@ -126,6 +144,12 @@ def _remarks(found: dict[str, Any]) -> list[str]:
         figure = f"{near['difference']:.1e} apart, cosine {near['cosine']:.5f}"
         lines.append(f"- Gradients, {near['name']}, {near['precision']}: {figure}")
     return ["\n".join(lines)] if lines else []
+
+
+def _rates(found: dict[str, Any]) -> dict[str, float]:
+    """What the machine could do beside the first of a benchmark's works."""
+    limits = found["limits"]
+    return dict(limits[0]["operations_per_s"]) if limits else {}
 
 
 def _gpu_speed(side: dict[str, Any] | None) -> str:

@@ -17,7 +17,13 @@ import neuralid
 from neuralid.api import _sample
 from neuralid.core.errors import ConfigError
 from neuralid.latents.latent import draw_noise
-from neuralid.models.building import build_drawer, build_generator
+from neuralid.models.building import (
+    build_discriminator,
+    build_drawer,
+    build_generator,
+    build_perceptual,
+)
+from neuralid.models.casting import cast_kernels
 from neuralid.models.config import ModelConfig
 from neuralid.models.drawing import draw_faces, map_noise
 from neuralid.models.network import GeneratorNetwork
@@ -117,3 +123,31 @@ def test_a_precision_there_is_not_is_refused(tiny: Path) -> None:
     fails(result, 2, "--precision must be auto, fp32 or bf16, not 'fp16'")
     with pytest.raises(ConfigError, match="`precision` must be auto, fp32 or bf16"):
         neuralid.sample(1, model=tiny, precision="half")
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "style"])
+def test_kernels_cast_once_are_what_autocast_makes_of_them(architecture: str) -> None:
+    config = ModelConfig(28, 16, architecture=architecture)
+    rng = torch.Generator().manual_seed(0)
+    drawer = build_drawer(build_generator(config, rng))
+    eyes = build_perceptual(build_discriminator(config, rng))
+    networks = [drawer] if eyes is None else [drawer, eyes.ready()]
+    inputs = torch.randn(3, *drawer.latent_shape, generator=rng), torch.rand(3, 3, 28, 28)
+    for network, x in zip(networks, inputs, strict=False):
+        before = {name: value.clone() for name, value in network.named_buffers()}
+        ready = cast_kernels(network, "bf16")
+        assert cast_kernels(network, "fp32") is network
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            for a, b in zip(every(network(x)), every(ready(x)), strict=True):
+                assert a.equal(b)
+        left = dict(network.named_buffers())
+        assert all(value.equal(left[name]) for name, value in before.items())
+        cast = {name for name, value in ready.named_buffers() if value.dtype == torch.bfloat16}
+        weighing = {name for name, value in before.items() if name.endswith(("kernel", "_weight"))}
+        assert cast == weighing and cast
+        rest = before.keys() - cast
+        assert all(ready.get_buffer(name) is left[name] for name in rest)
+
+
+def every(found: torch.Tensor | list[torch.Tensor]) -> list[torch.Tensor]:
+    return [found] if isinstance(found, torch.Tensor) else found

@@ -17,6 +17,7 @@ from neuralid.latents.inversion import invert
 from neuralid.latents.latent import draw_noise
 from neuralid.models.architecture import architecture
 from neuralid.models.building import build_drawer
+from neuralid.models.casting import cast_kernels
 from neuralid.models.drawing import Drawer, draw_faces, map_noise, search_trial
 from neuralid.models.network import GeneratorNetwork, PerceptualNetwork
 
@@ -113,8 +114,12 @@ def _case(source: weights.Weights) -> tuple[Tensor, Tensor]:
 
 def _ours(source: weights.Weights, targets: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
     drawer: Drawer = build_drawer(source.generator)
-    eyes = None if source.perceptual is None else source.perceptual.ready()
-    return {p: loss_and_gradient(drawer, eyes, source, targets, p) for p in precisions()}
+
+    def way(p: str) -> Callable[[Tensor], Tensor]:
+        eyes = source.perceptual and cast_kernels(source.perceptual.ready(), p)
+        return loss_and_gradient(cast_kernels(drawer, p), eyes, source, targets, p)
+
+    return {p: way(p) for p in precisions()}
 
 
 def _plain(source: weights.Weights, targets: Tensor) -> Callable[[Tensor], Tensor]:

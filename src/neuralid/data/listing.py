@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -56,33 +57,47 @@ def list_pictures(source: Path) -> list[Entry]:
 
 def check_source(source: Path) -> None:
     """Raise `DataError` unless there is a folder or zip; what is in it is not looked at."""
-    if not source.is_dir() and not (source.is_file() and zipfile.is_zipfile(source)):
-        list_all(source)
+    with _one_line(source):
+        _is_archive(source)
 
 
 def list_all(source: Path) -> Listing:
     """As `list_pictures`, with what could not be looked at. Raises `DataError`."""
     unreadable: dict[str, str] = {}
-    try:
-        if source.is_dir():
-            pictures = _list_folder(source, unreadable)
-        elif source.is_file() and zipfile.is_zipfile(source):  # a pipe would be waited for
+    with _one_line(source):
+        if _is_archive(source):
             # Of entries with one name, a zip gives the last.
             pictures = list({entry.name: entry for entry in _list_zip(source)}.values())
         else:
-            missing = "does not exist" if not source.exists() else "is neither a folder nor a zip"
-            if source.is_file():
-                source.open("rb").close()  # zipfile does not tell what cannot be read from the rest
-            raise DataError(f"{source} {missing}", hint="`data` is a folder or zip of pictures")
+            pictures = _list_folder(source, unreadable)
+    if not pictures:
+        raise DataError(f"{source} has no pictures", hint=f"looked for {', '.join(SUFFIXES)}")
+    return Listing(sorted(pictures, key=itemgetter(0)), unreadable)
+
+
+@contextlib.contextmanager
+def _one_line(source: Path) -> Iterator[None]:
+    """Turn an `OSError` of the source into a `DataError`."""
+    try:
+        yield
     except OSError as error:
         refused = isinstance(error, PermissionError)
         raise DataError(
             f"{source} cannot be listed: {error.strerror or error}",
             hint="check who may read it" if refused else "check its disk",
         ) from error
-    if not pictures:
-        raise DataError(f"{source} has no pictures", hint=f"looked for {', '.join(SUFFIXES)}")
-    return Listing(sorted(pictures, key=itemgetter(0)), unreadable)
+
+
+def _is_archive(source: Path) -> bool:
+    """True for a zip, False for a folder. Raises `DataError` for anything else, and `OSError`."""
+    if source.is_dir():
+        return False
+    if source.is_file() and zipfile.is_zipfile(source):  # a pipe would be waited for
+        return True
+    missing = "does not exist" if not source.exists() else "is neither a folder nor a zip"
+    if source.is_file():
+        source.open("rb").close()  # zipfile does not tell what cannot be read from the rest
+    raise DataError(f"{source} {missing}", hint="`data` is a folder or zip of pictures")
 
 
 def _list_zip(source: Path) -> Iterator[Entry]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..core.device import autocast, device_of
 from ..models.architecture import architecture
+from ..models.casting import cast_kernels
 from ..models.drawing import Drawer
 from ..models.encoder import Encoder, LayerEncoder
 from ..models.network import PerceptualNetwork
@@ -68,15 +69,16 @@ def invert(
     started = time.perf_counter()
     wanted = targets.to(device_of(drawer)).contiguous(memory_format=torch.channels_last)
     report = on_step or (lambda done, total: None)
+    ready = cast_kernels(drawer, precision)
     if architecture(drawer.config.architecture).inverting.by_layer:
         assert not isinstance(coordinates, Coordinates) and not isinstance(encoder, Encoder)
         latents, evaluations = _search_by_layer(
-            drawer, wanted, config, coordinates, encoder, perceptual, inside, precision, report
+            ready, wanted, config, coordinates, encoder, perceptual, inside, precision, report
         )
     else:
         assert not isinstance(coordinates, Whitening) and not isinstance(encoder, LayerEncoder)
         latents, evaluations = _search_whole(
-            drawer, wanted, config, coordinates, encoder, precision, report
+            ready, wanted, config, coordinates, encoder, precision, report
         )
     with torch.no_grad():
         faces = drawer(latents).cpu()
@@ -150,7 +152,7 @@ def _search_by_layer(
 ) -> Search:
     recipe, device = architecture(drawer.config.architecture).inverting, wanted.device
     way = (whitening or Whitening.of(drawer)).to(device)
-    eyes = None if perceptual is None else perceptual.to(device).ready()
+    eyes = None if perceptual is None else cast_kernels(perceptual.to(device).ready(), precision)
     known = None if inside is None else inside.to(device)
     distance = Distance(wanted, recipe, eyes, known, precision)
     start = torch.zeros(len(wanted), *drawer.latent_shape, device=device)

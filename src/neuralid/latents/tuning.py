@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..core.device import autocast, device_of
 from ..models.architecture import architecture
+from ..models.casting import cast_kernels
 from ..models.inverting import Inverting
 from ..models.network import GeneratorNetwork, PerceptualNetwork
 from .adam import Adam
@@ -62,7 +63,7 @@ def tune(
     distance = Distance(
         targets.to(device),
         recipe,
-        None if perceptual is None else perceptual.to(device).ready(),
+        None if perceptual is None else cast_kernels(perceptual.to(device).ready(), precision),
         None if inside is None else inside.to(device),
         precision,
     )

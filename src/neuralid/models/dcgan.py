@@ -180,6 +180,7 @@ class FoldedGenerator(Drawer):
         self._keep("conv", *_fold(generator.conv, generator.conv_norm))
         to_rgb = generator.to_rgb
         self._keep("to_rgb", as_conv_kernel(_exact(to_rgb.weight)), _exact(to_rgb.bias))
+        self.kernel_names = [name for name, _ in self.named_buffers() if name.endswith("_weight")]
         self.to(generator.dense.weight.device)
 
     def forward(self, latents: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.device import PrecisionTrial, autocast, device_of
+from .casting import cast_kernels
 from .network import GeneratorNetwork
 
 # Faces drawn at a time; fixed, as rounding may depend on the batch size.
@@ -51,8 +52,9 @@ def draw_faces(drawer: Drawer, latents: Tensor, precision: str = "fp32") -> Tens
 
     Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, float32 on the CPU.
     """
+    ready = cast_kernels(drawer, precision)
     with autocast(device_of(drawer), precision):
-        faces = _in_chunks(drawer, latents, drawer, CHUNKS[precision])
+        faces = _in_chunks(ready, latents, drawer, CHUNKS[precision])
     return faces.float().clamp_(-0.5, 0.5)
 
 
@@ -74,10 +76,11 @@ def search_trial(drawer: Drawer) -> PrecisionTrial:
     def ready(precision: str) -> Callable[[], object]:
         device = device_of(drawer)
         latents = drawer.latents(torch.zeros(2, own.latent_size, device=device)).detach().clone()
+        draw = cast_kernels(drawer, precision)
 
         def work() -> None:
             with torch.enable_grad(), autocast(device, precision):
-                faces = drawer(latents.requires_grad_()).float()
+                faces = draw(latents.requires_grad_()).float()
                 torch.autograd.grad(faces.square().sum(), latents)
 
         return work

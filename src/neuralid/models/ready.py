@@ -38,6 +38,7 @@ class ReadyLinear(nn.Module):
 class ReadyConv(nn.Module):
     """A `StyledConv` whose kernels, phases and squares are ready."""
 
+    kernel_names = ("kernel",)
     kernel: Tensor
     squares: Tensor
     bias: Tensor
@@ -59,6 +60,7 @@ class ReadyConv(nn.Module):
 class ReadyEqualConv(nn.Module):
     """An `EqualConv` whose kernels are scaled, and pooled, already."""
 
+    kernel_names = ("kernel",)
     kernel: Tensor
     bias: Tensor | None
 
@@ -76,6 +78,7 @@ class ReadyEqualConv(nn.Module):
 class ReadyRgb(nn.Module):
     """A `ToRgb` whose kernel is ready."""
 
+    kernel_names = ("kernel",)
     kernel: Tensor
     bias: Tensor
 
