@@ -61,13 +61,33 @@ def weights_of(model: ModelConfig) -> Weights:
     return Weights(generator, described, "0" * 16, Path(), perceptual=build_perceptual(judge))
 
 
+PRECISE = {"fp32": 3.0, "bf16": 2.0}
+
+
 def test_the_page_is_what_the_renderer_makes_of_the_results() -> None:
     assert render.PAGE.read_text() == render.page()
 
 
 def test_every_benchmark_has_its_place_on_the_page() -> None:
-    marks = {mark[2] or mark[1] for mark in render.MARK.finditer(render.TEMPLATE.read_text())}
+    found = [*render.MARK.finditer(render.TEMPLATE.read_text())]
+    marks = {mark[2] or mark[1] for mark in found if mark[1] != "ratios"}
     assert marks == set(program.BENCHMARKS)
+
+
+def test_another_machines_table_has_the_fastest_of_our_ways(tmp_path: Path) -> None:
+    own = [{"name": f"neuralid, {p}", "median": s, "quartiles": [s, s]} for p, s in PRECISE.items()]
+    plain = {"name": "plain", "median": 6.0, "quartiles": [6.0, 6.0]}
+    rows = [
+        {"name": "drawing", "of": each, "against": plain, "ratio": 6 / each["median"], "repeats": 3}
+        for each in own
+    ]
+    about = json.loads((render.RESULTS / "starting.json").read_text())
+    limits = [{"operations_per_s": {"matrix fp32": 2e11}}]
+    (tmp_path / "drawing.json").write_text(json.dumps({**about, "rows": rows, "limits": limits}))
+    table = render.ratios(tmp_path)
+    assert "| drawing | bf16 | plain | **3.00** | - against - |" in table and "fp32 |" not in table
+    assert "matrix fp32 200." in table and about["machine"]["processor"] in table
+    assert render.ratios(tmp_path / "none") == "Not measured yet."
 
 
 @both
