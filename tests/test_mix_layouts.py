@@ -320,3 +320,17 @@ def test_the_way_through_the_latents(seed: int, people: int, count: int) -> None
     steps = (film - film.roll(1, 0)).norm(dim=1)
     largest = max(float((z - z.roll(1, 0)).norm(dim=1).max()), 1e-6)
     assert float(steps.max()) <= 1.01 * largest
+
+
+@pytest.mark.parametrize(
+    ("layout", "count"),
+    [({"strip": 5}, 5), ({"matrix": 1}, 2), ({"frames": 4}, 4), ({"html": True}, 21)],
+)
+def test_faces_are_counted_as_they_are_drawn(
+    layout: dict[str, Any], count: int, studio: neuralid.Studio
+) -> None:
+    """A page of three has twenty steps between them, and no attributes here."""
+    told: list[tuple[int, int]] = []
+    people = list(studio.sample(3, seed=1).latents)
+    studio.mix(people, **layout, on_face=lambda done, total: told.append((done, total)))
+    assert told == [(done, count) for done in range(1, count + 1)]

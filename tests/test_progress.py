@@ -128,3 +128,17 @@ def test_the_command_hears_of_the_parts(said: list[str], now: list[float]) -> No
     now[0] = 0
     assert run("upscale", "a.png").exit_code == 0
     assert Path("a_x4.png").is_file()
+
+
+def test_a_mix_says_how_far_searching_and_drawing_are(said: list[str], now: list[float]) -> None:
+    with progress.mixing() as (on_step, on_face):
+        for done in range(5):
+            now[0] = 70 * done
+            on_step(done, 5)
+        for done in range(5):
+            now[0] += 70
+            on_face(done, 200)
+    assert [line.split(",")[0] for line in said[::4]] == [
+        "inverting: 1 of 5 steps",
+        "drawing: 1 of 200 faces",
+    ]

@@ -277,7 +277,7 @@ def test_the_commands_options_have_the_librarys_names(verb: str) -> None:
 
     command = inspect.signature(getattr(cli, verb)).parameters
     library = {*inspect.signature(getattr(neuralid.Studio, verb)).parameters}
-    callbacks = {"on_step", "on_failure", "on_result"}
+    callbacks = {"on_step", "on_face", "on_failure", "on_result"}
     missing = library - {*command} - callbacks - {"self", "together", "keep_results"}
     assert not missing
 

@@ -37,6 +37,13 @@ def counting(label: str, unit: str = "") -> Iterator[Callable[[int, int], None]]
 
 
 @contextmanager
+def mixing() -> Iterator[tuple[Callable[[int, int], None], Callable[[int, int], None]]]:
+    """Show the bars of a mix; yields ``on_step(done, total)`` and ``on_face(done, total)``."""
+    with _bar() as bar:
+        yield _counter(bar, "inverting", " steps"), _counter(bar, "drawing", " faces")
+
+
+@contextmanager
 def training() -> Iterator[
     tuple[Callable[[int, int], None], Callable[..., None], Callable[[int, int], None]]
 ]:

@@ -127,6 +127,7 @@ def mix(
     framing: Framing,
     config: InvertConfig,
     on_step: Report | None,
+    on_face: Report | None,
     page: bool,
 ) -> Mixed:
     """See `Studio.mix`."""
@@ -142,10 +143,10 @@ def mix(
     style = None if asked.style is None else who.people[asked.style].latent
     blend = blending.blend or architecture(model.weights.description.model.architecture).blend
     mixer = _Mixer(asked.shares, blend, offset, style, layers, _whitening(model, blend))
-    mixed, picture, film = _draw(layout, who, mixer, scale)
+    mixed, picture, film = _draw(layout, who, mixer, scale, on_face)
     recipe = _recipe(layout, who.people, asked, replace(blending, blend=blend))
     shares, is_face = asked.shares, layout.is_face
-    drawn = _draw_page(who, mixer) if page else None
+    drawn = _draw_page(who, mixer, on_face) if page else None
     result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame, page=drawn)
     if who.kept is None:
         return result
@@ -194,25 +195,27 @@ class _Mixer:
 
 
 def _draw(
-    layout: Layout, who: People[Model], mixer: _Mixer, scale: float
+    layout: Layout, who: People[Model], mixer: _Mixer, scale: float, on_face: Report | None
 ) -> tuple[Tensor, np.ndarray, np.ndarray | None]:
     """Draw the mix: its latent, the picture, and a film's frames."""
     model, latents = who.model, torch.stack([person.latent for person in who.people])
     if layout.matrix is not None:
         mixed = mixer(latents[[0, layout.matrix]])
-        return mixed, _draw_matrix(who.people, layout.matrix, mixer, model, scale), None
+        matrix = _draw_matrix(who.people, layout.matrix, mixer, model, scale, on_face)
+        return mixed, matrix, None
     if layout.strip is not None:
         way = mixer.along(latents, layout.strip)
-        return mixer(latents), images.hstack(list(model.draw(way, scale))), None
+        faces = model.draw(way, scale, on_face=on_face)
+        return mixer(latents), images.hstack(list(faces)), None
     if layout.frames is not None:
         way = mixer.loop(latents, layout.frames)
-        film = model.draw(way, scale)
+        film = model.draw(way, scale, on_face=on_face)
         return way[0], film[0], film
     mixed = mixer(latents)
     return mixed, model.draw(mixed[None], scale if who.kept is None else 1)[0], None
 
 
-def _draw_page(who: People[Model], mixer: _Mixer) -> Page:
+def _draw_page(who: People[Model], mixer: _Mixer, on_face: Report | None) -> Page:
     """The page of a mix, which shows its face first if two people share it."""
     latents = torch.stack([person.latent for person in who.people])
     names, faces = zip(*((person.name, person.face) for person in who.people), strict=True)
@@ -220,7 +223,7 @@ def _draw_page(who: People[Model], mixer: _Mixer) -> Page:
     count = 1 + STEPS * (len(latents) - 1)
     way = mixer(latents)[None] if alone else mixer.along(latents, count)
     share = mixer.shares[1] if len(latents) == 2 else 0.5
-    return draw_page(who.model, names, np.stack(faces), way, share)
+    return draw_page(who.model, names, np.stack(faces), way, share, on_face)
 
 
 def _whitening(model: Model, blend: str) -> Whitening | None:
@@ -259,12 +262,17 @@ def _sum_directions(model: Model, moves: Mapping[str, float]) -> Tensor:
 
 
 def _draw_matrix(
-    people: Sequence[Person], rows: int, mixer: _Mixer, model: Model, scale: float
+    people: Sequence[Person],
+    rows: int,
+    mixer: _Mixer,
+    model: Model,
+    scale: float,
+    on_face: Report | None,
 ) -> np.ndarray:
     """Draw the columns' people on top, the rows' on the left, each pair's mix where they meet."""
     left, above = people[:rows], people[rows:]
     pairs = [torch.stack([a.latent, b.latent]) for a in left for b in above]
-    mixes = model.draw(torch.stack([mixer(pair) for pair in pairs]))
+    mixes = model.draw(torch.stack([mixer(pair) for pair in pairs]), on_face=on_face)
     empty = np.full_like(mixes[0], 255)
     cells = [empty, *(person.face for person in above)]
     for index, person in enumerate(left):

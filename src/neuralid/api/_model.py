@@ -30,6 +30,7 @@ from ..weights_cache import file_id
 Say = Callable[[str], None]
 Report = Callable[[int, int], None]  # done, total
 Failure = Callable[[str, Exception], None]  # the input's name, what went wrong
+CHUNK = 64  # faces drawn before the first of them is enlarged
 
 
 def check_finite(faces: Tensor) -> None:
@@ -138,14 +139,27 @@ class Model:
         what = f"{count} faces of {side:.0f} pixels"
         check_memory(needed, what, "fewer faces, or a smaller `scale`")
 
-    def draw(self, latents: Tensor, scale: float = 1.0, precision: str = "fp32") -> np.ndarray:
+    def draw(
+        self,
+        latents: Tensor,
+        scale: float = 1.0,
+        precision: str = "fp32",
+        on_face: Report | None = None,
+    ) -> np.ndarray:
         """Draw latents ``(N, *L)`` as uint8 ``(N, H, W, 3)``, enlarged by the default method."""
-        faces = draw_faces(self.generator, latents, precision)
-        check_finite(faces)
-        return self.enlarge(images.to_uint8(faces), scale)
+        done: list[np.ndarray] = []
+        for part in latents.split(CHUNK):
+            faces = draw_faces(self.generator, part, precision)
+            check_finite(faces)
+            for face in images.to_uint8(faces):
+                done.append(self._enlarge_one(face, scale))
+                if on_face is not None:
+                    on_face(len(done), len(latents))
+        return np.stack(done) if done else images.to_uint8(faces)
 
     def enlarge(self, faces: np.ndarray, scale: float) -> np.ndarray:
         """Enlarge uint8 ``(N, H, W, 3)`` by the default method; a scale of 1 changes nothing."""
-        if scale == 1:
-            return faces
-        return np.stack([upscale_array(face, scale, device=self.device) for face in faces])
+        return faces if scale == 1 else np.stack([self._enlarge_one(x, scale) for x in faces])
+
+    def _enlarge_one(self, face: np.ndarray, scale: float) -> np.ndarray:
+        return face if scale == 1 else upscale_array(face, scale, device=self.device)

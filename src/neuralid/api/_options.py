@@ -66,6 +66,7 @@ class MixOptions(TypedDict, total=False):
     show_crop: bool
     fidelity: str
     on_step: Report | None
+    on_face: Report | None
 
 
 class UpscaleOptions(TypedDict, total=False):

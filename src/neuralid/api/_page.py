@@ -16,7 +16,7 @@ from ..core.checks import check_range
 from ..core.files import write_atomically
 from ..core.webpage import as_json, fill_page, read_asset
 from ..pictures.images import compress
-from ._model import Model
+from ._model import Model, Report
 
 STEPS = 10  # faces from one person to the next
 VALUES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # of an attribute, in deviations
@@ -74,7 +74,12 @@ def count_faces(people: int, attributes: int) -> int:
 
 
 def draw_page(
-    model: Model, names: Sequence[str], people: np.ndarray, way: Tensor, share: float
+    model: Model,
+    names: Sequence[str],
+    people: np.ndarray,
+    way: Tensor,
+    share: float,
+    on_face: Report | None = None,
 ) -> Page:
     """A page of the latents ``(P, *L)`` on the way; ``share`` of it is where it begins.
 
@@ -83,7 +88,7 @@ def draw_page(
     known = model.weights.directions
     offsets = _offsets({name: direction.vector for name, direction in known.items()}, way[0])
     latents = (way[:, None] + offsets[None]).flatten(0, 1)
-    faces = model.draw(latents, SCALE)
+    faces = model.draw(latents, SCALE, on_face=on_face)
     return Page(
         [Path(name).stem for name in names],
         model.enlarge(people, SCALE),

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import SupportsIndex
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from ..core.checks import check_precision, check_range
 from ..core.device import pick_precision
@@ -23,7 +21,6 @@ from ._people import Input, latents_of
 from .results import MOST_GRID, Sampled
 
 COUNT = 16  # faces drawn by default
-CHUNK = 64  # faces between two calls of `on_step`
 MOST = 10 * MOST_GRID  # megapixels of all faces together, since they are in memory at once
 
 Seeds = SupportsIndex | Iterable[SupportsIndex] | str
@@ -59,7 +56,7 @@ def sample(
             trunc = architecture(model.weights.description.model.architecture).truncation
         latents = latent.draw_latents(model.generator, chosen, trunc)
     exact = choose_precision(model, precision)
-    faces = _draw(model, latents, scale, exact, on_step)
+    faces = model.draw(latents, scale, exact, on_step)
     return Sampled(faces, latents, chosen, trunc, model, names)
 
 
@@ -76,17 +73,6 @@ def _check_room(model: Model, count: int, scale: float) -> None:
     side = model.size * scale
     check_range("megapixels of all the faces together", count * side * side / 1e6, 0, MOST)
     model.check_room(count, scale)
-
-
-def _draw(
-    model: Model, latents: Tensor, scale: float, precision: str, on_step: Report | None
-) -> np.ndarray:
-    parts = []
-    for part in latents.split(CHUNK):
-        parts.append(model.draw(part, scale, precision))
-        if on_step is not None:
-            on_step(sum(map(len, parts)), len(latents))
-    return np.concatenate(parts)
 
 
 def check_latents_alone(n: int | None, seed: int | None, seeds: Seeds | None, count: int) -> None:

@@ -192,6 +192,7 @@ class Studio(Model):
         show_crop: bool = False,
         fidelity: str = InvertConfig.fidelity,
         on_step: Report | None = None,
+        on_face: Report | None = None,
     ) -> Mixed:
         """Make one face of one or more, by averaging their latents (paper, section 5).
 
@@ -215,7 +216,8 @@ class Studio(Model):
         N frames; ``keep``, one of the photos or its index, puts the mix back into that photo.
         ``html`` also draws a page to drag faces on, `Mixed.page`, of up to 8 people.
         ``scale`` enlarges the faces. ``fidelity`` is as in `invert`; where the generator is tuned,
-        it is tuned to all photos together, and draws the mix.
+        it is tuned to all photos together, and draws the mix. ``on_step(done, total)`` is called as
+        photos are searched for, ``on_face(done, total)`` as faces are drawn.
 
         Raises `ConfigError`, `ImageError` or `LatentError`.
         """
@@ -231,6 +233,7 @@ class Studio(Model):
             Framing(crop, align, face, show_crop, FRAME_FIRST),
             InvertConfig(fidelity),
             on_step,
+            on_face,
             html,
         )
 

@@ -179,7 +179,7 @@ def mix(
     studio = open_weights(model, device, say)
     check_tuned(studio, save_weights, fidelity)
     check_sides(place, layout.sides(len(inputs), round(studio.size * scale)), keep)
-    with progress.counting("inverting", "steps") as on_step:
+    with progress.mixing() as (on_step, on_face):
         result = studio.mix(
             sources,
             weights=shares,
@@ -201,6 +201,7 @@ def mix(
             show_crop=show_crop is not None,
             fidelity=fidelity,
             on_step=on_step,
+            on_face=on_face,
         )
     save_frames(show_crop, [result.frame])
     _write(result, place, html, save_weights, inputs if json_ else None)

@@ -15,12 +15,15 @@ clock = time.monotonic
 
 
 class Lines:
-    """Says how far something is, now and then; nothing where a bar is drawn."""
+    """Says how far something is, now and then; nothing where a bar is drawn.
 
-    def __init__(self, label: str, unit: str, at_once: bool = False) -> None:
+    The first minute begins when this is made; if it is ``late``, with the first report.
+    """
+
+    def __init__(self, label: str, unit: str, at_once: bool = False, late: bool = False) -> None:
         self.label, self.unit = label, f" {unit}".rstrip()
         self.began = clock()
-        self.said = self.began - EVERY * at_once
+        self.said, self.late = self.began - EVERY * at_once, late
         self.before: float | None = None  # what was done at the first report, when it began
         self.heard = 0
 
@@ -29,6 +32,7 @@ class Lines:
         self.heard += 1
         if self.before is None:
             self.before, self.began = done, now
+            self.said = now if self.late else self.said
         is_terminal = console.stderr.is_terminal and not console.stderr.is_dumb_terminal
         if is_terminal or now - self.said < EVERY or not total:
             return
@@ -55,14 +59,26 @@ def _minutes(minutes: float) -> str:
 @contextmanager
 def counting(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """Show how many of some unit are done; yields ``on_step(done, total)``."""
-    lines = Lines(label, unit)
     with bars.counting(label, unit) as bar:
+        yield _both(bar, Lines(label, unit))
 
-        def on_step(done: int, total: int) -> None:
-            bar(done, total)
-            lines(done, total)
 
-        yield on_step
+@contextmanager
+def mixing() -> Iterator[tuple[Callable[[int, int], None], Callable[[int, int], None]]]:
+    """As `bars.mixing`: ``on_step`` and ``on_face``, with lines."""
+    with bars.mixing() as (step_bar, face_bar):
+        yield (
+            _both(step_bar, Lines("inverting", "steps")),
+            _both(face_bar, Lines("drawing", "faces", late=True)),
+        )
+
+
+def _both(bar: Callable[[int, int], None], lines: Lines) -> Callable[[int, int], None]:
+    def on_step(done: int, total: int) -> None:
+        bar(done, total)
+        lines(done, total)
+
+    return on_step
 
 
 @contextmanager
@@ -74,17 +90,9 @@ def training() -> Iterator[
     finishing = Lines("finishing", "steps")
     with bars.training() as (load_bar, step_bar, encoder_bar):
 
-        def on_load(done: int, total: int) -> None:
-            load_bar(done, total)
-            reading(done, total)
-
         def on_step(step: Any) -> None:
             step_bar(step)
             more = f", D {step.loss_d:.2f} G {step.loss_g:.2f}, {step.images_per_second:.1f}/s"
             steps(round(step.images / 1000, 1), step.total / 1000, more)
 
-        def on_encoder(done: int, total: int) -> None:
-            encoder_bar(done, total)
-            finishing(done, total)
-
-        yield on_load, on_step, on_encoder
+        yield _both(load_bar, reading), on_step, _both(encoder_bar, finishing)
