@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def ratios(folder: Path) -> str:
-    """All benchmarks of another machine, without speeds: our fastest way against each other."""
+    """Benchmarks of another machine, without speeds: our fastest way against each other way."""
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     if not found:
         return "Not measured yet."
@@ -75,11 +75,9 @@ def ratios(folder: Path) -> str:
         best[pair] = max(best.get(pair, row), row, key=lambda each: float(each["ratio"]))
     for row in best.values():
         names = [row[side]["name"].removeprefix("neuralid, ") for side in ("of", "against")]
-        lines.append(_line([row["name"], *names, f"**{_digits(row['ratio'])}**", _shares(row)]))
-    limits = {name: rate for each in found for name, rate in _rates(each).items()}
-    rates = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in limits.items())
-    about = f"{_about(found[-1])} The machine's rates, GFLOP/s: {rates}."
-    return "\n".join(lines) + f"\n\n{about}"
+        shares = _shares(row) if "share" in row["of"] else ""
+        lines.append(_line([row["name"], *names, f"**{_digits(row['ratio'])}**", shares]))
+    return "\n".join(lines) + f"\n\n{_about(*found)}{_rates(found)}"
 
 
 def profile(found: dict[str, Any]) -> str:
@@ -125,16 +123,28 @@ def _shares(row: dict[str, Any]) -> str:
     return " against ".join("-" if share is None else f"{share:.0%}" for share in shares)
 
 
-def _about(found: dict[str, Any]) -> str:
-    """The machine, its load and the versions, in a sentence each."""
-    machine, versions = found["machine"], found["versions"]
+def _about(*found: dict[str, Any]) -> str:
+    """The machine, its load and the versions, in a sentence each; of benchmarks on one machine."""
+    machine, versions = found[-1]["machine"], found[-1]["versions"]
+    before, after = (
+        _range(each["machine"][when] for each in found) for when in ("load_before", "load_after")
+    )
     sets = ", ".join(INSTRUCTIONS.get(name, name) for name in machine["instructions"])
     told = f"{machine['processor']} ({sets or machine['system']}), "
-    told += f"{machine['cores_used']} of {machine['cores']} cores, {found['date']}. "
-    told += f"Load before {machine['load_before']}, after {machine['load_after']}. "
+    told += f"{machine['cores_used']} of {machine['cores']} cores, {found[-1]['date']}. "
+    told += f"Load before {before}, after {after}. "
     told += ", ".join(f"{name} {version}" for name, version in versions.items()) + ". "
-    repeats = sorted({row["repeats"] for row in found["rows"]})
-    return told + f"Rounds: {' to '.join(map(str, sorted({repeats[0], repeats[-1]})))}."
+    return told + f"Rounds: {_range(row['repeats'] for each in found for row in each['rows'])}."
+
+
+def _range(values: Iterable[float]) -> str:
+    """The least and the most.
+
+    >>> _range([3, 1, 2]), _range([2, 2])
+    ('1 to 3', '2')
+    """
+    known = sorted(set(values))
+    return " to ".join(map(str, sorted({known[0], known[-1]})))
 
 
 def _remarks(found: dict[str, Any]) -> list[str]:
@@ -150,10 +160,14 @@ def _remarks(found: dict[str, Any]) -> list[str]:
     return ["\n".join(lines)] if lines else []
 
 
-def _rates(found: dict[str, Any]) -> dict[str, float]:
-    """What the machine could do beside the first of a benchmark's works."""
-    limits = found["limits"]
-    return dict(limits[0]["operations_per_s"]) if limits else {}
+def _rates(found: Sequence[dict[str, Any]]) -> str:
+    """The least and the most that the machine could do beside any of the benchmarks."""
+    rates: dict[str, list[float]] = {}
+    for each in (limit["operations_per_s"] for one in found for limit in one["limits"]):
+        for name, rate in each.items():
+            rates.setdefault(name, []).append(round(rate / 1e9))
+    told = ", ".join(f"{name} {_range(values)}" for name, values in rates.items())
+    return f" The machine's rates, GFLOP/s: {told}." if told else ""
 
 
 def _gpu_speed(side: dict[str, Any] | None) -> str:

@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["NEURALID_TRIALS"] = "off"  # what is fastest here must not decide a test
 
 import tracemalloc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,14 @@ settings.load_profile("neuralid")
 TINY: dict[str, Any] = {"size": 28, "latent_size": 16, "batch": 8}
 # Where the network doesn't matter: a step takes an eighth of the paper's, whose widths are fixed.
 QUICK: dict[str, Any] = {**TINY, "architecture": "style"}
-QUICK_FLAGS = [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()]
+
+
+def flags(options: Mapping[str, object]) -> list[str]:
+    """Options of the library as words of a command line."""
+    return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+
+
+QUICK_FLAGS = flags(QUICK)
 
 
 @pytest.fixture(autouse=True)

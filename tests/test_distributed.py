@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK
+from conftest import QUICK, flags
 
 from neuralid.cli import app
 from neuralid.core.errors import ConfigError, DataError
@@ -129,9 +129,8 @@ def main(folder: Path, faces: str) -> None:
             if world.rank == 1:
                 threading.Thread(target=die_after_a_checkpoint, args=(out,), daemon=True).start()
     options = {**QUICK, "kimg": 0.048, "snapshot": 0.016, "name": "pair"}
-    words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
     try:
-        app(["train", f"--data={faces}", f"--out={out}", *words])
+        app(["train", f"--data={faces}", f"--out={out}", *flags(options)])
     finally:
         (folder / f"threads{os.environ['RANK']}").write_text(str(torch.get_num_threads()))
 

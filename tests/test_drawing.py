@@ -132,7 +132,10 @@ def test_kernels_cast_once_are_what_autocast_makes_of_them(architecture: str) ->
     drawer = build_drawer(build_generator(config, rng))
     eyes = build_perceptual(build_discriminator(config, rng))
     networks = [drawer] if eyes is None else [drawer, eyes.ready()]
-    inputs = torch.randn(3, *drawer.latent_shape, generator=rng), torch.rand(3, 3, 28, 28)
+    inputs = (
+        torch.randn(3, *drawer.latent_shape, generator=rng),
+        torch.rand(3, 3, 28, 28, generator=rng),
+    )
     for network, x in zip(networks, inputs, strict=False):
         before = {name: value.clone() for name, value in network.named_buffers()}
         ready = cast_kernels(network, "bf16")

@@ -27,7 +27,7 @@ from neuralid.training.session import estimate
 from neuralid.training.session.framing import tell_framing
 from neuralid.training.state import TrainState
 
-FLAGS = ("--size", 28, "--latent-size", 8, "--batch", 8)
+DCGAN = ("--size", 28, "--latent-size", 8, "--batch", 8)
 
 
 def faces_at(places: np.ndarray, side: int) -> np.ndarray:
@@ -60,7 +60,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_dry_run_tells_time_disk_and_framing_and_leaves_nothing(
     face_folder: Path, measured: None
 ) -> None:
-    result = run("train", "--data", face_folder, *FLAGS, "--kimg", 300, "--dry-run")
+    result = run("train", "--data", face_folder, *DCGAN, "--kimg", 300, "--dry-run")
     assert result.exit_code == 0 and result.stdout == ""
     for part in (
         "dry run: 300 kimg would be trained on",
@@ -78,7 +78,7 @@ def test_a_dry_run_tells_time_disk_and_framing_and_leaves_nothing(
 def test_the_estimate_in_json_grows_with_the_run(face_folder: Path) -> None:
     told = []
     for kimg in (20, 2000):
-        words = ("--data", face_folder, *FLAGS, "--kimg", kimg, "--dry-run", "--json")
+        words = ("--data", face_folder, *DCGAN, "--kimg", kimg, "--dry-run", "--json")
         told.append(json.loads(run("train", *words).stdout)["estimate"])
     few, many = told
     assert many["seconds"] > 20 * few["seconds"] > 0
@@ -114,7 +114,7 @@ def test_the_disk_is_about_what_a_run_leaves(face_folder: Path) -> None:
 def test_too_little_room_is_told(face_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = shutil.disk_usage("/")._replace(free=1_000_000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: room)
-    said = run("train", "--data", face_folder, *FLAGS, "--dry-run").stderr
+    said = run("train", "--data", face_folder, *DCGAN, "--dry-run").stderr
     assert "only 1 MB are free there: raise --snapshot, or choose another --out" in said
 
 

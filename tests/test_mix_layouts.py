@@ -324,7 +324,14 @@ def test_the_way_through_the_latents(seed: int, people: int, count: int) -> None
 
 @pytest.mark.parametrize(
     ("layout", "count"),
-    [({"strip": 5}, 5), ({"matrix": 1}, 2), ({"frames": 4}, 4), ({"html": True}, 21)],
+    [
+        ({}, 1),
+        ({"strip": 5}, 5),
+        ({"matrix": 1}, 2),
+        ({"frames": 4}, 4),
+        ({"html": True}, 1 + 21),
+        ({"html": True, "strip": 5}, 5 + 21),
+    ],
 )
 def test_faces_are_counted_as_they_are_drawn(
     layout: dict[str, Any], count: int, studio: neuralid.Studio

@@ -157,10 +157,15 @@ def test_a_loaded_generator_owns_its_numbers(tiny: Path, tmp_path: Path) -> None
 
 def test_runs_in_threads_are_what_each_is_by_itself(face_folder: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {**TINY, "kimg": 0.016, "recipe": ROUGH}
+    steps = threading.Barrier(2)  # together, the two runs take each step at the same time
 
     def train(folder: str, seed: int) -> dict[str, Any]:
         out, name = tmp_path / folder, f"{folder}-{seed}"
-        return last_state(neuralid.train(face_folder, out=out, seed=seed, name=name, **options))
+        more: dict[str, Any] = {}
+        if folder == "together":
+            more["on_step"] = lambda step: steps.wait(60)
+        run = neuralid.train(face_folder, out=out, seed=seed, name=name, **options, **more)
+        return last_state(run)
 
     alone = [train("alone", seed) for seed in (1, 2)]
     together: dict[int, dict[str, Any]] = {}

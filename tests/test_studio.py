@@ -67,8 +67,8 @@ def test_a_picture_is_the_same_from_every_source(
     assert len(found) == len(sources)
     for name, item in zip(sources, found, strict=True):
         assert np.array_equal(item.target, found[0].target), name
-        # A matrix product may round its last rows otherwise than its first ones.
-        torch.testing.assert_close(item.latent, found[0].latent, msg=name)
+        # A matrix product may round its last rows otherwise than its first ones, more so in bf16.
+        assert float((item.latent - found[0].latent).abs().max()) < 1e-3, name
     assert all(np.array_equal(item.image, large[0].image) for item in large)
     assert [item.name for item in found[:2]] == [str(sources["path"])] * 2
 

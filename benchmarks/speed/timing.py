@@ -64,8 +64,8 @@ class Report:
 def in_turn(ways: Sequence[Way], effort: Effort) -> list[list[float]]:
     """Seconds of each way's runs, each run once in each round. A first round is not counted.
 
-    The order within a round is by chance: always after the same other one, a quick way would find
-    the caches as that one leaves them.
+    In random order within a round: a quick way that always followed the same other one would always
+    find the caches as that one leaves them.
     """
     times: list[list[float]] = [[] for _ in ways]
     pairs, chance = list(zip(times, ways, strict=True)), random.Random(0)

@@ -14,108 +14,17 @@ from torch import Tensor
 from ..core.checks import check_range
 from ..core.errors import ConfigError
 from ..latents.config import InvertConfig
-from ..latents.mixing import along, loop, mix_latents, normalised, with_style
+from ..latents.mixing import along, loop, mix_latents, with_style
 from ..latents.whitening import Whitening
 from ..models.architecture import architecture, with_layers
 from ..pictures import images
 from ._framing import Framing
 from ._kept import put_face_back
+from ._layout import Blending, Layout, Request, check_request
 from ._model import Model, Report
-from ._page import SCALE, STEPS, Page, check_page, count_faces, draw_page
-from ._people import Input, People, Person, find_input, resolve
+from ._page import SCALE, STEPS, Page, count_faces, draw_page
+from ._people import Input, People, Person, resolve
 from .results import Mixed
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What to draw: one face, or one of these."""
-
-    strip: int | None = None
-    matrix: int | None = None
-    frames: int | None = None
-    keep: Input | int | None = None
-
-    def __post_init__(self) -> None:
-        given = [name for name, value in vars(self).items() if value is not None]
-        if len(given) > 1:
-            both = " and ".join(f"`{name}`" for name in given)
-            raise ConfigError(f"{both} exclude each other", hint="run mix once for each")
-        for name in ("strip", "frames"):
-            if vars(self)[name] is not None:
-                check_range(name, vars(self)[name], 2, 1000)
-
-    @property
-    def is_face(self) -> bool:
-        return not any(value is not None for value in vars(self).values())
-
-    def count(self, people: int) -> int:
-        """How many faces are drawn for the picture."""
-        if self.matrix is not None:
-            return (1 + self.matrix) * (1 + people - self.matrix)
-        return self.strip or self.frames or 1
-
-    def sides(self, count: int, side: int) -> tuple[int, int] | None:
-        """Width and height of the picture of ``count`` people whose faces are ``side`` pixels.
-
-        None for a kept photo, which has sides of its own.
-        """
-        if self.keep is not None:
-            return None
-        if self.matrix is not None:
-            return side * (1 + count - self.matrix), side * (1 + self.matrix)
-        return side * (self.strip or 1), side
-
-    def check(self, count: int, weights: object) -> None:
-        """Raise now the errors that would otherwise come after minutes of work."""
-        if weights and (self.strip is not None or self.frames is not None):
-            raise ConfigError(
-                "`weights` has no effect with `strip` or `frames`",
-                hint="leave out one or the other",
-            )
-        if self.matrix is not None and not 1 <= self.matrix < count:
-            raise ConfigError(
-                f"`matrix` {self.matrix} does not split {count} people into two groups",
-                hint="the first N inputs are the rows, the rest are the columns",
-            )
-
-
-@dataclass(frozen=True)
-class Blending:
-    """What of whom: how latents are asked to become one."""
-
-    weights: Sequence[float] | None
-    blend: str | None  # None: the architecture's
-    attributes: Mapping[str, float]
-    style: Input | int | None = None  # whose colours and skin; None for everyone's
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What follows from a request before anything is read."""
-
-    shares: list[float]
-    keep: int | None  # an index of the inputs, as is the next
-    style: int | None
-
-
-def check_request(
-    inputs: Sequence[Input], layout: Layout, blending: Blending, scale: float, page: bool = False
-) -> _Request:
-    """Raise `ConfigError` now for what would be an error after work."""
-    count, weights = len(inputs), blending.weights
-    way = next((f"`{n}`" for n in ("strip", "frames") if vars(layout)[n] is not None), None)
-    if count < (1 if way is None else 2):
-        least = "at least one input" if way is None else f"at least two inputs for {way}"
-        raise ConfigError(f"mix needs {least}", hint="a photo, a latent file or a drawn picture")
-    check_range("scale", scale, 1, 64)
-    mix_latents(torch.zeros(2, 1), None, blending.blend or "mean")  # an unknown one fails at once
-    layout.check(count, weights)
-    if page:
-        check_page(count)
-    keep = find_input("keep", layout.keep, inputs)
-    style = find_input("style", blending.style, inputs)
-    shares: list[float] = normalised(weights, count if layout.matrix is None else 2).tolist()
-    return _Request(shares, keep, style)
 
 
 def mix(
@@ -134,19 +43,20 @@ def mix(
     asked = check_request(inputs, layout, blending, scale, page)
     own = scale if asked.keep is None else 1.0  # a kept photo says how large its face is
     model.check_room(layout.count(len(inputs)), own, copies=4)
+    faces_of_page = count_faces(len(inputs), len(model.weights.directions)) if page else 0
     if page:
-        known = len(model.weights.directions)
-        model.check_room(count_faces(len(inputs), known), SCALE, copies=4)
+        model.check_room(faces_of_page, SCALE, copies=4)
     offset = _sum_directions(model, blending.attributes)
     layers = 0 if asked.style is None else _shape_layers(model)
     who = resolve(inputs, model, framing, config, asked.keep, on_step)
     style = None if asked.style is None else who.people[asked.style].latent
     blend = blending.blend or architecture(model.weights.description.model.architecture).blend
     mixer = _Mixer(asked.shares, blend, offset, style, layers, _whitening(model, blend))
-    mixed, picture, film = _draw(layout, who, mixer, scale, on_face)
+    drawing = _Drawing(layout.mixes(len(inputs)) + faces_of_page, on_face)
+    mixed, picture, film = _draw(layout, who, mixer, scale, drawing)
     recipe = _recipe(layout, who.people, asked, replace(blending, blend=blend))
     shares, is_face = asked.shares, layout.is_face
-    drawn = _draw_page(who, mixer, on_face) if page else None
+    drawn = _draw_page(who, mixer, drawing) if page else None
     result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame, page=drawn)
     if who.kept is None:
         return result
@@ -154,6 +64,20 @@ def mix(
     assert person.crop is not None  # `resolve` made sure of it
     image, canvas = put_face_back(photo, result.image, person.crop, who.model)
     return replace(result, image=image, like=canvas.like)
+
+
+@dataclass
+class _Drawing:
+    """Counts all faces that are drawn, of the picture and of the page."""
+
+    total: int
+    on_face: Report | None
+    done: int = 0
+
+    def __call__(self, done: int, _: int) -> None:
+        self.done += 1
+        if self.on_face is not None:
+            self.on_face(self.done, self.total)
 
 
 @dataclass(frozen=True)
@@ -195,7 +119,7 @@ class _Mixer:
 
 
 def _draw(
-    layout: Layout, who: People[Model], mixer: _Mixer, scale: float, on_face: Report | None
+    layout: Layout, who: People[Model], mixer: _Mixer, scale: float, on_face: Report
 ) -> tuple[Tensor, np.ndarray, np.ndarray | None]:
     """Draw the mix: its latent, the picture, and a film's frames."""
     model, latents = who.model, torch.stack([person.latent for person in who.people])
@@ -212,10 +136,11 @@ def _draw(
         film = model.draw(way, scale, on_face=on_face)
         return way[0], film[0], film
     mixed = mixer(latents)
-    return mixed, model.draw(mixed[None], scale if who.kept is None else 1)[0], None
+    own = scale if who.kept is None else 1.0
+    return mixed, model.draw(mixed[None], own, on_face=on_face)[0], None
 
 
-def _draw_page(who: People[Model], mixer: _Mixer, on_face: Report | None) -> Page:
+def _draw_page(who: People[Model], mixer: _Mixer, on_face: Report) -> Page:
     """The page of a mix, which shows its face first if two people share it."""
     latents = torch.stack([person.latent for person in who.people])
     names, faces = zip(*((person.name, person.face) for person in who.people), strict=True)
@@ -267,21 +192,21 @@ def _draw_matrix(
     mixer: _Mixer,
     model: Model,
     scale: float,
-    on_face: Report | None,
+    on_face: Report,
 ) -> np.ndarray:
     """Draw the columns' people on top, the rows' on the left, each pair's mix where they meet."""
     left, above = people[:rows], people[rows:]
     pairs = [torch.stack([a.latent, b.latent]) for a in left for b in above]
-    mixes = model.draw(torch.stack([mixer(pair) for pair in pairs]), on_face=on_face)
-    empty = np.full_like(mixes[0], 255)
-    cells = [empty, *(person.face for person in above)]
-    for index, person in enumerate(left):
-        cells += [person.face, *mixes[index * len(above) : (index + 1) * len(above)]]
-    return images.grid(model.enlarge(np.stack(cells), scale), columns=1 + len(above))
+    mixes = model.draw(torch.stack([mixer(pair) for pair in pairs]), scale, on_face=on_face)
+    faces = list(model.enlarge(np.stack([person.face for person in people]), scale))
+    cells = [np.full_like(mixes[0], 255), *faces[rows:]]
+    for index, face in enumerate(faces[:rows]):
+        cells += [face, *mixes[index * len(above) : (index + 1) * len(above)]]
+    return images.grid(np.stack(cells), columns=1 + len(above))
 
 
 def _recipe(
-    layout: Layout, people: Sequence[Person], asked: _Request, blending: Blending
+    layout: Layout, people: Sequence[Person], asked: Request, blending: Blending
 ) -> dict[str, Any]:
     recipe: dict[str, Any] = {
         "inputs": [Path(person.name).name for person in people],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +19,7 @@ from ..faces.config import Frame
 from ..latents.tuning import tune
 from ..models.architecture import architecture
 from ..models.building import build_drawer
+from ..models.casting import cast_kernels
 from ..models.drawing import Drawer, draw_faces, search_trial
 from ..models.inverting import Inverting
 from ..pictures import images
@@ -146,16 +148,27 @@ class Model:
         precision: str = "fp32",
         on_face: Report | None = None,
     ) -> np.ndarray:
-        """Draw latents ``(N, *L)`` as uint8 ``(N, H, W, 3)``, enlarged by the default method."""
+        """Draw latents ``(N, *L)`` as uint8 ``(N, H, W, 3)``, enlarged by the default method.
+
+        ``precision`` is "fp32" or "bf16". ``on_face(done, total)`` is called for each face, after
+        it was enlarged; up to 64 are drawn at a time.
+        """
+        if not len(latents):
+            return np.empty((0, *2 * (round(self.size * scale),), 3), np.uint8)
+        drawer = self._in_bfloat16 if precision == "bf16" else self.generator
         done: list[np.ndarray] = []
         for part in latents.split(CHUNK):
-            faces = draw_faces(self.generator, part, precision)
+            faces = draw_faces(drawer, part, precision)
             check_finite(faces)
             for face in images.to_uint8(faces):
                 done.append(self._enlarge_one(face, scale))
                 if on_face is not None:
                     on_face(len(done), len(latents))
-        return np.stack(done) if done else images.to_uint8(faces)
+        return np.stack(done)
+
+    @cached_property
+    def _in_bfloat16(self) -> Drawer:
+        return cast_kernels(self.generator, "bf16")
 
     def enlarge(self, faces: np.ndarray, scale: float) -> np.ndarray:
         """Enlarge uint8 ``(N, H, W, 3)`` by the default method; a scale of 1 changes nothing."""

@@ -12,7 +12,7 @@ from ..latents.config import InvertConfig, first_to_tune
 from ..pictures.photo import Source, as_list, is_single
 from . import _invert, _mix, _sample, _upscale
 from ._framing import FRAME_FIRST, Framing, find_all
-from ._mix import Blending, Layout
+from ._layout import Blending, Layout
 from ._model import Failure, Model, Report, Say, quiet
 from ._options import InvertOptions, UpscaleOptions
 from ._people import Input, Inputs, Shares, list_inputs, list_shares
@@ -78,6 +78,7 @@ class Studio(Model):
         None means what suits the architecture, 1 for the paper's and for ``latents``. ``scale``
         enlarges the faces 1 to 64 times. ``precision`` is "fp32", "bf16", which many machines draw
         several times as fast, to about a level of 255, or "auto", the faster one on this machine.
+        ``on_step(done, total)`` is called for each face.
 
         Raises `ConfigError`, for ``latents`` also `LatentError` or `ImageError`.
         """
@@ -217,7 +218,7 @@ class Studio(Model):
         ``html`` also draws a page to drag faces on, `Mixed.page`, of up to 8 people.
         ``scale`` enlarges the faces. ``fidelity`` is as in `invert`; where the generator is tuned,
         it is tuned to all photos together, and draws the mix. ``on_step(done, total)`` is called as
-        photos are searched for, ``on_face(done, total)`` as faces are drawn.
+        photos are searched for, then ``on_face(done, total)`` for each face that is drawn.
 
         Raises `ConfigError`, `ImageError` or `LatentError`.
         """

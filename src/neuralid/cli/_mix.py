@@ -163,7 +163,7 @@ def mix(
     if faces:
         return list_faces(inputs, model, json_)
     import_torch()
-    from ..api._mix import Blending, Layout, check_request
+    from ..api._layout import Blending, Layout, check_request
 
     # All that can be known to be wrong before weights are read.
     moves, shares = _attributes(attributes or []), _shares(weights or [])

@@ -15,9 +15,10 @@ Network = TypeVar("Network", bound=nn.Module)
 def cast_kernels(network: Network, precision: str) -> Network:
     """A network whose kernels are in the type that `autocast` would give them; itself for fp32.
 
-    Autocast keeps what it has cast of parameters, but casts a buffer anew in each call. What comes
-    out is the same to the bit. A module names its kernels in ``kernel_names``; all other tensors
-    are shared with the original, which is not changed. For use within autocast only.
+    Autocast casts them anew in each call: it keeps its casts of parameters that are trained, and of
+    nothing else. What comes out is the same to the bit. A module names those of its buffers that
+    are kernels in ``kernel_names``. All other parameters and buffers are shared with the original,
+    which is not changed. For use within autocast only.
     """
     if precision != "bf16":
         return network

@@ -22,6 +22,8 @@ CHUNKS = {"fp32": 8, "bf16": 16}
 class Drawer(nn.Module):
     """A trained generator in its inference form; every architecture has its own.
 
+    A module in it may name, in ``kernel_names``, buffers that `cast_kernels` is to cast.
+
     Shape:
         - latents: ``(N, *L)`` -> ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, or a little beyond if the
           architecture's outputs are linear
