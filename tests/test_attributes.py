@@ -52,6 +52,13 @@ def test_a_list_like_celebas(tmp_path: Path) -> None:
     assert np.array_equal(found.values, values[:, :2])
 
 
+def test_an_attribute_known_for_fewer_than_32_faces_is_not_used() -> None:
+    files = [f"{20 + i}_{i % 2}_3_{i}.jpg" for i in range(32)] + ["me.jpg"] * 40
+    assert read_attributes("utkface", files).names == ["age", "gender"]
+    with pytest.raises(DataError, match="says nothing usable"):
+        read_attributes("utkface", files[1:])
+
+
 def test_what_says_nothing_is_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken.txt"
     broken.write_text("2\nSmiling Male\na.jpg 1\n")
