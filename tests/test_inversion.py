@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from neuralid import weights
+from neuralid.core.errors import ConfigError
 from neuralid.latents import latent
 from neuralid.latents.config import InvertConfig
 from neuralid.latents.coordinates import Coordinates, latent_metric
@@ -112,3 +113,18 @@ def test_the_search_starts_where_the_encoder_says(
         encoder=encoder,
     )
     torch.testing.assert_close(found.latents, encoder(targets), rtol=1e-4, atol=1e-4)
+
+
+def test_coordinates_are_the_inverse_roots_of_effects_and_a_tenth_of_their_mean() -> None:
+    effects = torch.tensor([0.01, 0.05, 0.24])
+    turned, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))
+    way = Coordinates.of((turned * effects) @ turned.T)
+    lengths = 1 / (effects + 0.01).sqrt()
+    wanted = (turned * lengths / lengths.mean()) @ turned.T
+    torch.testing.assert_close(way.to_latent, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_search_has_at_least_one_step() -> None:
+    assert InvertConfig(steps=1).steps == 1
+    with pytest.raises(ConfigError, match="steps"):
+        InvertConfig(steps=0)

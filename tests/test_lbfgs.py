@@ -114,3 +114,9 @@ def test_unknowns_of_unlike_scale_take_as_few_evaluations_as_scipys_need() -> No
     scipy_minimize(single, start[0].numpy(), jac=True, method="L-BFGS-B", options={"ftol": 0})
     ours, needed = ([loss < 1e-3 for loss in each].index(True) for each in (heard, theirs))
     assert 50 < ours <= 1.1 * needed
+
+
+def test_a_step_far_too_long_is_cut_twice_and_then_ends_at_the_parabolas_minimum() -> None:
+    """The first step is 1 long and the minimum 0.02 away: it is cut to a tenth, then to that."""
+    found = minimize(with_gradient(lambda x: x.square().sum(1) / 2), torch.tensor([[0.02]]), 4)
+    assert float(found.x) == pytest.approx(0, abs=1e-7) and found.evaluations.tolist() == [4]
