@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..pictures import images
 from ..pictures.photo import Photo, Source
 from ..pictures.quality import psnr, ssim
 from ._framing import Framed, Framing, each_photo, frame_photo
-from ._model import Failure, Model, Report, check_finite
+from ._model import Failure, Model, Progress, Report, check_finite
 from .results import Inverted
 
 M = TypeVar("M", bound=Model)
@@ -62,7 +62,7 @@ def invert_framed(
     effort = config.effort(model.inverting)
     parts = _split(model, framed)
     tunings = min(1, len(framed)) if effort.tuning else 0
-    progress = _Progress(effort.steps * len(parts) + effort.tuning * tunings, on_step)
+    progress = Progress(effort.steps * len(parts) + effort.tuning * tunings, on_step)
     found: list[Inverted] = []
     for part in parts:
         found += _invert_batch(model, part, config, progress)
@@ -86,7 +86,7 @@ def _invert_each(
     """
     effort = config.effort(model.inverting)
     parts = _split(model, framed)
-    progress = _Progress(effort.steps * len(parts) + effort.tuning * len(framed), on_step)
+    progress = Progress(effort.steps * len(parts) + effort.tuning * len(framed), on_step)
     for part in parts:
         found = _invert_batch(model, part, config, progress)
         progress.before += effort.steps
@@ -104,21 +104,8 @@ def _split(model: Model, framed: Sequence[Framed]) -> list[Sequence[Framed]]:
     return [framed[start : start + chunk] for start in range(0, len(framed), chunk)]
 
 
-@dataclass
-class _Progress:
-    """Reports the steps of each stage as steps of the whole."""
-
-    total: int
-    on_step: Report | None
-    before: int = 0
-
-    def __call__(self, done: int, _: int) -> None:
-        if self.on_step is not None:
-            self.on_step(self.before + done, self.total)
-
-
 def _invert_batch(
-    model: Model, framed: Sequence[Framed], config: InvertConfig, on_step: _Progress
+    model: Model, framed: Sequence[Framed], config: InvertConfig, on_step: Progress
 ) -> list[Inverted]:
     targets = images.to_tensor(np.stack([item.face for item in framed]))
     own = model.weights
@@ -163,7 +150,7 @@ def _inside(model: Model, framed: Sequence[Framed]) -> Tensor | None:
 
 
 def _tune(
-    model: M, found: Sequence[Inverted], framed: Sequence[Framed], steps: int, on_step: _Progress
+    model: M, found: Sequence[Inverted], framed: Sequence[Framed], steps: int, on_step: Progress
 ) -> tuple[M, list[Inverted]]:
     """Tune a generator to some latents together; returns it and the results redrawn with it."""
     started = time.perf_counter()

@@ -32,11 +32,6 @@ class Layout:
             if vars(self)[name] is not None:
                 check_range(name, vars(self)[name], 2, 1000)
 
-    def mixes(self, people: int) -> int:
-        """How many of those are mixes; in a matrix the others are the people themselves."""
-        rows = self.matrix
-        return self.count(people) if rows is None else rows * (people - rows)
-
     @property
     def is_face(self) -> bool:
         return not any(value is not None for value in vars(self).values())
@@ -46,6 +41,11 @@ class Layout:
         if self.matrix is not None:
             return (1 + self.matrix) * (1 + people - self.matrix)
         return self.strip or self.frames or 1
+
+    def mixes(self, people: int) -> int:
+        """How many of those are mixes; in a matrix the others are the people themselves."""
+        rows = self.matrix
+        return self.count(people) if rows is None else rows * (people - rows)
 
     def sides(self, count: int, side: int) -> tuple[int, int] | None:
         """Width and height of the picture of ``count`` people whose faces are ``side`` pixels.

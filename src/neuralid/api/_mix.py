@@ -21,7 +21,7 @@ from ..pictures import images
 from ._framing import Framing
 from ._kept import put_face_back
 from ._layout import Blending, Layout, Request, check_request
-from ._model import Model, Report
+from ._model import Model, Progress, Report
 from ._page import SCALE, STEPS, Page, count_faces, draw_page
 from ._people import Input, People, Person, resolve
 from .results import Mixed
@@ -52,11 +52,13 @@ def mix(
     style = None if asked.style is None else who.people[asked.style].latent
     blend = blending.blend or architecture(model.weights.description.model.architecture).blend
     mixer = _Mixer(asked.shares, blend, offset, style, layers, _whitening(model, blend))
-    drawing = _Drawing(layout.mixes(len(inputs)) + faces_of_page, on_face)
-    mixed, picture, film = _draw(layout, who, mixer, scale, drawing)
+    mixes = layout.mixes(len(inputs))
+    progress = Progress(mixes + faces_of_page, on_face)
+    mixed, picture, film = _draw(layout, who, mixer, own, progress)
+    progress.before = mixes
     recipe = _recipe(layout, who.people, asked, replace(blending, blend=blend))
     shares, is_face = asked.shares, layout.is_face
-    drawn = _draw_page(who, mixer, drawing) if page else None
+    drawn = _draw_page(who, mixer, progress) if page else None
     result = Mixed(picture, mixed, shares, who.model, recipe, film, is_face, who.frame, page=drawn)
     if who.kept is None:
         return result
@@ -64,20 +66,6 @@ def mix(
     assert person.crop is not None  # `resolve` made sure of it
     image, canvas = put_face_back(photo, result.image, person.crop, who.model)
     return replace(result, image=image, like=canvas.like)
-
-
-@dataclass
-class _Drawing:
-    """Counts all faces that are drawn, of the picture and of the page."""
-
-    total: int
-    on_face: Report | None
-    done: int = 0
-
-    def __call__(self, done: int, _: int) -> None:
-        self.done += 1
-        if self.on_face is not None:
-            self.on_face(self.done, self.total)
 
 
 @dataclass(frozen=True)
@@ -136,8 +124,7 @@ def _draw(
         film = model.draw(way, scale, on_face=on_face)
         return way[0], film[0], film
     mixed = mixer(latents)
-    own = scale if who.kept is None else 1.0
-    return mixed, model.draw(mixed[None], own, on_face=on_face)[0], None
+    return mixed, model.draw(mixed[None], scale, on_face=on_face)[0], None
 
 
 def _draw_page(who: People[Model], mixer: _Mixer, on_face: Report) -> Page:

@@ -44,6 +44,19 @@ def check_finite(faces: Tensor) -> None:
         )
 
 
+@dataclass
+class Progress:
+    """Reports the steps of each stage, after those ``before`` it, as steps of the whole."""
+
+    total: int
+    on_step: Report | None
+    before: int = 0
+
+    def __call__(self, done: int, _: int) -> None:
+        if self.on_step is not None:
+            self.on_step(self.before + done, self.total)
+
+
 def quiet(text: str) -> None:
     """Discard a message: the default for ``on_message``."""
 
