@@ -21,7 +21,9 @@ from .home import cache_folder
 from .jsontext import parse, take
 
 MARGIN = 1.1  # how much faster than the preferred way another must be: figures scatter by less
-CLEAR = 1.5  # once tried, ways that take so much longer are not tried again
+ROUNDS = 3
+SURE = 2  # rounds after which ways that take CLEAR times as long are not timed again
+CLEAR = 2
 OFF = "NEURALID_TRIALS"  # in the environment; "off": nothing is tried
 _MOST = 1 << 20  # bytes of the file of answers
 _ISA = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")  # they limit instructions
@@ -41,7 +43,7 @@ class Trial:
 
 
 def fastest(trial: Trial) -> tuple[str, Seconds]:
-    """The fastest way by name, and how many seconds each took, the fastest of its rounds.
+    """The fastest way by name, and how many seconds each took in the fastest of its rounds.
 
     The answer is looked up, or found by doing it all and remembered in the cache folder by
     processor, threads and version of torch. With ``NEURALID_TRIALS=off`` it is the preferred way.
@@ -60,12 +62,16 @@ def fastest(trial: Trial) -> tuple[str, Seconds]:
 
 
 def _try(ways: Mapping[str, Callable[[], Work]]) -> Seconds:
-    """Do each once; then again those that are not far behind, for first times are slow."""
+    """Seconds of the fastest of a few rounds, each way once in a round.
+
+    None is left out for its first time: while memory is fetched and kernels are made, a way may
+    take five times as long as it does later.
+    """
     ready = {way: make() for way, make in ways.items()}
     seconds = {way: _time(work) for way, work in ready.items()}
-    for _ in range(2):
+    for number in range(2, ROUNDS + 1):
         limit = CLEAR * min(seconds.values())
-        near = [way for way in ready if seconds[way] <= limit]
+        near = [way for way in ready if number <= SURE or seconds[way] <= limit]
         for way in near if len(near) > 1 else ():
             seconds[way] = min(seconds[way], _time(ready[way]))
     return seconds

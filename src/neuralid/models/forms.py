@@ -80,7 +80,10 @@ def _inputs(
 def _ready(
     layer: FormedLayer, form: str, shape: tuple[int, ...], precision: str
 ) -> Callable[[], object]:
-    """One pass forwards and backwards through a copy of the layer with random weights."""
+    """One pass forwards and backwards through a copy of the layer with random weights.
+
+    Gradients are not kept: adding to them would be timed, too.
+    """
     rng = torch.Generator().manual_seed(0)
     own = copy.deepcopy(layer).to_empty(device="cpu")
     own.form = form
@@ -92,6 +95,6 @@ def _ready(
     def work() -> None:
         with autocast(x.device, precision):
             y = own(x)
-        y.backward(y.detach())
+        torch.autograd.grad(y, [x, *own.parameters()], y.detach())
 
     return work
