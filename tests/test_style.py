@@ -17,6 +17,7 @@ from neuralid import weights
 from neuralid.latents.latent import draw_latents
 from neuralid.models.building import build_discriminator, build_drawer, build_generator
 from neuralid.models.config import ModelConfig
+from neuralid.models.convolution import phase_conv
 from neuralid.models.drawing import draw_faces
 from neuralid.models.modulation import (
     EqualConv,
@@ -130,7 +131,7 @@ def test_doubling_in_phases_is_bilinear_doubling_inside(seed: int, h: int, w: in
     x = torch.randn(2, 3, h, w, generator=rng, dtype=torch.float64)
     kernel = torch.randn(4, 3, 3, 3, generator=rng, dtype=torch.float64)
     plain = F.conv2d(F.interpolate(x, scale_factor=2.0, mode="bilinear"), kernel, padding=1)
-    phases = F.pixel_shuffle(F.conv2d(x, bilinear_phases(kernel), padding=1), 2)
+    phases = phase_conv(x, bilinear_phases(kernel), None)
     assert phases.shape == plain.shape
     torch.testing.assert_close(phases[:, :, 2:-2, 2:-2], plain[:, :, 2:-2, 2:-2])
 
@@ -140,7 +141,7 @@ def test_doubling_beyond_the_edge_sees_zeros() -> None:
     x, kernel = torch.randn(1, 3, 5, 5), torch.randn(4, 3, 3, 3)
     doubled = F.interpolate(F.pad(x, (2, 2, 2, 2)), scale_factor=2.0, mode="bilinear")
     plain = F.conv2d(doubled, kernel)[:, :, 3:-3, 3:-3]
-    phases = F.pixel_shuffle(F.conv2d(x, bilinear_phases(kernel), padding=1), 2)
+    phases = phase_conv(x, bilinear_phases(kernel), None)
     torch.testing.assert_close(phases, plain, atol=1e-5, rtol=1e-5)
 
 

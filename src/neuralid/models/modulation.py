@@ -171,10 +171,10 @@ def bilinear_phases(kernels: Tensor) -> Tensor:
     Exact but for the two outermost rows of pixels, where a zero beyond the small map's edge
     counts instead of the continued edge. That is what the networks are trained with.
 
-    Shape: ``(K, C, 3, 3) -> (4K, C, 3, 3)``, in the order of ``pixel_shuffle``.
+    Shape: ``(K, C, 3, 3) -> (4K, C, 3, 3)``, in the order of `join_phases`.
     """
     taps = _phase_taps(kernels.device, kernels.dtype)
-    phases = torch.einsum("pau,qbv,kcuv->kpqcab", taps, taps, kernels)
+    phases = torch.einsum("pau,qbv,kcuv->pqkcab", taps, taps, kernels)
     return phases.flatten(0, 2)
 
 
