@@ -7,7 +7,6 @@ bytes and augmentation's dice, is taken down as the program draws it.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,6 +29,9 @@ from neuralid.training.state import TrainState
 from neuralid.training.step import USES, Engine, passes, train_step
 
 BATCH = 8
+# Of leaky ReLUs. At 0.2, an input that rounding puts on the other side of zero, on some processors,
+# moves all gradients before it by up to a percent.
+SLOPE = 0.9
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 28, 28, 3), np.uint8)
 Tensors = dict[str, Tensor]
 
@@ -57,7 +59,7 @@ def dcgan_discriminator(p: Tensors, x: Tensor, bytes_: Iterator[Tensor]) -> Tens
 
 
 def lrelu(x: Tensor) -> Tensor:
-    return torch.where(x > 0, x, 0.2 * x)
+    return torch.where(x > 0, x, SLOPE * x)
 
 
 def norm(p: Tensors, name: str, x: Tensor) -> Tensor:
@@ -183,7 +185,7 @@ class Adam:
 LAZY = 16 / 17  # Karras 2020, appendix B
 CASES = {
     "dcgan": Case(
-        ModelConfig(28, 16),
+        ModelConfig(28, 16, slope=SLOPE),
         Recipe(
             "all",
             learning_rate_g=1e-4,
@@ -201,7 +203,7 @@ CASES = {
         stays=lambda steps, images: min(0.999, (1 + steps) / (10 + steps)),
     ),
     "style": Case(
-        ModelConfig(28, 16, architecture="style"),
+        ModelConfig(28, 16, architecture="style", slope=SLOPE),
         replace(RECIPES["style"], augment="dimmed", augment_p=1.0),
         style_generator,
         style_discriminator,
@@ -245,23 +247,18 @@ def dice(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 def test_a_step_is_what_the_papers_say(
     name: str, bytes_drawn: list[Tensor], dice: list[Tensor]
 ) -> None:
-    """Two steps of each of two seeds. R1 is due every 16th step."""
+    """Two steps. R1 is due every 16th."""
     case = CASES[name]
-    apart = []
-    for seed in (0, 5):
-        config = TrainConfig(batch=BATCH, recipe=case.recipe, seed=seed)
-        state = TrainState.fresh(case.model, config, torch.device("cpu"))
-        state.augmentation.probability.fill_(1.0)
-        adams = [Adam(rate, betas) for rate, betas in zip(case.rates, case.betas, strict=True)]
-        batches = Batches(IMAGES, np.arange(24), seed, mirror=True)
-        for state.step, state.images in ((16, 80), (17, 88)):
-            bytes_drawn.clear()
-            dice.clear()
-            apart.append(check_step(case, state, config, batches, adams, bytes_drawn, dice))
-    # On some processors rounding puts an input of a leaky ReLU on the other side of zero than here,
-    # and all gradients before it move by up to a percent: in one step of four, not in two.
-    for own in zip(*apart, strict=True):
-        assert max(own) < 0.03 and statistics.median(own) < 1e-3
+    config = TrainConfig(batch=BATCH, recipe=case.recipe, seed=0)
+    state = TrainState.fresh(case.model, config, torch.device("cpu"))
+    state.augmentation.probability.fill_(1.0)
+    adams = [Adam(rate, betas) for rate, betas in zip(case.rates, case.betas, strict=True)]
+    batches = Batches(IMAGES, np.arange(24), 0, mirror=True)
+    for state.step, state.images in ((16, 80), (17, 88)):
+        bytes_drawn.clear()
+        dice.clear()
+        apart = check_step(case, state, config, batches, adams, bytes_drawn, dice)
+        assert max(apart) < 1e-3
 
 
 def check_step(

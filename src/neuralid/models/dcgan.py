@@ -184,9 +184,17 @@ class FoldedGenerator(Drawer):
         self.to(generator.dense.weight.device)
 
     def forward(self, latents: Tensor) -> Tensor:
-        slope = self.config.slope
-        x = F.leaky_relu(F.linear(latents, self.dense_weight, self.dense_bias), slope)
-        x = x.view(-1, STEM, STEM, STEM_WIDTH).permute(0, 3, 1, 2)  # (N, 256, 14, 14)
+        return self.finish(self.begin(latents))
+
+    def begin(self, latents: Tensor) -> Tensor:
+        """The dense layer, of up to 80 MB of weights: ``(N, Z) -> (N, 256, 14, 14)``."""
+        x = F.linear(latents, self.dense_weight, self.dense_bias)
+        x = F.leaky_relu(x, self.config.slope)
+        return x.view(-1, STEM, STEM, STEM_WIDTH).permute(0, 3, 1, 2)
+
+    def finish(self, begun: Tensor) -> Tensor:
+        """The convolutions: ``(N, 256, 14, 14) -> (N, 3, S, S)``."""
+        x, slope = begun, self.config.slope
         for i in range(self.ups):
             x = phase_conv(x, getattr(self, f"up{i}_weight"), getattr(self, f"up{i}_bias"))
             x = F.leaky_relu(x, slope)  # (N, 128, 28, 28), then (N, 64, 56, 56)

@@ -17,12 +17,15 @@ from .network import GeneratorNetwork
 
 # Faces drawn at a time; fixed, as rounding may depend on the batch size.
 CHUNKS = {"fp32": 8, "bf16": 16}
+GROUP = 64  # faces that are begun at a time; a multiple of both
 
 
 class Drawer(nn.Module):
     """A trained generator in its inference form; every architecture has its own.
 
-    A module in it may name, in ``kernel_names``, buffers that `cast_kernels` is to cast.
+    A module in it may name, in ``kernel_names``, buffers that `cast_kernels` is to cast. A layer
+    whose weights take longer to read than to use belongs into `begin`, which sees more faces at a
+    time than `finish`; together they are ``forward``.
 
     Shape:
         - latents: ``(N, *L)`` -> ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, or a little beyond if the
@@ -33,6 +36,15 @@ class Drawer(nn.Module):
         super().__init__()
         self.config = generator.config
         self.latent_shape = generator.latent_shape  # L
+
+    def begin(self, latents: Tensor) -> Tensor:
+        """The first part of drawing: ``(N, *L)`` -> what `finish` takes. By default nothing."""
+        return latents
+
+    def finish(self, begun: Tensor) -> Tensor:
+        """The rest: what `begin` gave, or some of its rows -> ``(N, 3, S, S)``. By default all."""
+        faces: Tensor = self(begun)
+        return faces
 
     def latents(self, noise: Tensor) -> Tensor:
         """Map a seed's normal numbers to the space in which faces are searched for and mixed.
@@ -49,6 +61,7 @@ class Drawer(nn.Module):
         return latents * t
 
 
+@torch.no_grad()
 def draw_faces(drawer: Drawer, latents: Tensor, precision: str = "fp32") -> Tensor:
     """Draw faces in chunks padded to one fixed size, so that no face depends on the others.
 
@@ -56,9 +69,13 @@ def draw_faces(drawer: Drawer, latents: Tensor, precision: str = "fp32") -> Tens
 
     Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, float32 on the CPU.
     """
-    with autocast(device_of(drawer), precision):
-        faces = _in_chunks(drawer, latents, drawer, CHUNKS[precision])
-    return faces.float().clamp_(-0.5, 0.5)
+    device, chunk, faces = device_of(drawer), CHUNKS[precision], []
+    with autocast(device, precision):
+        for group in latents.split(GROUP):
+            begun = drawer.begin(_padded(group, GROUP).to(device))
+            for start in range(0, len(group), chunk):
+                faces.append(drawer.finish(begun[start : start + chunk]).cpu())
+    return torch.cat(faces)[: len(latents)].float().clamp_(-0.5, 0.5)
 
 
 def drawing_trial(drawer: Drawer) -> PrecisionTrial:
@@ -91,17 +108,14 @@ def search_trial(drawer: Drawer) -> PrecisionTrial:
     return PrecisionTrial(f"search {own.architecture} {own.size} {own.latent_size}", ready)
 
 
+@torch.no_grad()
 def map_noise(drawer: Drawer, noise: Tensor) -> Tensor:
     """`Drawer.latents` in chunks padded to one fixed size: ``(N, Z) -> (N, *L)``, on the CPU."""
-    return _in_chunks(drawer.latents, noise, drawer, CHUNKS["fp32"])
+    device, chunk = device_of(drawer), CHUNKS["fp32"]
+    parts = [drawer.latents(_padded(part, chunk).to(device)).cpu() for part in noise.split(chunk)]
+    return torch.cat(parts)[: len(noise)]
 
 
-@torch.no_grad()
-def _in_chunks(
-    compute: Callable[[Tensor], Tensor], rows: Tensor, drawer: Drawer, size: int
-) -> Tensor:
-    device, parts = device_of(drawer), []
-    for part in rows.split(size):
-        padded = torch.cat([part, part.new_zeros(size - len(part), *part.shape[1:])])
-        parts.append(compute(padded.to(device))[: len(part)].cpu())
-    return torch.cat(parts)
+def _padded(rows: Tensor, size: int) -> Tensor:
+    """So many rows, those after the last one zeros."""
+    return torch.cat([rows, rows.new_zeros(size - len(rows), *rows.shape[1:])])
