@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neuralid.models.convolution import (
+    block_conv,
+    block_kernels,
     phase_upsample_conv,
     plain_upsample_conv,
     spectral_conv7,
@@ -50,6 +52,17 @@ def test_spectra_equal_upsampling_and_convolution(
 ) -> None:
     x, weight, bias = case(*shape[:3], 7 * tiles_down, 7 * tiles_across, shape[3])
     assert_equal(spectral_upsample_conv(x, weight, bias), plain_upsample_conv(x, weight, bias))
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes, st.integers(1, 8), st.integers(1, 8))
+def test_blocks_of_pixels_equal_single_ones(
+    shape: tuple[int, int, int, int], h: int, w: int
+) -> None:
+    x, weight, bias = case(*shape[:3], 2 * h, 2 * w, shape[3])
+    for used in (bias, None):
+        found = block_conv(x, block_kernels(weight), used)
+        assert_equal(found, F.conv2d(x, weight, used, padding=2))
 
 
 @settings(max_examples=25, deadline=None)

@@ -14,8 +14,8 @@ from neuralid.models.dcgan import (
     Discriminator,
     FoldedGenerator,
     Generator,
-    UpConv,
 )
+from neuralid.models.dcgan_layers import UpConv
 from neuralid.models.dropout import Dropout
 
 PAPER = ModelConfig()

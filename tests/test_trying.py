@@ -14,7 +14,7 @@ import neuralid
 from neuralid.core import trying
 from neuralid.core.device import PrecisionTrial, pick_precision
 from neuralid.core.trying import Trial, fastest
-from neuralid.models import dcgan
+from neuralid.models import dcgan_layers
 from neuralid.models.building import build_discriminator, build_generator, empty_generator
 from neuralid.models.config import ModelConfig
 from neuralid.models.forms import fastest_forms, layers_with_forms, set_forms
@@ -166,13 +166,13 @@ def test_forms_are_tried_on_the_layers_own_maps(
     """On real layers; the clock prefers what was computed last."""
     computed: list[tuple[str, tuple[int, ...]]] = []
     for form in ("phase_upsample_conv", "spectral_upsample_conv"):
-        plain = getattr(dcgan, form)
+        plain = getattr(dcgan_layers, form)
 
         def seen(x: torch.Tensor, *rest: torch.Tensor, form: str = form) -> torch.Tensor:
             computed.append((form, tuple(x.shape)))
             return plain(x, *rest)  # noqa: B023
 
-        monkeypatch.setattr(dcgan, form, seen)
+        monkeypatch.setattr(dcgan_layers, form, seen)
 
     def slower_first(work: trying.Work) -> float:
         work()
@@ -181,7 +181,7 @@ def test_forms_are_tried_on_the_layers_own_maps(
     monkeypatch.setattr(trying, "_time", slower_first)
     meta = empty_generator(MODEL).eval()
     found = fastest_forms(meta, [torch.empty(1, 16, device="meta")], 4, "fp32")
-    assert found == {"ups.0": "spectral"}
+    assert found == {"ups.0": "spectral", "to_rgb": "direct"}
     assert computed[:3] == [
         ("phase_upsample_conv", (1, 256, 14, 14)),
         ("phase_upsample_conv", (4, 256, 14, 14)),
@@ -208,7 +208,11 @@ def test_a_choice_is_made_once_and_kept_on_resume(
     said: list[str] = []
     chosen = choose(plan(), None, CPU, said.append)
     assert chosen.precision == "bf16" and len(said) == 1 and "bf16" in said[0]
-    assert chosen.forms == {"generator.ups.0": "spectral", "discriminator.wide": "spectral"}
+    assert chosen.forms == {
+        "generator.ups.0": "spectral",
+        "generator.to_rgb": "blocks",
+        "discriminator.wide": "spectral",
+    }
     run = Run(tmp_path)
     kept = Choice("cpu", "fp32", {"generator.ups.0": "phases"})
     run.write_options({**plan().to_dict(), "chosen": vars(kept)})

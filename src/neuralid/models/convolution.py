@@ -10,8 +10,9 @@ Three forms of "nearest upsampling by 2, then a 5x5 convolution" live here, equa
 - `spectral_upsample_conv`: the phases as a cyclic convolution of 9x9 tiles, by real matrix
   products with the discrete Fourier transform; about 10 multiplications.
 
-The last form also serves the discriminator's widest layer (`spectral_conv7`), 5x5 on a 7x7 map.
-Its transforms pay off only on a CPU, and only with many faces per batch.
+The spectral form also serves the discriminator's widest layer (`spectral_conv7`), 5x5 on a 7x7 map.
+Its transforms pay off only on a CPU, and only with many faces per batch. `block_conv` is for
+convolutions to a few maps, such as colours.
 
 References
 ----------
@@ -79,6 +80,26 @@ def join_phases(y: Tensor) -> Tensor:
     n, _, h, w = y.shape
     pixels = y.permute(0, 2, 3, 1).reshape(n, h, w, 2, 2, -1)
     return pixels.permute(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, -1).permute(0, 3, 1, 2)
+
+
+def block_kernels(weight: Tensor) -> Tensor:
+    """A 5x5 kernel as a 6x6 kernel of stride 2 for each pixel of a block of two by two.
+
+    Shape: ``(K, C, 5, 5) -> (4K, C, 6, 6)``, pixels in the order of `join_phases`.
+    """
+    return torch.cat([F.pad(weight, (b, 1 - b, a, 1 - a)) for a in (0, 1) for b in (0, 1)])
+
+
+def block_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+    """A "same" 5x5 convolution, four pixels at a time, by `block_kernels`; H and W even.
+
+    A CPU computes at least 16 maps at a time, of which three colours use three; as the four pixels
+    of a block they use twelve, for half as many multiplications again.
+
+    Shape: ``(N, C, H, W) -> (N, K, H, W)``.
+    """
+    bias = bias.repeat(4) if bias is not None else None
+    return join_phases(F.conv2d(x, kernels, bias, stride=2, padding=2))
 
 
 def spectral_upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -19,16 +19,10 @@ from torch.nn import functional as F
 
 from .architecture import Architecture, register
 from .config import ModelConfig
-from .convolution import (
-    phase_conv,
-    phase_kernels,
-    phase_upsample_conv,
-    spectral_conv7,
-    spectral_upsample_conv,
-)
+from .convolution import block_conv, block_kernels, phase_conv, phase_kernels
+from .dcgan_layers import ColourConv, Conv7, UpConv, as_conv_kernel
 from .drawing import Drawer
 from .dropout import Dropout
-from .forms import FormedLayer
 from .network import DiscriminatorNetwork, GeneratorNetwork
 from .share import WHOLE, Share
 
@@ -38,7 +32,6 @@ STEM = 14  # side of the first map
 STEM_WIDTH = 256
 LAST_WIDTH = 32
 STRIP = 256  # rows of a matrix that are scaled at a time
-SPECTRAL_BATCH = 16  # faces per batch from which the spectral forms are faster, on a CPU
 
 
 class Generator(GeneratorNetwork):
@@ -68,7 +61,7 @@ class Generator(GeneratorNetwork):
         self.norms = nn.ModuleList(_norm(nn.BatchNorm2d, width) for width in widths[1:])
         self.conv = nn.ConvTranspose2d(widths[-1], LAST_WIDTH, 5, padding=2)
         self.conv_norm = _norm(nn.BatchNorm2d, LAST_WIDTH)
-        self.to_rgb = nn.ConvTranspose2d(LAST_WIDTH, 3, 5, padding=2)
+        self.to_rgb = ColourConv(LAST_WIDTH, 3)
 
     def init_weights(self, rng: torch.Generator) -> None:
         _init_weights(self, rng)
@@ -82,25 +75,6 @@ class Generator(GeneratorNetwork):
             x = F.leaky_relu(norm(up(x)), slope)  # (N, 128, 28, 28), then (N, 64, 56, 56)
         x = F.leaky_relu(self.conv_norm(self.conv(x)), slope)  # (N, 32, S, S)
         return self.to_rgb(x).sigmoid() - 0.5  # (N, 3, S, S)
-
-
-class UpConv(nn.ConvTranspose2d, FormedLayer):
-    """Nearest upsampling by 2, then the table's 5x5 transposed convolution of stride 1.
-
-    Shape: ``(N, C, H, W) -> (N, K, 2H, 2W)``.
-    """
-
-    forms = ("phases", "spectral")
-
-    def __init__(self, c: int, k: int) -> None:
-        super().__init__(c, k, 5, padding=2)
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        kernel = as_conv_kernel(self.weight)
-        small = x.shape[-1] <= 2 * STEM
-        if self.form == "spectral" or (self.form is None and small and prefers_spectral(x)):
-            return spectral_upsample_conv(x, kernel, self.bias)
-        return phase_upsample_conv(x, kernel, self.bias)
 
 
 class Discriminator(DiscriminatorNetwork):
@@ -138,20 +112,6 @@ class Discriminator(DiscriminatorNetwork):
         return self.dense(x.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
 
 
-class Conv7(nn.Conv2d, FormedLayer):
-    """The discriminator's widest layer: 5x5, "same", on a 7x7 map."""
-
-    forms = ("direct", "spectral")
-
-    def __init__(self, c: int, k: int) -> None:
-        super().__init__(c, k, 5, padding=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.form == "spectral" or (self.form is None and prefers_spectral(x)):
-            return spectral_conv7(x, self.weight, self.bias)
-        return super().forward(x)
-
-
 class FoldedGenerator(Drawer):
     """A generator for inference: batch norms folded into the layers before them, kernels ready.
 
@@ -179,7 +139,8 @@ class FoldedGenerator(Drawer):
             self._keep(f"up{i}", phase_kernels(kernel).flatten(0, 1), bias)
         self._keep("conv", *_fold(generator.conv, generator.conv_norm))
         to_rgb = generator.to_rgb
-        self._keep("to_rgb", as_conv_kernel(_exact(to_rgb.weight)), _exact(to_rgb.bias))
+        kernels = block_kernels(as_conv_kernel(_exact(to_rgb.weight)))
+        self._keep("to_rgb", kernels, _exact(to_rgb.bias))
         self.kernel_names = [name for name, _ in self.named_buffers() if name.endswith("_weight")]
         self.to(generator.dense.weight.device)
 
@@ -199,7 +160,7 @@ class FoldedGenerator(Drawer):
             x = phase_conv(x, getattr(self, f"up{i}_weight"), getattr(self, f"up{i}_bias"))
             x = F.leaky_relu(x, slope)  # (N, 128, 28, 28), then (N, 64, 56, 56)
         x = F.leaky_relu(F.conv2d(x, self.conv_weight, self.conv_bias, padding=2), slope)
-        return F.conv2d(x, self.to_rgb_weight, self.to_rgb_bias, padding=2).sigmoid() - 0.5
+        return block_conv(x, self.to_rgb_weight, self.to_rgb_bias).sigmoid() - 0.5
 
     def _keep(self, name: str, weight: Tensor, bias: Tensor | None) -> None:
         weight = weight.float()
@@ -207,16 +168,6 @@ class FoldedGenerator(Drawer):
             weight = weight.contiguous(memory_format=torch.channels_last)
         self.register_buffer(f"{name}_weight", weight)
         self.register_buffer(f"{name}_bias", None if bias is None else bias.float())
-
-
-def as_conv_kernel(weight: Tensor) -> Tensor:
-    """A transposed convolution of stride 1 as a convolution: ``(C, K, 5, 5) -> (K, C, 5, 5)``."""
-    return weight.flip(2, 3).transpose(0, 1)
-
-
-def prefers_spectral(x: Tensor) -> bool:
-    """Whether the spectral forms are mostly the faster ones, where that was not tried."""
-    return x.device.type == "cpu" and x.shape[0] >= SPECTRAL_BATCH
 
 
 def _norm(kind: type[nn.Module], width: int) -> nn.Module:

@@ -1,0 +1,80 @@
+"""The layers of the paper's networks that can be computed in several forms; see `convolution`.
+
+Letters in shapes: N batch, C channels in, K channels out, H W map.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .convolution import (
+    block_conv,
+    block_kernels,
+    phase_upsample_conv,
+    spectral_conv7,
+    spectral_upsample_conv,
+)
+from .forms import FormedLayer
+
+SPECTRAL_BATCH = 16  # faces per batch from which the spectral forms are faster, on a CPU
+SMALL = 28  # pixels a side up to which they are
+
+
+class UpConv(nn.ConvTranspose2d, FormedLayer):
+    """Nearest upsampling by 2, then the table's 5x5 transposed convolution of stride 1.
+
+    Shape: ``(N, C, H, W) -> (N, K, 2H, 2W)``.
+    """
+
+    forms = ("phases", "spectral")
+
+    def __init__(self, c: int, k: int) -> None:
+        super().__init__(c, k, 5, padding=2)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        kernel = as_conv_kernel(self.weight)
+        small = x.shape[-1] <= SMALL
+        if self.form == "spectral" or (self.form is None and small and _prefers_spectral(x)):
+            return spectral_upsample_conv(x, kernel, self.bias)
+        return phase_upsample_conv(x, kernel, self.bias)
+
+
+class ColourConv(nn.ConvTranspose2d, FormedLayer):
+    """The table's last transposed convolution, 5x5 of stride 1, to few maps.
+
+    Shape: ``(N, C, H, W) -> (N, K, H, W)``, H and W even.
+    """
+
+    forms = ("direct", "blocks")
+
+    def __init__(self, c: int, k: int) -> None:
+        super().__init__(c, k, 5, padding=2)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if self.form == "blocks" or (self.form is None and x.device.type == "cpu"):
+            return block_conv(x, block_kernels(as_conv_kernel(self.weight)), self.bias)
+        return super().forward(x)
+
+
+class Conv7(nn.Conv2d, FormedLayer):
+    """The discriminator's widest layer: 5x5, "same", on a 7x7 map."""
+
+    forms = ("direct", "spectral")
+
+    def __init__(self, c: int, k: int) -> None:
+        super().__init__(c, k, 5, padding=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.form == "spectral" or (self.form is None and _prefers_spectral(x)):
+            return spectral_conv7(x, self.weight, self.bias)
+        return super().forward(x)
+
+
+def as_conv_kernel(weight: Tensor) -> Tensor:
+    """A transposed convolution of stride 1 as a convolution: ``(C, K, 5, 5) -> (K, C, 5, 5)``."""
+    return weight.flip(2, 3).transpose(0, 1)
+
+
+def _prefers_spectral(x: Tensor) -> bool:
+    """Whether the spectral forms are mostly the faster ones, where that was not tried."""
+    return x.device.type == "cpu" and x.shape[0] >= SPECTRAL_BATCH
