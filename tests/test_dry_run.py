@@ -119,20 +119,19 @@ def test_too_little_room_is_told(face_folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_faces_framed_otherwise_than_those_of_the_weights_are_told_of(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    loaded = weights.load_weights(tiny)
+    loaded, own = weights.load_weights(tiny), tmp_path / "own.safetensors"
     theirs = replace(loaded.description, frame=Frame((0.3, 0.3), (0.7, 0.3)))
-    found = replace(loaded, description=theirs)
-    monkeypatch.setattr(weights, "load_weights", lambda path: found)
+    weights.save_weights(own, loaded.generator, theirs)
     plan = Plan(
-        tiny.parent, ModelConfig(28, 16), CropConfig(), TrainConfig(), "run", from_weights=str(tiny)
+        tmp_path, ModelConfig(28, 16), CropConfig(), TrainConfig(), "run", from_weights=str(own)
     )
     for place in (0.34, 0.41):
         tell_framing(plan, Eyes(Frame((place, 0.3), (0.7, 0.3)), 1.0, 0.01), said.append)
     assert said == [
-        f"the faces are framed otherwise than those of {tiny.stem}: their eyes are at (0.41, 0.30) "
+        "the faces are framed otherwise than those of own: their eyes are at (0.41, 0.30) "
         "and (0.70, 0.30) of a side, not (0.30, 0.30) and (0.70, 0.30); train with `align`"
     ]
 

@@ -46,13 +46,17 @@ def _facts_of(face: Found) -> dict[str, Any]:
 
 
 def save_frames(path: Path | None, frames: Sequence[np.ndarray | None]) -> None:
-    """Write the pictures of the crops to one file, one below the other."""
+    """Write the pictures of the crops to one file, one below the other, and say where it is.
+
+    On stderr, as it is no result.
+    """
     if path is not None:
         from ..pictures.images import save_picture, vstack
 
         shown = [frame for frame in frames if frame is not None]
         if shown:
             save_picture(path, vstack(shown))
+            console.say(f"where the crop is: {path}")
 
 
 def print_result(files: Iterable[Path], facts: Mapping[str, Any] | None = None) -> None:

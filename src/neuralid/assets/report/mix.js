@@ -60,6 +60,7 @@ data.people.forEach((person, index) => {
   image.src = person.face;
   image.alt = "";
   name.textContent = person.name;
+  button.title = data.people.length > 1 ? `Show ${person.name} alone` : "Put the sliders back";
   button.append(image, name);
   button.addEventListener("click", () => {
     if (way) way.input.value = (index * (data.faces.length - 1)) / (data.people.length - 1);

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ... import weights
 from ...faces.align import Eyes
 from ...faces.config import Frame
+from ..runs.known import read_description
 from ..runs.plan import Plan
 
 OTHERWISE = 0.05  # of a side: an eye that is so far from where the weights have it
@@ -34,7 +34,7 @@ def tell_framing(plan: Plan, eyes: Eyes, say: Callable[[str], None]) -> None:
 
 
 def _compare(origin: str, own: Frame | None, say: Callable[[str], None]) -> None:
-    theirs = weights.load_weights(Path(origin)).description.frame if _is_file(origin) else None
+    theirs = read_description(Path(origin)).frame if _is_file(origin) else None
     if own is None or theirs is None:
         return
     pairs = zip((*own.left_eye, *own.right_eye), (*theirs.left_eye, *theirs.right_eye), strict=True)
