@@ -167,7 +167,7 @@ def test_the_frame_is_shown_on_the_photo(group: Path) -> None:
     options = ("-o", "m.png", "--show-crop", "crop.png", "--fidelity", "fast")
     result = run("mix", group, EXAMPLES / "ada.png", group, *options)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.split() == ["m.png"] and "where the crop is: crop.png" in result.stderr
+    assert result.stdout.split() == ["m.png"] and "picture of the crop: crop.png" in result.stderr
     shown = load_rgb(Path("crop.png"))  # the one photo; ada carries her latent
     height, width = 448, round(500 * 448 / 380)
     assert shown.shape == (height, width + height, 3)

@@ -25,8 +25,10 @@ from neuralid.models.building import (
 )
 from neuralid.models.casting import cast_kernels
 from neuralid.models.config import ModelConfig
-from neuralid.models.drawing import draw_faces, map_noise
+from neuralid.models.drawing import CHUNKS, GROUP, draw_faces, map_noise
 from neuralid.models.network import GeneratorNetwork
+
+ARCHITECTURES = [ModelConfig(size=28), ModelConfig(28, architecture="style")]
 
 
 def trained(size: int, seed: int) -> GeneratorNetwork:
@@ -77,7 +79,30 @@ def test_a_face_does_not_depend_on_the_others_drawn(
     assert draw_faces(folded, z)[place].equal(draw_faces(folded, z[place : place + 1])[0])
 
 
-@pytest.mark.parametrize("config", [ModelConfig(size=28), ModelConfig(28, architecture="style")])
+@pytest.mark.parametrize("precision", CHUNKS)
+def test_a_face_does_not_depend_on_the_others_of_its_group(precision: str) -> None:
+    """Nor on the group: of 70, 64 are begun together, with as many numbers as the paper has."""
+    folded = build_drawer(build_generator(ModelConfig(28, 400), torch.Generator().manual_seed(0)))
+    z, begun, begin = 0.5 * torch.randn(GROUP + 6, 400), [], folded.begin
+    folded.begin = lambda latents: begun.append(len(latents)) or begin(latents)  # type: ignore
+    whole = draw_faces(folded, z, precision)
+    assert begun == [GROUP, GROUP]
+    for place in (0, 17, 63, 64, 69):
+        assert whole[place].equal(draw_faces(folded, z[place : place + 1], precision)[0])
+
+
+def test_a_group_is_whole_chunks() -> None:
+    assert all(GROUP % chunk == 0 for chunk in CHUNKS.values())
+
+
+@pytest.mark.parametrize("config", ARCHITECTURES)
+def test_no_latents_are_no_faces(config: ModelConfig) -> None:
+    drawer = build_drawer(build_generator(config, torch.Generator().manual_seed(0)).eval())
+    none = map_noise(drawer, draw_noise(range(1), config))[:0]
+    assert drawer(none).shape == draw_faces(drawer, none).shape == (0, 3, 28, 28)
+
+
+@pytest.mark.parametrize("config", ARCHITECTURES)
 def test_faces_in_bfloat16_are_the_same_to_about_a_level(config: ModelConfig) -> None:
     drawer = build_drawer(build_generator(config, torch.Generator().manual_seed(0)).eval())
     latents = map_noise(drawer, draw_noise(range(20), config))

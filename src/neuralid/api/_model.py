@@ -20,7 +20,7 @@ from ..latents.tuning import tune
 from ..models.architecture import architecture
 from ..models.building import build_drawer
 from ..models.casting import cast_kernels
-from ..models.drawing import Drawer, draw_faces, search_trial
+from ..models.drawing import GROUP, Drawer, draw_faces, search_trial
 from ..models.inverting import Inverting
 from ..pictures import images
 from ..training.runs.known import find_named
@@ -32,7 +32,7 @@ from ..weights_cache import file_id
 Say = Callable[[str], None]
 Report = Callable[[int, int], None]  # done, total
 Failure = Callable[[str, Exception], None]  # the input's name, what went wrong
-CHUNK = 64  # faces drawn before the first of them is enlarged
+CHUNK = GROUP  # faces drawn before the first of them is enlarged
 
 
 def check_finite(faces: Tensor) -> None:
@@ -96,7 +96,7 @@ class Model:
 
     @property
     def precision(self) -> str:
-        """That of searching and tuning, ``fp32`` or ``bf16``; faces are drawn in float32."""
+        """That of searching and tuning, ``fp32`` or ``bf16``; `draw` is told its own."""
         return pick_precision("auto", self.device, search_trial(self.generator))
 
     @property

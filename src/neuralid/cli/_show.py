@@ -56,7 +56,7 @@ def save_frames(path: Path | None, frames: Sequence[np.ndarray | None]) -> None:
         shown = [frame for frame in frames if frame is not None]
         if shown:
             save_picture(path, vstack(shown))
-            console.say(f"where the crop is: {path}")
+            console.say(f"picture of the crop: {path}")
 
 
 def print_result(files: Iterable[Path], facts: Mapping[str, Any] | None = None) -> None:

@@ -21,9 +21,10 @@ from .home import cache_folder
 from .jsontext import parse, take
 
 MARGIN = 1.1  # how much faster than the preferred way another must be: figures scatter by less
-ROUNDS = 3
-SURE = 2  # rounds after which ways that take CLEAR times as long are not timed again
+ROUNDS = 3  # of trying each way; the fastest counts
+SURE = 2  # of them are for all ways; then those that take CLEAR times as long are left out
 CLEAR = 2
+VERSION = 2  # of what is tried: after a change of it all answers are found anew
 OFF = "NEURALID_TRIALS"  # in the environment; "off": nothing is tried
 _MOST = 1 << 20  # bytes of the file of answers
 _ISA = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")  # they limit instructions
@@ -89,7 +90,12 @@ def _machine() -> str:
     import torch
 
     limits = [f"{name}={os.environ[name]}" for name in _ISA if name in os.environ]
-    parts = (_processor(), f"{torch.get_num_threads()} threads", f"torch {torch.__version__}")
+    parts = (
+        f"v{VERSION}",
+        _processor(),
+        f"{torch.get_num_threads()} threads",
+        f"torch {torch.__version__}",
+    )
     return ", ".join([*parts, *limits])
 
 

@@ -65,7 +65,10 @@ def phase_upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
 
 
 def phase_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
-    """Apply ready phase kernels ``(4K, C, 3, 3)``: ``(N, C, H, W) -> (N, K, 2H, 2W)``."""
+    """Apply ready phase kernels ``(4K, C, 3, 3)``, in the order of `join_phases`.
+
+    Shape: ``(N, C, H, W) -> (N, K, 2H, 2W)``.
+    """
     bias = bias.repeat(4) if bias is not None else None
     return join_phases(F.conv2d(x, kernels, bias, padding=1))
 
@@ -77,9 +80,10 @@ def join_phases(y: Tensor) -> Tensor:
     are copied as they lie. In the order of ``pixel_shuffle``, where phases come last, its gradient
     takes up to seven times as long on a CPU.
     """
-    n, _, h, w = y.shape
-    pixels = y.permute(0, 2, 3, 1).reshape(n, h, w, 2, 2, -1)
-    return pixels.permute(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, -1).permute(0, 3, 1, 2)
+    n, channels, h, w = y.shape
+    k = channels // 4
+    pixels = y.permute(0, 2, 3, 1).reshape(n, h, w, 2, 2, k)
+    return pixels.permute(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, k).permute(0, 3, 1, 2)
 
 
 def block_kernels(weight: Tensor) -> Tensor:
@@ -93,8 +97,8 @@ def block_kernels(weight: Tensor) -> Tensor:
 def block_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
     """A "same" 5x5 convolution, four pixels at a time, by `block_kernels`; H and W even.
 
-    A CPU computes at least 16 maps at a time, of which three colours use three; as the four pixels
-    of a block they use twelve, for half as many multiplications again.
+    A CPU with AVX-512 computes at least 16 maps at a time, of which three colours use three; as the
+    four pixels of a block they use twelve, for half as many multiplications again.
 
     Shape: ``(N, C, H, W) -> (N, K, H, W)``.
     """

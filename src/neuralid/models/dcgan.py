@@ -148,7 +148,7 @@ class FoldedGenerator(Drawer):
         return self.finish(self.begin(latents))
 
     def begin(self, latents: Tensor) -> Tensor:
-        """The dense layer, of up to 80 MB of weights: ``(N, Z) -> (N, 256, 14, 14)``."""
+        """The dense layer, 80 MB for the paper's latents: ``(N, Z) -> (N, 256, 14, 14)``."""
         x = F.linear(latents, self.dense_weight, self.dense_bias)
         x = F.leaky_relu(x, self.config.slope)
         return x.view(-1, STEM, STEM, STEM_WIDTH).permute(0, 3, 1, 2)

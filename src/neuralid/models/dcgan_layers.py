@@ -16,8 +16,10 @@ from .convolution import (
 )
 from .forms import FormedLayer
 
-SPECTRAL_BATCH = 16  # faces per batch from which the spectral forms are faster, on a CPU
-SMALL = 28  # pixels a side up to which they are
+# Where nothing was tried, the spectral forms are taken on a CPU for so many faces and more, and for
+# maps of so many pixels a side and fewer.
+SPECTRAL_BATCH = 16
+SMALL = 28
 
 
 class UpConv(nn.ConvTranspose2d, FormedLayer):
@@ -45,7 +47,7 @@ class ColourConv(nn.ConvTranspose2d, FormedLayer):
     Shape: ``(N, C, H, W) -> (N, K, H, W)``, H and W even.
     """
 
-    forms = ("direct", "blocks")
+    forms = ("blocks", "direct")
 
     def __init__(self, c: int, k: int) -> None:
         super().__init__(c, k, 5, padding=2)

@@ -23,9 +23,11 @@ GROUP = 64  # faces that are begun at a time; a multiple of both
 class Drawer(nn.Module):
     """A trained generator in its inference form; every architecture has its own.
 
-    A module in it may name, in ``kernel_names``, buffers that `cast_kernels` is to cast. A layer
-    whose weights take longer to read than to use belongs into `begin`, which sees more faces at a
-    time than `finish`; together they are ``forward``.
+    A module in it may name, in ``kernel_names``, buffers that `cast_kernels` is to cast.
+
+    A layer whose weights take longer to read than to use belongs in `begin`, which sees more faces
+    at a time than `finish`. Whoever writes one of the two writes the other; together they are
+    ``forward``.
 
     Shape:
         - latents: ``(N, *L)`` -> ``(N, 3, S, S)`` in ``[-0.5, 0.5]``, or a little beyond if the
@@ -73,13 +75,13 @@ def draw_faces(drawer: Drawer, latents: Tensor, precision: str = "fp32") -> Tens
     with autocast(device, precision):
         for group in latents.split(GROUP):
             begun = drawer.begin(_padded(group, GROUP).to(device))
-            for start in range(0, len(group), chunk):
+            for start in range(0, max(len(group), 1), chunk):  # one of none has a shape
                 faces.append(drawer.finish(begun[start : start + chunk]).cpu())
     return torch.cat(faces)[: len(latents)].float().clamp_(-0.5, 0.5)
 
 
 def drawing_trial(drawer: Drawer) -> PrecisionTrial:
-    """As many faces as are drawn at a time."""
+    """As many faces as are finished at a time; a whole group is begun all the same."""
     own = drawer.config
     latents = torch.zeros(CHUNKS["bf16"], *drawer.latent_shape)
 

@@ -18,7 +18,10 @@ from ..core.trying import Trial, fastest
 
 
 class FormedLayer(nn.Module):
-    """A layer with ``forms``, their names; ``form`` is the one to use, None: by the batch."""
+    """A layer with ``forms``, their names; ``form`` is the one to use.
+
+    None: by the device and the batch.
+    """
 
     forms: ClassVar[tuple[str, ...]]
     form: str | None = None

@@ -37,7 +37,7 @@ class Choice:
     """The precision, ``fp32`` or ``bf16``, and the form of each layer that was tried, by name.
 
     Names begin with the network's, as in ``generator.ups.0``; layers that are not named go by the
-    batch.
+    device and the batch.
     """
 
     device: str  # cpu, cuda or mps: where it holds
