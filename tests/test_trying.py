@@ -17,7 +17,8 @@ from neuralid.core.trying import Trial, fastest
 from neuralid.models import dcgan_layers
 from neuralid.models.building import build_discriminator, build_generator, empty_generator
 from neuralid.models.config import ModelConfig
-from neuralid.models.forms import fastest_forms, layers_with_forms, set_forms
+from neuralid.models.dcgan_layers import ColourConv, Conv7, UpConv
+from neuralid.models.forms import FormedLayer, fastest_forms, layers_with_forms, set_forms
 from neuralid.training.config import TrainConfig
 from neuralid.training.options import TrainOptions
 from neuralid.training.runs.folder import Run
@@ -248,3 +249,34 @@ def test_a_run_keeps_what_was_chosen_and_is_the_same_after_a_resume(
     plain = train(face_folder, tmp_path / "plain", kimg=0.016, **options)
     assert plain.run is not None
     assert Run(plain.run).read_options()["chosen"]["forms"] == {"generator.ups.0": "phases"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "form"),
+    [
+        (UpConv(2, 2), (15, 2, 14, 14), "phase_upsample_conv"),
+        (UpConv(2, 2), (16, 2, 14, 14), "spectral_upsample_conv"),
+        (UpConv(2, 2), (16, 2, 28, 28), "spectral_upsample_conv"),
+        (UpConv(2, 2), (16, 2, 56, 56), "phase_upsample_conv"),
+        (Conv7(2, 2), (15, 2, 7, 7), None),
+        (Conv7(2, 2), (16, 2, 7, 7), "spectral_conv7"),
+        (ColourConv(2, 2), (1, 2, 6, 6), "block_conv"),
+    ],
+)
+def test_a_layer_that_was_not_tried_goes_by_the_device_and_the_batch(
+    layer: FormedLayer, shape: tuple[int, ...], form: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+    for name in ("phase_upsample_conv", "spectral_upsample_conv", "spectral_conv7", "block_conv"):
+        plain = getattr(dcgan_layers, name)
+
+        def seen(*given: Any, name: str = name, plain: Any = plain) -> torch.Tensor:
+            used.append(name)
+            return plain(*given)
+
+        monkeypatch.setattr(dcgan_layers, name, seen)
+    layer(torch.zeros(shape))
+    assert used == ([] if form is None else [form])
+    used.clear()
+    layer.to("meta")(torch.zeros(shape, device="meta"))  # as on any device but a CPU
+    assert used == (["phase_upsample_conv"] if isinstance(layer, UpConv) else [])
