@@ -57,8 +57,17 @@ def generator() -> GeneratorNetwork:
 def test_folding_changes_nothing_but_rounding(size: int, seed: int) -> None:
     generator = trained(size, seed)
     z = torch.randn(5, 6)
+    folded = build_drawer(generator)
     with torch.no_grad():
-        torch.testing.assert_close(build_drawer(generator)(z), generator(z), rtol=0, atol=1e-5)
+        wanted = generator(z)
+        torch.testing.assert_close(folded(z), wanted, rtol=0, atol=1e-5)
+    assert wanted.min() < -0.1 and wanted.max() > 0.1
+    torch.testing.assert_close(draw_faces(folded, z), wanted, rtol=0, atol=1e-5)
+
+
+def test_latents_whose_mean_is_zero_are_truncated_towards_it(generator: GeneratorNetwork) -> None:
+    z = torch.randn(5, 6)
+    assert build_drawer(generator).truncate(z, 0.25).equal(z / 4)
 
 
 def test_the_generator_is_left_alone(generator: GeneratorNetwork) -> None:
