@@ -32,6 +32,10 @@ def case(n: int, c: int, k: int, h: int, w: int, seed: int) -> tuple[Tensor, Ten
     return torch.randn(n, c, h, w, generator=rng), weight, torch.randn(k, generator=rng)
 
 
+def in_blocks(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return block_conv(x, block_kernels(weight), bias)
+
+
 def assert_equal(found: Tensor, wanted: Tensor) -> None:
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
 
@@ -69,10 +73,6 @@ def test_blocks_of_pixels_equal_single_ones(
 def test_the_spectral_convolution_of_a_seven_pixel_map(shape: tuple[int, int, int, int]) -> None:
     x, weight, bias = case(*shape[:3], 7, 7, shape[3])
     assert_equal(spectral_conv7(x, weight, bias), F.conv2d(x, weight, bias, padding=2))
-
-
-def in_blocks(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return block_conv(x, block_kernels(weight), bias)
 
 
 @pytest.mark.parametrize(

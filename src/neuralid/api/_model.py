@@ -32,7 +32,6 @@ from ..weights_cache import file_id
 Say = Callable[[str], None]
 Report = Callable[[int, int], None]  # done, total
 Failure = Callable[[str, Exception], None]  # the input's name, what went wrong
-CHUNK = GROUP  # faces drawn before the first of them is enlarged
 
 
 def check_finite(faces: Tensor) -> None:
@@ -170,7 +169,7 @@ class Model:
             return np.empty((0, *2 * (round(self.size * scale),), 3), np.uint8)
         drawer = self._in_bfloat16 if precision == "bf16" else self.generator
         done: list[np.ndarray] = []
-        for part in latents.split(CHUNK):
+        for part in latents.split(GROUP):
             faces = draw_faces(drawer, part, precision)
             check_finite(faces)
             for face in images.to_uint8(faces):

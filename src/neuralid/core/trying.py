@@ -21,9 +21,8 @@ from .home import cache_folder
 from .jsontext import parse, take
 
 MARGIN = 1.1  # how much faster than the preferred way another must be: figures scatter by less
-ROUNDS = 3  # of trying each way; the fastest counts
-SURE = 2  # of them are for all ways; then those that take CLEAR times as long are left out
-CLEAR = 2
+ROUNDS = 2  # in which all ways are tried, as first times are slow
+CLEAR = 2  # those that then take so much longer than the fastest are not in the last round
 VERSION = 2  # of what is tried: after a change of it all answers are found anew
 OFF = "NEURALID_TRIALS"  # in the environment; "off": nothing is tried
 _MOST = 1 << 20  # bytes of the file of answers
@@ -69,12 +68,12 @@ def _try(ways: Mapping[str, Callable[[], Work]]) -> Seconds:
     take five times as long as it does later.
     """
     ready = {way: make() for way, make in ways.items()}
-    seconds = {way: _time(work) for way, work in ready.items()}
-    for number in range(2, ROUNDS + 1):
-        limit = CLEAR * min(seconds.values())
-        near = [way for way in ready if number <= SURE or seconds[way] <= limit]
-        for way in near if len(near) > 1 else ():
-            seconds[way] = min(seconds[way], _time(ready[way]))
+    rounds = [{way: _time(work) for way, work in ready.items()} for _ in range(ROUNDS)]
+    seconds = {way: min(each[way] for each in rounds) for way in ready}
+    limit = CLEAR * min(seconds.values())
+    near = [way for way in ready if seconds[way] <= limit]
+    for way in near if len(near) > 1 else ():
+        seconds[way] = min(seconds[way], _time(ready[way]))
     return seconds
 
 
@@ -86,7 +85,7 @@ def _time(work: Work) -> float:
 
 @lru_cache(maxsize=1)
 def _machine() -> str:
-    """What an answer holds for: the processor, its threads, torch."""
+    """What an answer holds for: what is tried, the processor, its threads, torch."""
     import torch
 
     limits = [f"{name}={os.environ[name]}" for name in _ISA if name in os.environ]

@@ -69,8 +69,7 @@ def phase_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
 
     Shape: ``(N, C, H, W) -> (N, K, 2H, 2W)``.
     """
-    bias = bias.repeat(4) if bias is not None else None
-    return join_phases(F.conv2d(x, kernels, bias, padding=1))
+    return join_phases(F.conv2d(x, kernels, _four_times(bias), padding=1))
 
 
 def join_phases(y: Tensor) -> Tensor:
@@ -102,8 +101,7 @@ def block_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
 
     Shape: ``(N, C, H, W) -> (N, K, H, W)``.
     """
-    bias = bias.repeat(4) if bias is not None else None
-    return join_phases(F.conv2d(x, kernels, bias, stride=2, padding=2))
+    return join_phases(F.conv2d(x, kernels, _four_times(bias), stride=2, padding=2))
 
 
 def spectral_upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -199,6 +197,10 @@ class _BatchedLinear(torch.autograd.Function):
             torch.bmm(gradient, w) if needs_x else None,
             torch.bmm(gradient.transpose(1, 2), x) if needs_w else None,
         )
+
+
+def _four_times(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.repeat(4)
 
 
 def _add_bias(y: Tensor, bias: Tensor | None) -> Tensor:
