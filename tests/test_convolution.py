@@ -20,6 +20,7 @@ from neuralid.models.convolution import (
     spectral_conv7,
     spectral_upsample_conv,
 )
+from neuralid.models.winograd import rows_upsample_conv
 
 Form = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 5), st.integers(0, 2**31))
@@ -47,6 +48,16 @@ def test_phases_equal_upsampling_and_convolution(
 ) -> None:
     x, weight, bias = case(*shape[:3], h, w, shape[3])
     assert_equal(phase_upsample_conv(x, weight, bias), plain_upsample_conv(x, weight, bias))
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes, st.integers(1, 8), st.integers(1, 15))
+def test_pairs_of_rows_equal_upsampling_and_convolution(
+    shape: tuple[int, int, int, int], pairs: int, w: int
+) -> None:
+    x, weight, bias = case(*shape[:3], 2 * pairs, w, shape[3])
+    for used in (bias, None):
+        assert_equal(rows_upsample_conv(x, weight, used), plain_upsample_conv(x, weight, used))
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,6 +91,7 @@ def test_the_spectral_convolution_of_a_seven_pixel_map(shape: tuple[int, int, in
     [
         (phase_upsample_conv, plain_upsample_conv),
         (spectral_upsample_conv, plain_upsample_conv),
+        (rows_upsample_conv, plain_upsample_conv),
         (in_blocks, partial(F.conv2d, padding=2)),
     ],
 )
@@ -92,14 +104,26 @@ def test_gradients_of_the_fast_forms_are_those_of_the_plain_one(form: Form, plai
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("wanted", range(3))
+def test_each_gradient_of_pairs_of_rows_can_be_had_alone(wanted: int) -> None:
+    def gradient(of: Form) -> Tensor:
+        inputs = list(case(2, 3, 4, 14, 10, 5))
+        inputs[wanted].requires_grad_()
+        return torch.autograd.grad(of(*inputs).square().mean(), inputs[wanted])[0]
+
+    found, plain = gradient(rows_upsample_conv), gradient(plain_upsample_conv)
+    torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("form", "plain", "side"),
     [
+        (rows_upsample_conv, plain_upsample_conv, 14),
         (spectral_upsample_conv, plain_upsample_conv, 14),
         (spectral_conv7, partial(F.conv2d, padding=2), 7),
     ],
 )
-def test_bfloat16_costs_the_spectral_forms_little(form: Form, plain: Form, side: int) -> None:
+def test_bfloat16_costs_the_forms_little(form: Form, plain: Form, side: int) -> None:
     x, weight, bias = case(4, 64, 32, side, side, 1)
     found, wanted = form(x.bfloat16(), weight, bias), plain(x, weight, bias)
     assert found.dtype == torch.bfloat16
@@ -123,3 +147,12 @@ def test_no_bias_is_a_bias_of_zero() -> None:
     zero = torch.zeros(3)
     assert_equal(spectral_upsample_conv(x, weight, None), plain_upsample_conv(x, weight, zero))
     assert_equal(phase_upsample_conv(x, weight, None), plain_upsample_conv(x, weight, zero))
+
+
+def test_pairs_of_rows_are_computed_in_the_type_of_their_surroundings() -> None:
+    x, weight, bias = (t.requires_grad_() for t in case(2, 3, 4, 6, 5, 0))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = rows_upsample_conv(x, weight, bias)
+    assert y.dtype == torch.bfloat16
+    gradients = torch.autograd.grad(y.float().sum(), [x, weight, bias])
+    assert {g.dtype for g in gradients} == {torch.float32}

@@ -23,10 +23,11 @@ from neuralid.models.building import (
     build_generator,
     build_perceptual,
 )
-from neuralid.models.casting import cast_kernels
 from neuralid.models.config import ModelConfig
 from neuralid.models.drawing import CHUNKS, GROUP, draw_faces, map_noise
+from neuralid.models.forms import layers_with_forms
 from neuralid.models.network import GeneratorNetwork
+from neuralid.models.preparing import prepare
 
 ARCHITECTURES = [ModelConfig(size=28), ModelConfig(28, architecture="style")]
 
@@ -49,6 +50,17 @@ def trained(size: int, seed: int) -> GeneratorNetwork:
 @pytest.fixture
 def generator() -> GeneratorNetwork:
     return trained(28, 0)
+
+
+@pytest.mark.parametrize("form", [None, "phases", "rows"])
+def test_all_forms_draw_the_same_with_the_same_gradients(
+    generator: GeneratorNetwork, form: str | None
+) -> None:
+    folded, z = build_drawer(generator), torch.randn(3, 6, requires_grad=True)
+    for layer in layers_with_forms(folded).values():
+        layer.form = form
+    found, wanted = (torch.autograd.grad(g(z).square().sum(), z)[0] for g in (folded, generator))
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
 
 
 @pytest.mark.parametrize("size", [28, 56])
@@ -177,15 +189,16 @@ def test_kernels_cast_once_are_what_autocast_makes_of_them(architecture: str) ->
     )
     for network, x in zip(networks, inputs, strict=False):
         before = {name: value.clone() for name, value in network.named_buffers()}
-        ready = cast_kernels(network, "bf16")
-        assert cast_kernels(network, "fp32") is network
+        ready = prepare(network, "bf16")
+        assert prepare(network, "fp32") is network
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             for a, b in zip(every(network(x)), every(ready(x)), strict=True):
                 assert a.equal(b)
         left = dict(network.named_buffers())
         assert all(value.equal(left[name]) for name, value in before.items())
         cast = {name for name, value in ready.named_buffers() if value.dtype == torch.bfloat16}
-        weighing = {name for name, value in before.items() if name.endswith(("kernel", "_weight"))}
+        kernels = ("kernel", "_weight", "phases", "rows")
+        weighing = {name for name, value in before.items() if name.endswith(kernels)}
         assert cast == weighing and cast
         rest = before.keys() - cast
         assert all(ready.get_buffer(name) is left[name] for name in rest)

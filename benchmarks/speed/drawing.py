@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from neuralid import weights
 from neuralid.latents.latent import draw_noise
 from neuralid.models.building import build_drawer
-from neuralid.models.casting import cast_kernels
 from neuralid.models.config import ModelConfig
 from neuralid.models.drawing import Drawer, draw_faces, map_noise
 from neuralid.models.network import GeneratorNetwork
+from neuralid.models.preparing import prepare
 
 from .keras_peer import Keras
 from .limits import OPERATIONS, limits, operations_of
@@ -48,7 +48,7 @@ def _time_drawing(
     own = [
         Way(
             f"neuralid, {precision}",
-            partial(_draw, cast_kernels(drawer, precision), noise, precision),
+            partial(_draw, prepare(drawer, precision), noise, precision),
             ours=True,
             precision=precision,
         )

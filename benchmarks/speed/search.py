@@ -17,9 +17,9 @@ from neuralid.latents.inversion import invert
 from neuralid.latents.latent import draw_noise
 from neuralid.models.architecture import architecture
 from neuralid.models.building import build_drawer
-from neuralid.models.casting import cast_kernels
 from neuralid.models.drawing import Drawer, draw_faces, map_noise, search_trial
 from neuralid.models.network import GeneratorNetwork, PerceptualNetwork
+from neuralid.models.preparing import prepare
 
 from .. import paper_inversion
 from . import agreement
@@ -116,8 +116,8 @@ def _ours(source: weights.Weights, targets: Tensor) -> dict[str, Callable[[Tenso
     drawer: Drawer = build_drawer(source.generator)
 
     def way(p: str) -> Callable[[Tensor], Tensor]:
-        eyes = source.perceptual and cast_kernels(source.perceptual.ready(), p)
-        return loss_and_gradient(cast_kernels(drawer, p), eyes, source, targets, p)
+        eyes = source.perceptual and prepare(source.perceptual.ready(), p)
+        return loss_and_gradient(prepare(drawer, p, to_search=True), eyes, source, targets, p)
 
     return {p: way(p) for p in precisions()}
 

@@ -19,9 +19,9 @@ from ..faces.config import Frame
 from ..latents.tuning import tune
 from ..models.architecture import architecture
 from ..models.building import build_drawer
-from ..models.casting import cast_kernels
 from ..models.drawing import GROUP, Drawer, draw_faces, search_trial
 from ..models.inverting import Inverting
+from ..models.preparing import prepare
 from ..pictures import images
 from ..training.runs.known import find_named
 from ..upscaling.config import DEFAULT_METHOD
@@ -180,7 +180,7 @@ class Model:
 
     @cached_property
     def _in_bfloat16(self) -> Drawer:
-        return cast_kernels(self.generator, "bf16")
+        return prepare(self.generator, "bf16")
 
     def enlarge(self, faces: np.ndarray, scale: float) -> np.ndarray:
         """Enlarge uint8 ``(N, H, W, 3)`` by the default method; a scale of 1 changes nothing."""

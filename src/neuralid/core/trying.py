@@ -20,10 +20,10 @@ from .files import make_folder, read_at_most, write_atomically
 from .home import cache_folder
 from .jsontext import parse, take
 
-MARGIN = 1.1  # how much faster than the preferred way another must be: figures scatter by less
+MARGIN = 1.05  # how much faster than the preferred way another must be: figures scatter by less
 ROUNDS = 2  # in which all ways are tried, as first times are slow
 CLEAR = 2  # those that then take so much longer than the fastest are not in the last round
-VERSION = 2  # of what is tried: after a change of it all answers are found anew
+VERSION = 3  # of what is tried: after a change of it all answers are found anew
 OFF = "NEURALID_TRIALS"  # in the environment; "off": nothing is tried
 _MOST = 1 << 20  # bytes of the file of answers
 _ISA = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")  # they limit instructions

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ..core.device import autocast, device_of
 from ..models.architecture import architecture
-from ..models.casting import cast_kernels
 from ..models.drawing import Drawer
 from ..models.encoder import Encoder, LayerEncoder
 from ..models.network import PerceptualNetwork
+from ..models.preparing import prepare
 from ..pictures.quality import psnr, ssim
 from .config import InvertConfig
 from .coordinates import Coordinates
@@ -69,7 +69,7 @@ def invert(
     started = time.perf_counter()
     wanted = targets.to(device_of(drawer)).contiguous(memory_format=torch.channels_last)
     report = on_step or (lambda done, total: None)
-    ready = cast_kernels(drawer, precision)
+    ready = prepare(drawer, precision, to_search=True)
     if architecture(drawer.config.architecture).inverting.by_layer:
         assert not isinstance(coordinates, Coordinates) and not isinstance(encoder, Encoder)
         latents, evaluations = _search_by_layer(
@@ -152,7 +152,7 @@ def _search_by_layer(
 ) -> Search:
     recipe, device = architecture(drawer.config.architecture).inverting, wanted.device
     way = (whitening or Whitening.of(drawer)).to(device)
-    eyes = None if perceptual is None else cast_kernels(perceptual.to(device).ready(), precision)
+    eyes = None if perceptual is None else prepare(perceptual.to(device).ready(), precision)
     known = None if inside is None else inside.to(device)
     distance = Distance(wanted, recipe, eyes, known, precision)
     start = torch.zeros(len(wanted), *drawer.latent_shape, device=device)

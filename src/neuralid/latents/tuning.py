@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..core.device import autocast, device_of
 from ..models.architecture import architecture
-from ..models.casting import cast_kernels
 from ..models.inverting import Inverting
 from ..models.network import GeneratorNetwork, PerceptualNetwork
+from ..models.preparing import prepare
 from .adam import Adam
 from .distance import Distance
 from .latent import draw_noise_from
@@ -63,7 +63,7 @@ def tune(
     distance = Distance(
         targets.to(device),
         recipe,
-        None if perceptual is None else cast_kernels(perceptual.to(device).ready(), precision),
+        None if perceptual is None else prepare(perceptual.to(device).ready(), precision),
         None if inside is None else inside.to(device),
         precision,
     )

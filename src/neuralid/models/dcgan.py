@@ -19,8 +19,9 @@ from torch.nn import functional as F
 
 from .architecture import Architecture, register
 from .config import ModelConfig
-from .convolution import block_conv, block_kernels, phase_conv, phase_kernels
-from .dcgan_layers import ColourConv, Conv7, UpConv, as_conv_kernel
+from .convolution import block_conv, block_kernels, phase_kernels
+from .dcgan_layers import ColourConv, Conv7, SameConv, UpConv, as_conv_kernel
+from .doubling import Doubling
 from .drawing import Drawer
 from .dropout import Dropout
 from .network import DiscriminatorNetwork, GeneratorNetwork
@@ -59,7 +60,7 @@ class Generator(GeneratorNetwork):
         widths = [max(STEM_WIDTH >> i, 64) for i in range(_doublings(config) + 1)]
         self.ups = nn.ModuleList(map(UpConv, widths, widths[1:]))
         self.norms = nn.ModuleList(_norm(nn.BatchNorm2d, width) for width in widths[1:])
-        self.conv = nn.ConvTranspose2d(widths[-1], LAST_WIDTH, 5, padding=2)
+        self.conv = SameConv(widths[-1], LAST_WIDTH)
         self.conv_norm = _norm(nn.BatchNorm2d, LAST_WIDTH)
         self.to_rgb = ColourConv(LAST_WIDTH, 3)
 
@@ -132,16 +133,16 @@ class FoldedGenerator(Drawer):
         super().__init__(generator)
         scale, bias = _scales(generator.dense.bias, generator.dense_norm)
         self._keep("dense", _scale_rows(generator.dense.weight, scale), bias)
-        self.ups = len(generator.ups)
-        for i, (up, norm) in enumerate(zip(generator.ups, generator.norms, strict=True)):
-            assert isinstance(up, UpConv)
-            kernel, bias = _fold(up, norm)
-            self._keep(f"up{i}", phase_kernels(kernel).flatten(0, 1), bias)
+        self.ups = nn.ModuleList(
+            _double(*_fold(up, norm), STEM << i)
+            for i, (up, norm) in enumerate(zip(generator.ups, generator.norms, strict=True))
+        )
         self._keep("conv", *_fold(generator.conv, generator.conv_norm))
         to_rgb = generator.to_rgb
         kernels = block_kernels(as_conv_kernel(_exact(to_rgb.weight)))
         self._keep("to_rgb", kernels, _exact(to_rgb.bias))
-        self.kernel_names = [name for name, _ in self.named_buffers() if name.endswith("_weight")]
+        own = self.named_buffers(recurse=False)
+        self.kernel_names = [name for name, _ in own if name.endswith("_weight")]
         self.to(generator.dense.weight.device)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -150,16 +151,19 @@ class FoldedGenerator(Drawer):
     def begin(self, latents: Tensor) -> Tensor:
         """The dense layer, 80 MB for the paper's latents: ``(N, Z) -> (N, 256, 14, 14)``."""
         x = F.linear(latents, self.dense_weight, self.dense_bias)
-        x = F.leaky_relu(x, self.config.slope)
+        x = F.leaky_relu_(x, self.config.slope)
         return x.view(-1, STEM, STEM, STEM_WIDTH).permute(0, 3, 1, 2)
 
     def finish(self, begun: Tensor) -> Tensor:
         """The convolutions: ``(N, 256, 14, 14) -> (N, 3, S, S)``."""
         x, slope = begun, self.config.slope
-        for i in range(self.ups):
-            x = phase_conv(x, getattr(self, f"up{i}_weight"), getattr(self, f"up{i}_bias"))
-            x = F.leaky_relu(x, slope)  # (N, 128, 28, 28), then (N, 64, 56, 56)
-        x = F.leaky_relu(F.conv2d(x, self.conv_weight, self.conv_bias, padding=2), slope)
+        for up in self.ups:
+            assert isinstance(up, Doubling)
+            y = up(x)  # (N, 128, 28, 28), then (N, 64, 56, 56)
+            # Else it is a view: to change one in place makes its gradient slow.
+            in_place = up.is_by_rows(x) or not y.requires_grad
+            x = F.leaky_relu(y, slope, inplace=in_place)
+        x = F.leaky_relu_(F.conv2d(x, self.conv_weight, self.conv_bias, padding=2), slope)
         return block_conv(x, self.to_rgb_weight, self.to_rgb_bias).sigmoid() - 0.5
 
     def _keep(self, name: str, weight: Tensor, bias: Tensor | None) -> None:
@@ -196,10 +200,15 @@ def _exact(tensor: Tensor | None) -> Tensor:
     return tensor.detach().cpu().double()
 
 
-def _fold(layer: nn.ConvTranspose2d, norm: nn.Module) -> tuple[Tensor, Tensor]:
+def _fold(layer: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
     """A layer and the batch norm after it as one convolution: kernel and bias, exact."""
+    assert isinstance(layer, nn.ConvTranspose2d)
     scale, bias = _scales(layer.bias, norm)
     return as_conv_kernel(_exact(layer.weight)) * scale.view(-1, 1, 1, 1), bias
+
+
+def _double(kernel: Tensor, bias: Tensor, side: int) -> Doubling:
+    return Doubling(phase_kernels(kernel), bias, side)
 
 
 def _scales(bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:

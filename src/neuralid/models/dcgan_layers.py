@@ -6,6 +6,7 @@ Letters in shapes: N batch, C channels in, K channels out, H W map.
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .convolution import (
     block_conv,
@@ -15,6 +16,7 @@ from .convolution import (
     spectral_upsample_conv,
 )
 from .forms import FormedLayer
+from .winograd import rows_upsample_conv
 
 # Where nothing was tried, the spectral forms are taken on a CPU for so many faces and more, and for
 # maps of so many pixels a side and fewer.
@@ -28,17 +30,34 @@ class UpConv(nn.ConvTranspose2d, FormedLayer):
     Shape: ``(N, C, H, W) -> (N, K, 2H, 2W)``.
     """
 
-    forms = ("phases", "spectral")
+    forms = ("rows", "phases", "spectral")
 
     def __init__(self, c: int, k: int) -> None:
         super().__init__(c, k, 5, padding=2)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         kernel = as_conv_kernel(self.weight)
+        if self.form == "rows":
+            return rows_upsample_conv(x, kernel, self.bias)
         small = x.shape[-1] <= SMALL
         if self.form == "spectral" or (self.form is None and small and _prefers_spectral(x)):
             return spectral_upsample_conv(x, kernel, self.bias)
         return phase_upsample_conv(x, kernel, self.bias)
+
+
+class SameConv(nn.ConvTranspose2d):
+    """The table's transposed convolution of stride 1, as a convolution on a CPU.
+
+    Shape: ``(N, C, H, W) -> (N, K, H, W)``.
+    """
+
+    def __init__(self, c: int, k: int) -> None:
+        super().__init__(c, k, 5, padding=2)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if x.device.type == "cpu":
+            return F.conv2d(x, as_conv_kernel(self.weight), self.bias, padding=2)
+        return super().forward(x)
 
 
 class ColourConv(nn.ConvTranspose2d, FormedLayer):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.device import PrecisionTrial, autocast, device_of
-from .casting import cast_kernels
 from .network import GeneratorNetwork
+from .preparing import prepare
 
 # Faces drawn at a time; fixed, as rounding may depend on the batch size.
 CHUNKS = {"fp32": 8, "bf16": 16}
@@ -23,7 +23,7 @@ GROUP = 64  # faces that are begun at a time; a multiple of both
 class Drawer(nn.Module):
     """A trained generator in its inference form; every architecture has its own.
 
-    A module in it may name, in ``kernel_names``, buffers that `cast_kernels` is to cast.
+    A module in it may name, in ``kernel_names``, buffers that `prepare` is to cast.
 
     A layer whose weights take longer to read than to use belongs in `begin`, which sees more faces
     at a time than `finish`. Whoever writes one of the two writes the other; together they are
@@ -67,7 +67,7 @@ class Drawer(nn.Module):
 def draw_faces(drawer: Drawer, latents: Tensor, precision: str = "fp32") -> Tensor:
     """Draw faces in chunks padded to one fixed size, so that no face depends on the others.
 
-    In bf16 a drawer from `cast_kernels` is the faster one.
+    In bf16 a drawer from `prepare` is the faster one.
 
     Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, float32 on the CPU.
     """
@@ -86,7 +86,7 @@ def drawing_trial(drawer: Drawer) -> PrecisionTrial:
     latents = torch.zeros(CHUNKS["bf16"], *drawer.latent_shape)
 
     def ready(precision: str) -> Callable[[], object]:
-        return partial(draw_faces, cast_kernels(drawer, precision), latents, precision)
+        return partial(draw_faces, prepare(drawer, precision), latents, precision)
 
     return PrecisionTrial(f"draw {own.architecture} {own.size} {own.latent_size}", ready)
 
@@ -98,7 +98,7 @@ def search_trial(drawer: Drawer) -> PrecisionTrial:
     def ready(precision: str) -> Callable[[], object]:
         device = device_of(drawer)
         latents = drawer.latents(torch.zeros(2, own.latent_size, device=device)).detach().clone()
-        draw = cast_kernels(drawer, precision)
+        draw = prepare(drawer, precision, to_search=True)
 
         def work() -> None:
             with torch.enable_grad(), autocast(device, precision):

@@ -16,8 +16,9 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -107,20 +108,27 @@ class StyledConv(_Modulated):
 
     Modulating inputs and demodulating outputs equals doing both to each face's own kernels, and
     one kernel serves the batch. With ``up`` the map is first doubled bilinearly, in
-    `bilinear_phases`.
+    `bilinear_phases`. ``side`` is H and W, for `Doubling`.
 
     Shape: x ``(N, C, H, W)``, w ``(N, Z)`` -> ``(N, K, H, W)``, or twice as large.
     """
 
-    def __init__(self, z: int, c: int, k: int, slope: float, up: bool = False) -> None:
+    def __init__(
+        self, z: int, c: int, k: int, slope: float, up: bool = False, side: int = 0
+    ) -> None:
         super().__init__(z, c, k, taps=3)
-        self.slope, self.up = slope, up
+        self.slope, self.up, self.side = slope, up, side
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         with without_autocast(x):
             style = self.affine(w)
             kernels, squares = self.kernels()
-        return convolve_styled(x, style, kernels, squares, self.bias, self.slope)
+        convolve = (
+            partial(phase_conv, kernels=kernels, bias=None)
+            if self.up
+            else partial(F.conv2d, weight=kernels, padding=1)
+        )
+        return convolve_styled(x, style, convolve, squares, self.bias, self.slope)
 
     def kernels(self) -> tuple[Tensor, Tensor]:
         """``(K, C, 3, 3)``, or phases ``(4K, C, 3, 3)``; and each kernel's squared sum, ``(C, K)``.
@@ -148,14 +156,17 @@ class ToRgb(_Modulated):
 
 
 def convolve_styled(
-    x: Tensor, style: Tensor, kernels: Tensor, squares: Tensor, bias: Tensor, slope: float
+    x: Tensor,
+    style: Tensor,
+    convolve: Callable[[Tensor], Tensor],
+    squares: Tensor,
+    bias: Tensor,
+    slope: float,
 ) -> Tensor:
-    """What `StyledConv` computes, with ready kernels, or four times as many if they are phases."""
+    """What `StyledConv` computes around its convolution."""
     with without_autocast(x):
         norm = ROOT2 * torch.rsqrt(style.square() @ squares + EPSILON)  # (N, K)
-    x = x * _per_map(style, x)
-    has_phases = len(kernels) > len(bias)
-    x = phase_conv(x, kernels, None) if has_phases else F.conv2d(x, kernels, padding=1)
+    x = convolve(x * _per_map(style, x))
     x = torch.addcmul(_per_map(bias[None], x), x, _per_map(norm, x))
     return F.leaky_relu_(x, slope)
 

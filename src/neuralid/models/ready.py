@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .doubling import Doubling
 from .modulation import (
     EqualConv,
     EqualLinear,
@@ -38,8 +39,6 @@ class ReadyLinear(nn.Module):
 class ReadyConv(nn.Module):
     """A `StyledConv` whose kernels, phases and squares are ready."""
 
-    kernel_names = ("kernel",)
-    kernel: Tensor
     squares: Tensor
     bias: Tensor
 
@@ -47,29 +46,34 @@ class ReadyConv(nn.Module):
         super().__init__()
         self.affine, self.slope = ReadyLinear(source.affine), source.slope
         kernels, squares = (each.detach() for each in source.kernels())
-        self.register_buffer("kernel", kernels.contiguous(memory_format=torch.channels_last))
+        if source.up:
+            self.convolve: nn.Module = Doubling(kernels.unflatten(0, (4, -1)), None, source.side)
+        else:
+            self.convolve = _ReadyKernel(kernels)
         self.register_buffer("squares", squares.contiguous())
         self.register_buffer("bias", source.bias.detach().clone())
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         with without_autocast(x):
             style = self.affine(w)
-        return convolve_styled(x, style, self.kernel, self.squares, self.bias, self.slope)
+        return convolve_styled(x, style, self.convolve, self.squares, self.bias, self.slope)
 
 
-class ReadyEqualConv(nn.Module):
-    """An `EqualConv` whose kernels are scaled, and pooled, already."""
+class _ReadyKernel(nn.Module):
+    """A convolution whose kernel is ready."""
 
     kernel_names = ("kernel",)
     kernel: Tensor
     bias: Tensor | None
 
-    def __init__(self, source: EqualConv) -> None:
+    def __init__(
+        self, kernel: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 1
+    ) -> None:
         super().__init__()
-        kernel = source.kernels().detach().contiguous(memory_format=torch.channels_last)
+        kernel = kernel.detach().contiguous(memory_format=torch.channels_last)
         self.register_buffer("kernel", kernel)
-        self.register_buffer("bias", None if source.bias is None else source.bias.detach().clone())
-        self.stride, self.padding = source.stride, source.padding
+        self.register_buffer("bias", None if bias is None else bias.detach().clone())
+        self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.kernel, self.bias, stride=self.stride, padding=self.padding)
@@ -103,6 +107,7 @@ def make_ready(layer: nn.Module) -> nn.Module:
     if isinstance(layer, StyledConv):
         return ReadyConv(layer)
     if isinstance(layer, EqualConv):
-        return ReadyEqualConv(layer)
+        # Scaled, and pooled, already.
+        return _ReadyKernel(layer.kernels(), layer.bias, layer.stride, layer.padding)
     assert isinstance(layer, ToRgb)
     return ReadyRgb(layer)

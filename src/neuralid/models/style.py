@@ -193,8 +193,8 @@ def _synthesis_layers(z: int, widths: list[int], slope: float) -> Iterable[nn.Mo
     """A convolution and its colours at 7 pixels; then two and theirs each time it doubles."""
     yield StyledConv(z, widths[0], widths[0], slope)
     yield ToRgb(z, widths[0])
-    for c, k in pairwise(widths):
-        yield StyledConv(z, c, k, slope, up=True)
+    for i, (c, k) in enumerate(pairwise(widths)):
+        yield StyledConv(z, c, k, slope, up=True, side=STEM << i)
         yield StyledConv(z, k, k, slope)
         yield ToRgb(z, k)
 

@@ -1,0 +1,163 @@
+"""Doubling a map by Winograd's algorithm along its rows: an exact form of `phase_conv`.
+
+Letters in shapes: N batch, C channels in, K channels out, H W map.
+
+Two outputs of three taps take four products instead of six [1]_: F(2, 3), at the points 0, -1,
+infinity and 1. At the point 1 a kernel counts as the sum of its taps. That is the same for both
+row phases of a doubling, since each tap of the large kernel falls on one row of the small map in
+either. So there the two phases share their product: 14 convolutions of 1x3 do the work of 24.
+
+Along columns the convolutions stay as they are. Both ways at once would take 49 products instead
+of 144, but so many more additions that it does not pay, and it rounds more in bfloat16.
+
+References
+----------
+.. [1] A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+       arXiv:1509.09308
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .convolution import phase_kernels
+
+_PADDING = [0, 1]  # of a 1x3 kernel
+
+
+def rows_upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`plain_upsample_conv` by Winograd's algorithm along rows; H even; same shapes."""
+    return row_conv(x, row_kernels(phase_kernels(weight)), bias)
+
+
+def row_kernels(phases: Tensor) -> Tensor:
+    """Make ready for `row_conv` what `phase_kernels` gives.
+
+    Seven kernels for both column phases each: for both row phases at each of the first three
+    points, and at the last one for both row phases together.
+
+    Shape: ``(4, K, C, 3, 3) -> (7 * 2K, C, 1, 3)``, channels last.
+    """
+    top, middle, bottom = phases.unbind(3)  # (4, K, C, 3)
+    one = (top + middle + bottom)[:2] / 2
+    points = [top, (top - middle + bottom) / 2, bottom, one]
+    kernels = torch.cat([point.flatten(0, 1) for point in points]).unsqueeze(2)
+    return kernels.contiguous(memory_format=torch.channels_last)
+
+
+def row_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+    """Apply ready `row_kernels`: ``(N, C, H, W) -> (N, K, 2H, 2W)``, channels last; H even.
+
+    It has gradients of the first order only.
+    """
+    kind = _type_in_use(x)
+    bias = None if bias is None else bias.to(kind)
+    y: Tensor = _RowConv.apply(x.to(kind), kernels.to(kind), bias)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _RowConv(torch.autograd.Function):
+    """Written out, as autograd would fill a whole map with zeros for every slice of rows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, kernels)
+        n, _, h, w = x.shape
+        both = len(kernels) // 7  # maps of both column phases
+        biases = 6 * [None] + [None if bias is None else bias.repeat(2)]
+        parts = zip(_seven_times(_spread(x)), kernels.split(both), biases, strict=True)
+        products = [F.conv2d(*part, padding=_PADDING) for part in parts]
+        *own, one = (product.permute(0, 2, 3, 1).flatten(2) for product in products)
+        shape = n, both // 2, 2 * h, 2 * w
+        y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        # Pairs of small rows, small row, row phase.
+        rows = y.permute(0, 2, 3, 1).view(n, h // 2, 2, 2, w * both)
+        for phase in 0, 1:
+            zero, minus, infinity = own[phase::2]
+            torch.add(zero, one, out=rows[:, :, 0, phase]).add_(minus)
+            torch.add(infinity, one, out=rows[:, :, 1, phase]).sub_(minus)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, kernels = ctx.saved_tensors
+        needs_x, needs_kernels, needs_bias = ctx.needs_input_grad
+        # Without a gradient of the kernels only the shapes of what was convolved count.
+        inputs = _seven_times(_spread(x)) if needs_kernels else 7 * [x[:, :, ::2]]
+        each = kernels.split(len(kernels) // 7)
+        parts = zip(_spread_gradient(gradient), inputs, each, strict=True)
+        found = [_convolution_backward(*part, needs_x, needs_kernels) for part in parts]
+        of_x, of_kernels = zip(*found, strict=True)
+        return (
+            _gather(of_x) if needs_x else None,
+            torch.cat(of_kernels) if needs_kernels else None,
+            gradient.sum((0, 2, 3)) if needs_bias else None,
+        )
+
+
+def _spread(x: Tensor) -> list[Tensor]:
+    """What is convolved at each point: ``(N, C, H, W) -> (N, C, H / 2, W)`` each.
+
+    Of four rows a, b, c, d around a pair: a - c, c - b, d - b, b + c. Beyond the map are zeros.
+    """
+    upper, lower = x.permute(0, 2, 3, 1).unflatten(1, (-1, 2)).unbind(2)  # b and c
+    minus, one = lower - upper, lower + upper
+    zero, infinity = torch.empty_like(minus), torch.empty_like(minus)
+    torch.sub(lower[:, :-1], lower[:, 1:], out=zero[:, 1:])
+    torch.neg(lower[:, 0], out=zero[:, 0])
+    torch.sub(upper[:, 1:], upper[:, :-1], out=infinity[:, :-1])
+    torch.neg(upper[:, -1], out=infinity[:, -1])
+    return [part.permute(0, 3, 1, 2) for part in (zero, minus, infinity, one)]
+
+
+def _gather(gradients: Sequence[Tensor]) -> Tensor:
+    """The gradient of `_spread`: seven times ``(N, C, H / 2, W)`` -> ``(N, C, H, W)``."""
+    *own, one = (part.permute(0, 2, 3, 1) for part in gradients)
+    zero, minus, infinity = (own[i].add_(own[i + 1]) for i in (0, 2, 4))
+    n, pairs, w, c = one.shape
+    x = one.new_empty(n, pairs, 2, w, c)
+    first, second = x.unbind(2)
+    torch.sub(one, minus, out=first).sub_(infinity)[:, 1:].add_(infinity[:, :-1])
+    torch.add(one, minus, out=second).sub_(zero)[:, :-1].add_(zero[:, 1:])
+    return x.view(n, 2 * pairs, w, c).permute(0, 3, 1, 2)
+
+
+def _seven_times(points: list[Tensor]) -> list[Tensor]:
+    """For both row phases, which have the last point in common."""
+    zero, minus, infinity, one = points
+    return [zero, zero, minus, minus, infinity, infinity, one]
+
+
+def _spread_gradient(gradient: Tensor) -> list[Tensor]:
+    """The gradient of each product: ``(N, K, 2H, 2W)`` -> seven times ``(N, 2K, H / 2, W)``."""
+    n, k, h, w = gradient.shape
+    rows = gradient.permute(0, 2, 3, 1).reshape(n, h // 4, 2, 2, w // 2, 2 * k)
+    (first, other), (second, another) = (row.unbind(2) for row in rows.unbind(2))
+    one = (first + second).add_(other).add_(another)
+    products = [first, other, first - second, other - another, second, another, one]
+    return [product.permute(0, 3, 1, 2) for product in products]
+
+
+def _convolution_backward(
+    gradient: Tensor, x: Tensor, kernel: Tensor, needs_x: bool, needs_kernel: bool
+) -> tuple[Tensor, Tensor]:
+    """The gradients of a 1x3 convolution, of its input and of its kernel, as far as wanted."""
+    once, none, wanted = [1, 1], [0, 0], [needs_x, needs_kernel, False]
+    of_x, of_kernel, _ = torch.ops.aten.convolution_backward(
+        gradient, x, kernel, None, once, _PADDING, once, False, none, 1, wanted
+    )
+    return of_x, of_kernel
+
+
+def _type_in_use(x: Tensor) -> torch.dtype:
+    """The type that a convolution would compute in here."""
+    kind = x.device.type
+    if kind != "meta" and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return x.dtype
