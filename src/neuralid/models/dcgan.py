@@ -150,7 +150,10 @@ class FoldedGenerator(Drawer):
 
     def begin(self, latents: Tensor) -> Tensor:
         """The dense layer, 80 MB for the paper's latents: ``(N, Z) -> (N, 256, 14, 14)``."""
-        x = F.linear(latents, self.dense_weight, self.dense_bias)
+        x = F.linear(latents, self.dense_weight)
+        x = x.add_(
+            self.dense_bias.to(x.dtype)
+        )  # given to `linear`, it would be copied for each face
         x = F.leaky_relu_(x, self.config.slope)
         return x.view(-1, STEM, STEM, STEM_WIDTH).permute(0, 3, 1, 2)
 

@@ -67,20 +67,15 @@ class _RowConv(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, kernels)
-        n, _, h, w = x.shape
-        both = len(kernels) // 7  # maps of both column phases
         biases = 6 * [None] + [None if bias is None else bias.repeat(2)]
-        parts = zip(_seven_times(_spread(x)), kernels.split(both), biases, strict=True)
-        products = [F.conv2d(*part, padding=_PADDING) for part in parts]
-        *own, one = (product.permute(0, 2, 3, 1).flatten(2) for product in products)
-        shape = n, both // 2, 2 * h, 2 * w
-        y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-        # Pairs of small rows, small row, row phase.
-        rows = y.permute(0, 2, 3, 1).view(n, h // 2, 2, 2, w * both)
-        for phase in 0, 1:
+        parts = zip(_seven_times(_spread(x)), _seven(kernels), biases, strict=True)
+        *own, one = (F.conv2d(*part, padding=_PADDING) for part in parts)
+        n, _, h, w = x.shape
+        y = _empty((n, len(kernels) // 14, 2 * h, 2 * w), x)
+        for phase, (first, second) in enumerate(_rows_of_phases(y)):
             zero, minus, infinity = own[phase::2]
-            torch.add(zero, one, out=rows[:, :, 0, phase]).add_(minus)
-            torch.add(infinity, one, out=rows[:, :, 1, phase]).sub_(minus)
+            torch.add(zero, one, out=first).add_(minus)
+            torch.add(infinity, one, out=second).sub_(minus)
         return y
 
     @staticmethod
@@ -88,10 +83,12 @@ class _RowConv(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, kernels = ctx.saved_tensors
         needs_x, needs_kernels, needs_bias = ctx.needs_input_grad
-        # Without a gradient of the kernels only the shapes of what was convolved count.
-        inputs = _seven_times(_spread(x)) if needs_kernels else 7 * [x[:, :, ::2]]
-        each = kernels.split(len(kernels) // 7)
-        parts = zip(_spread_gradient(gradient), inputs, each, strict=True)
+        if needs_kernels:
+            inputs = _seven_times(_spread(x))
+        else:  # only the shape of what was convolved counts
+            n, c, h, w = x.shape
+            inputs = 7 * [_empty((n, c, h // 2, w), x)]
+        parts = zip(_spread_gradient(gradient), inputs, _seven(kernels), strict=True)
         found = [_convolution_backward(*part, needs_x, needs_kernels) for part in parts]
         of_x, of_kernels = zip(*found, strict=True)
         return (
@@ -106,26 +103,58 @@ def _spread(x: Tensor) -> list[Tensor]:
 
     Of four rows a, b, c, d around a pair: a - c, c - b, d - b, b + c. Beyond the map are zeros.
     """
-    upper, lower = x.permute(0, 2, 3, 1).unflatten(1, (-1, 2)).unbind(2)  # b and c
+    upper, lower = x[:, :, ::2], x[:, :, 1::2]  # b and c
     minus, one = lower - upper, lower + upper
     zero, infinity = torch.empty_like(minus), torch.empty_like(minus)
-    torch.sub(lower[:, :-1], lower[:, 1:], out=zero[:, 1:])
-    torch.neg(lower[:, 0], out=zero[:, 0])
-    torch.sub(upper[:, 1:], upper[:, :-1], out=infinity[:, :-1])
-    torch.neg(upper[:, -1], out=infinity[:, -1])
-    return [part.permute(0, 3, 1, 2) for part in (zero, minus, infinity, one)]
+    torch.sub(lower[:, :, :-1], lower[:, :, 1:], out=zero[:, :, 1:])
+    torch.neg(lower[:, :, 0], out=zero[:, :, 0])
+    torch.sub(upper[:, :, 1:], upper[:, :, :-1], out=infinity[:, :, :-1])
+    torch.neg(upper[:, :, -1], out=infinity[:, :, -1])
+    return [zero, minus, infinity, one]
 
 
 def _gather(gradients: Sequence[Tensor]) -> Tensor:
     """The gradient of `_spread`: seven times ``(N, C, H / 2, W)`` -> ``(N, C, H, W)``."""
-    *own, one = (part.permute(0, 2, 3, 1) for part in gradients)
+    *own, one = gradients
     zero, minus, infinity = (own[i].add_(own[i + 1]) for i in (0, 2, 4))
-    n, pairs, w, c = one.shape
-    x = one.new_empty(n, pairs, 2, w, c)
-    first, second = x.unbind(2)
-    torch.sub(one, minus, out=first).sub_(infinity)[:, 1:].add_(infinity[:, :-1])
-    torch.add(one, minus, out=second).sub_(zero)[:, :-1].add_(zero[:, 1:])
-    return x.view(n, 2 * pairs, w, c).permute(0, 3, 1, 2)
+    n, c, pairs, w = one.shape
+    x = _empty((n, c, 2 * pairs, w), one)
+    upper, lower = x[:, :, ::2], x[:, :, 1::2]
+    torch.sub(one, minus, out=upper).sub_(infinity)
+    upper[:, :, 1:].add_(infinity[:, :, :-1])
+    torch.add(one, minus, out=lower).sub_(zero)
+    lower[:, :, :-1].add_(zero[:, :, 1:])
+    return x
+
+
+def _spread_gradient(gradient: Tensor) -> list[Tensor]:
+    """The gradient of each product: ``(N, K, 2H, 2W)`` -> seven times ``(N, 2K, H / 2, W)``."""
+    whole = gradient.contiguous(memory_format=torch.channels_last)
+    (first, second), (other, another) = _rows_of_phases(whole)
+    one = (first + second).add_(other).add_(another)
+    return [first, other, first - second, other - another, second, another, one]
+
+
+def _rows_of_phases(y: Tensor) -> list[list[Tensor]]:
+    """Views of a doubled map, channels last, by row phase and by place in a pair of small rows.
+
+    Shape: ``(N, K, 2H, 2W)`` -> two by two of ``(N, 2K, H / 2, W)``, both column phases in one.
+    """
+    n, k, h, w = y.shape
+    rows = y.permute(0, 2, 3, 1).view(n, h // 4, 4, w // 2, 2 * k)
+    first, other, second, another = rows.permute(2, 0, 4, 1, 3).unbind()
+    return [[first, second], [other, another]]
+
+
+def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """A map without values, channels last."""
+    return torch.empty(
+        shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
+    )
+
+
+def _seven(kernels: Tensor) -> tuple[Tensor, ...]:
+    return kernels.split(len(kernels) // 7)
 
 
 def _seven_times(points: list[Tensor]) -> list[Tensor]:
@@ -134,22 +163,12 @@ def _seven_times(points: list[Tensor]) -> list[Tensor]:
     return [zero, zero, minus, minus, infinity, infinity, one]
 
 
-def _spread_gradient(gradient: Tensor) -> list[Tensor]:
-    """The gradient of each product: ``(N, K, 2H, 2W)`` -> seven times ``(N, 2K, H / 2, W)``."""
-    n, k, h, w = gradient.shape
-    rows = gradient.permute(0, 2, 3, 1).reshape(n, h // 4, 2, 2, w // 2, 2 * k)
-    (first, other), (second, another) = (row.unbind(2) for row in rows.unbind(2))
-    one = (first + second).add_(other).add_(another)
-    products = [first, other, first - second, other - another, second, another, one]
-    return [product.permute(0, 3, 1, 2) for product in products]
-
-
 def _convolution_backward(
     gradient: Tensor, x: Tensor, kernel: Tensor, needs_x: bool, needs_kernel: bool
 ) -> tuple[Tensor, Tensor]:
     """The gradients of a 1x3 convolution, of its input and of its kernel, as far as wanted."""
     once, none, wanted = [1, 1], [0, 0], [needs_x, needs_kernel, False]
-    of_x, of_kernel, _ = torch.ops.aten.convolution_backward(
+    of_x, of_kernel, _ = torch.ops.aten.convolution_backward.default(
         gradient, x, kernel, None, once, _PADDING, once, False, none, 1, wanted
     )
     return of_x, of_kernel
