@@ -24,7 +24,7 @@ from neuralid.models.building import (
     build_perceptual,
 )
 from neuralid.models.config import ModelConfig
-from neuralid.models.drawing import CHUNKS, GROUP, draw_faces, map_noise
+from neuralid.models.drawing import GROUP, draw_faces, faces_at_a_time, map_noise
 from neuralid.models.forms import layers_with_forms
 from neuralid.models.network import GeneratorNetwork
 from neuralid.models.preparing import prepare
@@ -105,7 +105,7 @@ def test_a_face_does_not_depend_on_the_others_drawn(
     assert draw_faces(folded, z)[place].equal(draw_faces(folded, z[place : place + 1])[0])
 
 
-@pytest.mark.parametrize("precision", CHUNKS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_face_does_not_depend_on_the_others_of_its_group(precision: str) -> None:
     """Nor on the group: of 70, 64 are begun together, with as many numbers as the paper has."""
     folded = build_drawer(build_generator(ModelConfig(28, 400), torch.Generator().manual_seed(0)))
@@ -118,7 +118,8 @@ def test_a_face_does_not_depend_on_the_others_of_its_group(precision: str) -> No
 
 
 def test_a_group_is_whole_chunks() -> None:
-    assert all(GROUP % chunk == 0 for chunk in CHUNKS.values())
+    for precision in ("fp32", "bf16"):
+        assert all(GROUP % faces_at_a_time(size, precision) == 0 for size in (28, 56, 112, 224))
 
 
 @pytest.mark.parametrize("config", ARCHITECTURES)

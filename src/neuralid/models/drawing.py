@@ -15,9 +15,11 @@ from ..core.device import PrecisionTrial, autocast, device_of
 from .network import GeneratorNetwork
 from .preparing import prepare
 
-# Faces drawn at a time; fixed, as rounding may depend on the batch size.
-CHUNKS = {"fp32": 8, "bf16": 16}
-GROUP = 64  # faces that are begun at a time; a multiple of both
+# Faces drawn at a time; fixed for weights, as rounding may depend on the batch size.
+CHUNK = 8
+MANY, LARGE = 32, 16  # in bfloat16, of which whoever asks for it wants many: small faces, others
+SMALL = 56  # pixels a side
+GROUP = 64  # faces that are begun at a time; a multiple of all three
 
 
 class Drawer(nn.Module):
@@ -71,7 +73,8 @@ def draw_faces(drawer: Drawer, latents: Tensor, precision: str = "fp32") -> Tens
 
     Shape: ``(N, *L) -> (N, 3, S, S)`` in ``[-0.5, 0.5]``, float32 on the CPU.
     """
-    device, chunk, faces = device_of(drawer), CHUNKS[precision], []
+    chunk = faces_at_a_time(drawer.config.size, precision)
+    device, faces = device_of(drawer), []
     with autocast(device, precision):
         for group in latents.split(GROUP):
             begun = drawer.begin(_padded(group, GROUP).to(device))
@@ -80,10 +83,21 @@ def draw_faces(drawer: Drawer, latents: Tensor, precision: str = "fp32") -> Tens
     return torch.cat(faces)[: len(latents)].float().clamp_(-0.5, 0.5)
 
 
+def faces_at_a_time(size: int, precision: str) -> int:
+    """How many faces of a size are finished at a time.
+
+    >>> [faces_at_a_time(56, "fp32"), faces_at_a_time(56, "bf16"), faces_at_a_time(112, "bf16")]
+    [8, 32, 16]
+    """
+    if precision == "fp32":
+        return CHUNK
+    return MANY if size <= SMALL else LARGE
+
+
 def drawing_trial(drawer: Drawer) -> PrecisionTrial:
     """As many faces as are finished at a time; a whole group is begun all the same."""
     own = drawer.config
-    latents = torch.zeros(CHUNKS["bf16"], *drawer.latent_shape)
+    latents = torch.zeros(faces_at_a_time(own.size, "bf16"), *drawer.latent_shape)
 
     def ready(precision: str) -> Callable[[], object]:
         return partial(draw_faces, prepare(drawer, precision), latents, precision)
@@ -113,7 +127,7 @@ def search_trial(drawer: Drawer) -> PrecisionTrial:
 @torch.no_grad()
 def map_noise(drawer: Drawer, noise: Tensor) -> Tensor:
     """`Drawer.latents` in chunks padded to one fixed size: ``(N, Z) -> (N, *L)``, on the CPU."""
-    device, chunk = device_of(drawer), CHUNKS["fp32"]
+    device, chunk = device_of(drawer), CHUNK
     parts = [drawer.latents(_padded(part, chunk).to(device)).cpu() for part in noise.split(chunk)]
     return torch.cat(parts)[: len(noise)]
 
