@@ -17,14 +17,12 @@ from neuralid.core.trying import Trial, fastest
 from neuralid.models import dcgan_layers
 from neuralid.models.building import (
     build_discriminator,
-    build_drawer,
     build_generator,
     empty_generator,
 )
 from neuralid.models.config import ModelConfig
 from neuralid.models.dcgan_layers import ColourConv, Conv7, UpConv
 from neuralid.models.forms import FormedLayer, fastest_forms, layers_with_forms, set_forms
-from neuralid.models.preparing import prepare
 from neuralid.training.config import TrainConfig
 from neuralid.training.options import TrainOptions
 from neuralid.training.runs.folder import Run
@@ -197,24 +195,6 @@ def test_forms_are_tried_on_the_layers_own_maps(
         ("phase_upsample_conv", (4, 256, 14, 14)),
         ("spectral_upsample_conv", (4, 256, 14, 14)),
     ]
-
-
-def test_layers_for_inference_are_tried_in_bfloat16_only(
-    clock: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order = iter(range(100, 0, -1))
-
-    def later_is_faster(work: trying.Work) -> float:
-        work()
-        return 2.0 ** next(order)
-
-    monkeypatch.setattr(trying, "_time", later_is_faster)
-    drawer = build_drawer(build_generator(MODEL, torch.Generator().manual_seed(0)))
-    with torch.no_grad():  # trials need gradients all the same
-        ready = prepare(drawer, "bf16")
-    assert {layer.form for layer in layers_with_forms(ready).values()} == {"phases"}
-    assert prepare(drawer, "fp32") is drawer
-    assert {layer.form for layer in layers_with_forms(drawer).values()} == {None}
 
 
 def plan(**changes: object) -> Plan:

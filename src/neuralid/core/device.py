@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -79,6 +79,12 @@ class PrecisionTrial:
     ready: Callable[[str], Work]  # makes ready, by precision, what is then timed
 
 
+@lru_cache(maxsize=1)
+def has_matrix_units() -> bool:
+    """Whether this CPU multiplies matrices in bfloat16 by units of their own (AMX)."""
+    return "amx_bf16" in _cpu_flags()
+
+
 def can_bfloat16() -> bool:
     """Whether this CPU has instructions for bfloat16; without them it is not worth trying."""
     return bool(_cpu_flags() & {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"})
@@ -89,6 +95,16 @@ def autocast(device: torch.device, precision: str) -> torch.autocast | nullconte
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def without_autocast(x: Tensor) -> torch.autocast | nullcontext[None]:
+    """The context for what is computed in float32 even in a network that runs in bfloat16."""
+    return torch.autocast(x.device.type, enabled=False) if _is_autocast(x) else nullcontext()
+
+
+def type_in_use(x: Tensor) -> torch.dtype:
+    """The type that a convolution of a tensor would compute in here."""
+    return torch.get_autocast_dtype(x.device.type) if _is_autocast(x) else x.dtype
 
 
 def device_of(network: nn.Module) -> torch.device:
@@ -117,6 +133,11 @@ def peak_memory_mb(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) >> 20
     return peak_of_process_mb()
+
+
+def _is_autocast(x: Tensor) -> bool:
+    kind = x.device.type
+    return kind != "meta" and torch.is_autocast_enabled(kind)  # meta has none
 
 
 def _cuda_count() -> int:

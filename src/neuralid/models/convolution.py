@@ -2,7 +2,8 @@
 
 Letters in shapes: N batch, C channels in, K channels out, H W map, T tiles per side, P products.
 
-Three forms of "nearest upsampling by 2, then a 5x5 convolution" live here, equal to rounding:
+Three forms of "nearest upsampling by 2, then a 5x5 convolution" live here, equal to rounding; a
+fourth in `winograd`:
 
 - `plain_upsample_conv`: as in the paper's table; 100 multiplications per input pixel.
 - `phase_upsample_conv`: each of the four output phases sees a 3x3 kernel on the small map;

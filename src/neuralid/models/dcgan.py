@@ -39,7 +39,7 @@ class Generator(GeneratorNetwork):
     """Turn latent vectors into faces, as in the first table of [1]_.
 
     The upsampling layers and the convolutions after them are computed in one of the exact
-    faster forms of `convolution`; the parameters are the table's.
+    faster forms of `convolution` and `winograd`; the parameters are the table's.
 
     Shape:
         - noise: ``(N, Z)``, drawn from N(0, 0.5^2); it is the latent itself
@@ -134,8 +134,8 @@ class FoldedGenerator(Drawer):
         scale, bias = _scales(generator.dense.bias, generator.dense_norm)
         self._keep("dense", _scale_rows(generator.dense.weight, scale), bias)
         self.ups = nn.ModuleList(
-            _double(*_fold(up, norm), STEM << i)
-            for i, (up, norm) in enumerate(zip(generator.ups, generator.norms, strict=True))
+            _double(*_fold(up, norm))
+            for up, norm in zip(generator.ups, generator.norms, strict=True)
         )
         self._keep("conv", *_fold(generator.conv, generator.conv_norm))
         to_rgb = generator.to_rgb
@@ -151,9 +151,8 @@ class FoldedGenerator(Drawer):
     def begin(self, latents: Tensor) -> Tensor:
         """The dense layer, 80 MB for the paper's latents: ``(N, Z) -> (N, 256, 14, 14)``."""
         x = F.linear(latents, self.dense_weight)
-        x = x.add_(
-            self.dense_bias.to(x.dtype)
-        )  # given to `linear`, it would be copied for each face
+        # Given to `linear`, it would be copied for each face.
+        x = x.add_(self.dense_bias.to(x.dtype))
         x = F.leaky_relu_(x, self.config.slope)
         return x.view(-1, STEM, STEM, STEM_WIDTH).permute(0, 3, 1, 2)
 
@@ -210,8 +209,8 @@ def _fold(layer: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
     return as_conv_kernel(_exact(layer.weight)) * scale.view(-1, 1, 1, 1), bias
 
 
-def _double(kernel: Tensor, bias: Tensor, side: int) -> Doubling:
-    return Doubling(phase_kernels(kernel), bias, side)
+def _double(kernel: Tensor, bias: Tensor) -> Doubling:
+    return Doubling(phase_kernels(kernel), bias)
 
 
 def _scales(bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The layers of the paper's networks that can be computed in several forms; see `convolution`.
+"""The layers of the paper's networks that are computed in other forms; see `convolution`.
 
 Letters in shapes: N batch, C channels in, K channels out, H W map.
 """
@@ -46,7 +46,7 @@ class UpConv(nn.ConvTranspose2d, FormedLayer):
 
 
 class SameConv(nn.ConvTranspose2d):
-    """The table's transposed convolution of stride 1, as a convolution on a CPU.
+    """The table's transposed convolution of stride 1; on a CPU as a convolution, a tenth faster.
 
     Shape: ``(N, C, H, W) -> (N, K, H, W)``.
     """

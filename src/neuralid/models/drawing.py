@@ -17,8 +17,8 @@ from .preparing import prepare
 
 # Faces drawn at a time; fixed for weights, as rounding may depend on the batch size.
 CHUNK = 8
-MANY, LARGE = 32, 16  # in bfloat16, of which whoever asks for it wants many: small faces, others
 SMALL = 56  # pixels a side
+MANY_SMALL, MANY_LARGE = 32, 16  # in bfloat16, which is asked for to draw many
 GROUP = 64  # faces that are begun at a time; a multiple of all three
 
 
@@ -91,7 +91,7 @@ def faces_at_a_time(size: int, precision: str) -> int:
     """
     if precision == "fp32":
         return CHUNK
-    return MANY if size <= SMALL else LARGE
+    return MANY_SMALL if size <= SMALL else MANY_LARGE
 
 
 def drawing_trial(drawer: Drawer) -> PrecisionTrial:

@@ -6,27 +6,25 @@ Shape letters: N batch, C channels in, H W map.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..core.device import autocast
-from ..core.trying import Seconds, Trial, fastest
+from ..core.trying import Trial, fastest
 
 
 class FormedLayer(nn.Module):
     """A layer with ``forms``, their names; ``form`` is the one to use.
 
-    None: by the device and the batch. ``input_shape`` is ``(C, H, W)`` in networks for inference,
-    which say it of themselves; networks in training are asked.
+    None: by the device and the batch.
     """
 
-    forms: tuple[str, ...]
+    forms: ClassVar[tuple[str, ...]]
     form: str | None = None
-    input_shape: tuple[int, int, int] | None = None
 
 
 def layers_with_forms(network: nn.Module) -> dict[str, FormedLayer]:
@@ -54,18 +52,14 @@ def fastest_forms(
     """
     found = {}
     for name, (layer, shape) in _inputs(network, example).items():
-        form, seconds = fastest_form(layer, (batch, *shape[1:]), precision)
+        whole = (batch, *shape[1:])
+        layout = f"{tuple(next(layer.parameters()).shape)} of {whole}"
+        ways = {form: partial(_ready, layer, form, whole, precision) for form in layer.forms}
+        trial = Trial(f"{type(layer).__name__} {layout}, {precision}", ways, layer.forms[0])
+        form, seconds = fastest(trial)
         if seconds:
             found[name] = form
     return found
-
-
-def fastest_form(layer: FormedLayer, shape: tuple[int, ...], precision: str) -> tuple[str, Seconds]:
-    """The fastest form of one layer for inputs of a shape, and how long each took, if tried."""
-    ways = {form: partial(_ready, layer, form, shape, precision) for form in layer.forms}
-    layout = f"{tuple(next(_tensors(layer)).shape)} of {shape}"
-    trial = Trial(f"{type(layer).__name__} {layout}, {precision}", ways, layer.forms[0])
-    return fastest(trial)
 
 
 def _inputs(
@@ -96,19 +90,14 @@ def _ready(
     rng = torch.Generator().manual_seed(0)
     own = copy.deepcopy(layer).to_empty(device="cpu")
     own.form = form
-    for tensor in _tensors(own):
-        nn.init.normal_(tensor, std=0.02, generator=rng)
+    for parameter in own.parameters():
+        nn.init.normal_(parameter, std=0.02, generator=rng)
     x = torch.randn(shape, generator=rng).contiguous(memory_format=torch.channels_last)
     x.requires_grad_()
 
     def work() -> None:
-        with torch.enable_grad(), autocast(x.device, precision):
+        with autocast(x.device, precision):
             y = own(x)
         torch.autograd.grad(y, [x, *own.parameters()], y.detach())
 
     return work
-
-
-def _tensors(layer: nn.Module) -> Iterator[Tensor]:
-    """Its parameters and, in networks for inference, buffers."""
-    return chain(layer.parameters(), layer.buffers())

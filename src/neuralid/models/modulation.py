@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core.device import without_autocast
 from .convolution import phase_conv
 
 ROOT2 = math.sqrt(2)  # keeps the variance through a leaky ReLU, about
@@ -108,16 +108,14 @@ class StyledConv(_Modulated):
 
     Modulating inputs and demodulating outputs equals doing both to each face's own kernels, and
     one kernel serves the batch. With ``up`` the map is first doubled bilinearly, in
-    `bilinear_phases`. ``side`` is H and W, for `Doubling`.
+    `bilinear_phases`.
 
     Shape: x ``(N, C, H, W)``, w ``(N, Z)`` -> ``(N, K, H, W)``, or twice as large.
     """
 
-    def __init__(
-        self, z: int, c: int, k: int, slope: float, up: bool = False, side: int = 0
-    ) -> None:
+    def __init__(self, z: int, c: int, k: int, slope: float, up: bool = False) -> None:
         super().__init__(z, c, k, taps=3)
-        self.slope, self.up, self.side = slope, up, side
+        self.slope, self.up = slope, up
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         with without_autocast(x):
@@ -163,7 +161,11 @@ def convolve_styled(
     bias: Tensor,
     slope: float,
 ) -> Tensor:
-    """What `StyledConv` computes around its convolution."""
+    """What `StyledConv` computes around its convolution.
+
+    Shape: x ``(N, C, H, W)``, style ``(N, C)``, squares ``(C, K)``, bias ``(K,)``; ``convolve``
+    takes maps of C channels to maps of K.
+    """
     with without_autocast(x):
         norm = ROOT2 * torch.rsqrt(style.square() @ squares + EPSILON)  # (N, K)
     x = convolve(x * _per_map(style, x))
@@ -208,14 +210,6 @@ def spread_in_groups(x: Tensor, group: int) -> Tensor:
     deviations = (variances + EPSILON).sqrt().mean((1, 2, 3))
     each = deviations.repeat_interleave(group).view(-1, 1, 1, 1)
     return each.expand(-1, 1, *x.shape[2:]).to(x.dtype)
-
-
-def without_autocast(x: Tensor) -> torch.autocast | nullcontext[None]:
-    """The context for what is computed in float32 even in a network that runs in bfloat16."""
-    kind = x.device.type
-    if kind == "meta" or not torch.is_autocast_enabled(kind):  # there is none for meta
-        return nullcontext()
-    return torch.autocast(kind, enabled=False)
 
 
 def _per_map(values: Tensor, like: Tensor) -> Tensor:

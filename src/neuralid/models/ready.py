@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core.device import without_autocast
 from .doubling import Doubling
 from .modulation import (
     EqualConv,
@@ -17,7 +18,6 @@ from .modulation import (
     ToRgb,
     convolve_styled,
     to_colours,
-    without_autocast,
 )
 
 
@@ -47,7 +47,7 @@ class ReadyConv(nn.Module):
         self.affine, self.slope = ReadyLinear(source.affine), source.slope
         kernels, squares = (each.detach() for each in source.kernels())
         if source.up:
-            self.convolve: nn.Module = Doubling(kernels.unflatten(0, (4, -1)), None, source.side)
+            self.convolve: nn.Module = Doubling(kernels.unflatten(0, (4, -1)), None)
         else:
             self.convolve = _ReadyKernel(kernels)
         self.register_buffer("squares", squares.contiguous())

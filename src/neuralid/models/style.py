@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.device import device_of
+from ..core.device import device_of, without_autocast
 from .architecture import Architecture, register
 from .config import ModelConfig
 from .drawing import Drawer
@@ -38,7 +38,6 @@ from .modulation import (
     StyledConv,
     ToRgb,
     spread_in_groups,
-    without_autocast,
 )
 from .network import DiscriminatorNetwork, GeneratorNetwork
 from .ready import make_ready
@@ -193,8 +192,8 @@ def _synthesis_layers(z: int, widths: list[int], slope: float) -> Iterable[nn.Mo
     """A convolution and its colours at 7 pixels; then two and theirs each time it doubles."""
     yield StyledConv(z, widths[0], widths[0], slope)
     yield ToRgb(z, widths[0])
-    for i, (c, k) in enumerate(pairwise(widths)):
-        yield StyledConv(z, c, k, slope, up=True, side=STEM << i)
+    for c, k in pairwise(widths):
+        yield StyledConv(z, c, k, slope, up=True)
         yield StyledConv(z, k, k, slope)
         yield ToRgb(z, k)
 

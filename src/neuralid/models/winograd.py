@@ -4,8 +4,9 @@ Letters in shapes: N batch, C channels in, K channels out, H W map.
 
 Two outputs of three taps take four products instead of six [1]_: F(2, 3), at the points 0, -1,
 infinity and 1. At the point 1 a kernel counts as the sum of its taps. That is the same for both
-row phases of a doubling, since each tap of the large kernel falls on one row of the small map in
-either. So there the two phases share their product: 14 convolutions of 1x3 do the work of 24.
+row phases of a doubling, nearest or bilinear: each tap of the large kernel falls on rows of the
+small map with weights whose sum is 1. So there the two phases share their product: 14
+convolutions of 1x3 do the work of 24.
 
 Along columns the convolutions stay as they are. Both ways at once would take 49 products instead
 of 144, but so many more additions that it does not pay, and it rounds more in bfloat16.
@@ -25,21 +26,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..core.device import type_in_use, without_autocast
 from .convolution import phase_kernels
 
 _PADDING = [0, 1]  # of a 1x3 kernel
 
 
 def rows_upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`plain_upsample_conv` by Winograd's algorithm along rows; H even; same shapes."""
-    return row_conv(x, row_kernels(phase_kernels(weight)), bias)
+    """`plain_upsample_conv` by Winograd's algorithm along rows; same shapes."""
+    with without_autocast(x):  # rounded once, when they are ready
+        kernels = row_kernels(phase_kernels(weight))
+    return row_conv(x, kernels, bias)
 
 
 def row_kernels(phases: Tensor) -> Tensor:
-    """Make ready for `row_conv` what `phase_kernels` gives.
+    """Make ready for `row_conv` the kernels of four phases whose taps have equal sums by column.
 
-    Seven kernels for both column phases each: for both row phases at each of the first three
-    points, and at the last one for both row phases together.
+    Those of `phase_kernels` and `bilinear_phases` have. There are seven for both column phases
+    each: for both row phases at each of the first three points, and at the last one for both row
+    phases together.
 
     Shape: ``(4, K, C, 3, 3) -> (7 * 2K, C, 1, 3)``, channels last.
     """
@@ -51,14 +56,15 @@ def row_kernels(phases: Tensor) -> Tensor:
 
 
 def row_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
-    """Apply ready `row_kernels`: ``(N, C, H, W) -> (N, K, 2H, 2W)``, channels last; H even.
+    """Apply ready `row_kernels`: ``(N, C, H, W) -> (N, K, 2H, 2W)``, channels last.
 
     It has gradients of the first order only.
     """
-    kind = _type_in_use(x)
+    kind, h = type_in_use(x), x.shape[2]
     bias = None if bias is None else bias.to(kind)
-    y: Tensor = _RowConv.apply(x.to(kind), kernels.to(kind), bias)  # type: ignore[no-untyped-call]
-    return y
+    pairs = F.pad(x, (0, 0, 0, 1)) if h % 2 else x  # beyond the map are zeros
+    y: Tensor = _RowConv.apply(pairs.to(kind), kernels.to(kind), bias)  # type: ignore[no-untyped-call]
+    return y[:, :, : 2 * h] if h % 2 else y
 
 
 class _RowConv(torch.autograd.Function):
@@ -172,11 +178,3 @@ def _convolution_backward(
         gradient, x, kernel, None, once, _PADDING, once, False, none, 1, wanted
     )
     return of_x, of_kernel
-
-
-def _type_in_use(x: Tensor) -> torch.dtype:
-    """The type that a convolution would compute in here."""
-    kind = x.device.type
-    if kind != "meta" and torch.is_autocast_enabled(kind):
-        return torch.get_autocast_dtype(kind)
-    return x.dtype
