@@ -15,7 +15,7 @@ from neuralid.models.dcgan import (
     FoldedGenerator,
     Generator,
 )
-from neuralid.models.dcgan_layers import UpConv
+from neuralid.models.dcgan_layers import SameConv, UpConv
 from neuralid.models.dropout import Dropout
 
 PAPER = ModelConfig()
@@ -160,3 +160,13 @@ def test_the_dense_layer_is_folded_exactly_and_rounded_once() -> None:
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     wanted = (generator.dense.weight.double() * scale[:, None]).float()
     assert len(wanted) > 2 * STRIP and FoldedGenerator(generator).dense_weight.equal(wanted)
+
+
+def test_the_transposed_convolution_is_the_tables_on_a_cpu_too() -> None:
+    layer, x = SameConv(3, 2), torch.randn(2, 3, 6, 8, requires_grad=True)
+    found, wanted = layer(x), nn.ConvTranspose2d.forward(layer, x)
+    torch.testing.assert_close(found, wanted)
+    inputs = [x, *layer.parameters()]
+    of_found, of_wanted = (torch.autograd.grad(y.square().sum(), inputs) for y in (found, wanted))
+    for a, b in zip(of_found, of_wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)

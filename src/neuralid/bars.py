@@ -19,6 +19,8 @@ from rich.text import Text
 
 from . import console, streams
 
+SEARCH, FACES = ("inverting", "steps"), ("drawing", "faces")  # labels and units of a mix's bars
+
 
 class RateColumn(ProgressColumn):
     """Things done per second."""
@@ -33,14 +35,14 @@ class RateColumn(ProgressColumn):
 def counting(label: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
     """Show a bar of things done; yields ``on_step(done, total)``. Silent in a pipe."""
     with _bar() as bar:
-        yield _counter(bar, label, f" {unit}".rstrip())
+        yield _counter(bar, label, unit)
 
 
 @contextmanager
 def mixing() -> Iterator[tuple[Callable[[int, int], None], Callable[[int, int], None]]]:
     """Show the bars of a mix; yields ``on_step(done, total)`` and ``on_face(done, total)``."""
     with _bar() as bar:
-        yield _counter(bar, "inverting", " steps"), _counter(bar, "drawing", " faces")
+        yield _counter(bar, *SEARCH), _counter(bar, *FACES)
 
 
 @contextmanager
@@ -60,7 +62,7 @@ def _counter(bar: Progress, label: str, unit: str = "") -> Callable[[int, int], 
 
     def on_step(done: int, total: int) -> None:
         if not tasks:
-            tasks.append(bar.add_task(label, total=total, unit=unit))
+            tasks.append(bar.add_task(label, total=total, unit=f" {unit}".rstrip()))
         bar.update(tasks[0], completed=done, total=total, visible=done < total)
 
     return on_step

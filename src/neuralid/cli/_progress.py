@@ -68,8 +68,8 @@ def mixing() -> Iterator[tuple[Callable[[int, int], None], Callable[[int, int], 
     """As `bars.mixing`: ``on_step`` and ``on_face``, with lines."""
     with bars.mixing() as (step_bar, face_bar):
         yield (
-            _both(step_bar, Lines("inverting", "steps")),
-            _both(face_bar, Lines("drawing", "faces", late=True)),
+            _both(step_bar, Lines(*bars.SEARCH)),
+            _both(face_bar, Lines(*bars.FACES, late=True)),
         )
 
 
