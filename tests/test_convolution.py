@@ -41,23 +41,15 @@ def assert_equal(found: Tensor, wanted: Tensor) -> None:
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", [phase_upsample_conv, rows_upsample_conv])
 @settings(max_examples=25, deadline=None)
-@given(shapes, st.integers(1, 15), st.integers(1, 15))
-def test_phases_equal_upsampling_and_convolution(
-    shape: tuple[int, int, int, int], h: int, w: int
-) -> None:
-    x, weight, bias = case(*shape[:3], h, w, shape[3])
-    assert_equal(phase_upsample_conv(x, weight, bias), plain_upsample_conv(x, weight, bias))
-
-
-@settings(max_examples=25, deadline=None)
-@given(shapes, st.integers(1, 15), st.integers(1, 15))
-def test_pairs_of_rows_equal_upsampling_and_convolution(
-    shape: tuple[int, int, int, int], h: int, w: int
+@given(shape=shapes, h=st.integers(1, 15), w=st.integers(1, 15))
+def test_phases_and_pairs_of_rows_equal_upsampling_and_convolution(
+    form: Form, shape: tuple[int, int, int, int], h: int, w: int
 ) -> None:
     x, weight, bias = case(*shape[:3], h, w, shape[3])
     for used in (bias, None):
-        assert_equal(rows_upsample_conv(x, weight, used), plain_upsample_conv(x, weight, used))
+        assert_equal(form(x, weight, used), plain_upsample_conv(x, weight, used))
 
 
 @settings(max_examples=25, deadline=None)

@@ -15,11 +15,7 @@ from neuralid.core import trying
 from neuralid.core.device import PrecisionTrial, pick_precision
 from neuralid.core.trying import Trial, fastest
 from neuralid.models import dcgan_layers
-from neuralid.models.building import (
-    build_discriminator,
-    build_generator,
-    empty_generator,
-)
+from neuralid.models.building import build_discriminator, build_generator, empty_generator
 from neuralid.models.config import ModelConfig
 from neuralid.models.dcgan_layers import ColourConv, Conv7, UpConv
 from neuralid.models.forms import FormedLayer, fastest_forms, layers_with_forms, set_forms

@@ -64,7 +64,7 @@ def pick_precision(name: str, device: torch.device, trial: PrecisionTrial | None
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    usual = "bf16" if device.type == "cpu" and "amx_bf16" in _cpu_flags() else "fp32"
+    usual = "bf16" if device.type == "cpu" and has_matrix_units() else "fp32"
     if trial is None or device.type != "cpu" or not can_bfloat16():
         return usual
     ways = {name: partial(trial.ready, name) for name in ("fp32", "bf16")}

@@ -133,10 +133,10 @@ class FoldedGenerator(Drawer):
         super().__init__(generator)
         scale, bias = _scales(generator.dense.bias, generator.dense_norm)
         self._keep("dense", _scale_rows(generator.dense.weight, scale), bias)
-        self.ups = nn.ModuleList(
-            _double(*_fold(up, norm))
-            for up, norm in zip(generator.ups, generator.norms, strict=True)
-        )
+        self.ups = nn.ModuleList()
+        for up, norm in zip(generator.ups, generator.norms, strict=True):
+            kernel, bias = _fold(up, norm)
+            self.ups.append(Doubling(phase_kernels(kernel), bias))
         self._keep("conv", *_fold(generator.conv, generator.conv_norm))
         to_rgb = generator.to_rgb
         kernels = block_kernels(as_conv_kernel(_exact(to_rgb.weight)))
@@ -207,10 +207,6 @@ def _fold(layer: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
     assert isinstance(layer, nn.ConvTranspose2d)
     scale, bias = _scales(layer.bias, norm)
     return as_conv_kernel(_exact(layer.weight)) * scale.view(-1, 1, 1, 1), bias
-
-
-def _double(kernel: Tensor, bias: Tensor) -> Doubling:
-    return Doubling(phase_kernels(kernel), bias)
 
 
 def _scales(bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:

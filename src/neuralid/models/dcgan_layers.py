@@ -60,16 +60,13 @@ class SameConv(nn.ConvTranspose2d):
         return super().forward(x)
 
 
-class ColourConv(nn.ConvTranspose2d, FormedLayer):
+class ColourConv(SameConv, FormedLayer):
     """The table's last transposed convolution, 5x5 of stride 1, to few maps.
 
     Shape: ``(N, C, H, W) -> (N, K, H, W)``, H and W even.
     """
 
     forms = ("blocks", "direct")
-
-    def __init__(self, c: int, k: int) -> None:
-        super().__init__(c, k, 5, padding=2)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if self.form == "blocks" or (self.form is None and x.device.type == "cpu"):

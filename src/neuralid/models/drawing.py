@@ -16,7 +16,7 @@ from .network import GeneratorNetwork
 from .preparing import prepare
 
 # Faces drawn at a time; fixed for weights, as rounding may depend on the batch size.
-CHUNK = 8
+CHUNK = 8  # in float32
 SMALL = 56  # pixels a side
 MANY_SMALL, MANY_LARGE = 32, 16  # in bfloat16, which is asked for to draw many
 GROUP = 64  # faces that are begun at a time; a multiple of all three
